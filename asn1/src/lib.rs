@@ -1,0 +1,24 @@
+//! The wire of estd: what EST (RFC 7030) carries, as ASN.1 modules, rasn types and one strict DER door.
+//!
+//! Every type here owns its bytes. Whatever was signed, or must be compared or copied bit for bit, is kept exactly as it
+//! was received (`*_der` accessors); nothing signed is ever re-encoded.
+
+pub mod certificate;
+pub mod certs_only;
+pub mod csr_attrs;
+pub mod der;
+pub mod extension;
+pub mod general_name;
+pub mod name;
+pub mod oid;
+pub mod pkcs10;
+pub mod spki;
+
+pub use certificate::{Certificate, TbsCertificate, Validity};
+pub use der::DecodeError;
+pub use extension::{BasicConstraints, Extension, KeyUsage};
+pub use general_name::GeneralName;
+pub use name::{AttributeTypeAndValue, Name};
+pub use oid::Oid;
+pub use pkcs10::{Attribute, CertificationRequest};
+pub use spki::{AlgorithmIdentifier, SubjectPublicKeyInfo};

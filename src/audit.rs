@@ -1,0 +1,56 @@
+//! What happened, as a record for people who must find out later.
+
+use chrono::{DateTime, Utc};
+
+use crate::est::RejectionCode;
+
+/// One audit event. It carries no secret and no certificate request; names in it are data, to be escaped where shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEvent {
+    /// When it was decided.
+    pub at: DateTime<Utc>,
+    /// The id that stands in the log lines and the answer of the request.
+    pub request_id: String,
+    /// The peer's address, as text; empty when not known.
+    pub source: String,
+    /// Tenant and label, as configured; empty when the request named none that exists.
+    pub tenant: String,
+    /// See `tenant`.
+    pub label: String,
+    /// The operation's path segment.
+    pub operation: String,
+    /// SHA-256 of the certificate the peer presented, if any.
+    pub peer: Option<[u8; 32]>,
+    /// The device, once its identity is proven.
+    pub device: Option<String>,
+    /// What came of it.
+    pub outcome: AuditOutcome,
+}
+
+/// The outcome of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditOutcome {
+    /// A certificate was issued or handed out again.
+    Issued {
+        /// Content octets of the serial number.
+        serial: Vec<u8>,
+        /// An earlier certificate was handed out again (the answer had been lost).
+        repeated: bool,
+    },
+    /// The request was refused.
+    Refused {
+        /// Why, stable.
+        code: RejectionCode,
+        /// The sentence the client saw.
+        reason: String,
+    },
+    /// The server failed.
+    Failed,
+    /// A certificate was revoked by an operator.
+    Revoked {
+        /// Content octets of the serial number.
+        serial: Vec<u8>,
+        /// RFC 5280 section 5.3.1 reason code.
+        reason: u8,
+    },
+}

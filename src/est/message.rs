@@ -1,0 +1,28 @@
+//! EST requests and responses as values; bodies are DER, base64 belongs to HTTP.
+
+use super::operation::EstTarget;
+
+/// A request, decoded from its transfer encoding.
+#[derive(Debug, Clone)]
+pub struct EstRequest {
+    /// Operation and label.
+    pub target: EstTarget,
+    /// DER of the body; empty for operations without one.
+    pub body: Vec<u8>,
+}
+
+/// An answer to a request that succeeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EstResponse {
+    /// What the body is.
+    pub body: ResponseBody,
+}
+
+/// The bodies of successful answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResponseBody {
+    /// The CA certificates, certs-only DER (RFC 7030 section 4.1.3).
+    CaCerts(std::sync::Arc<[u8]>),
+    /// The issued certificate alone, certs-only DER (RFC 7030 section 4.2.3).
+    Issued(Vec<u8>),
+}

@@ -1,0 +1,14 @@
+//! The vocabulary of EST (RFC 7030): operations, labels, identities, messages, transfer encoding, refusals.
+
+pub mod identity;
+pub mod label;
+pub mod message;
+pub mod operation;
+pub mod rejection;
+pub mod transfer;
+
+pub use identity::PresentedChain;
+pub use label::Label;
+pub use message::{EstRequest, EstResponse, ResponseBody};
+pub use operation::{EstTarget, Operation};
+pub use rejection::{Rejection, RejectionCode};

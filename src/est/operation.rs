@@ -1,0 +1,58 @@
+//! The operations of EST and the paths they live at (RFC 7030 section 3.2.2).
+
+use super::label::Label;
+
+/// An operation estd serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Distribution of CA certificates (RFC 7030 section 4.1).
+    CaCerts,
+    /// Enrollment of a new client (RFC 7030 section 4.2).
+    SimpleEnroll,
+    /// Renewal or rekey of a current certificate (RFC 7030 section 4.2.2).
+    SimpleReenroll,
+}
+
+impl Operation {
+    /// Every operation served.
+    pub const ALL: [Self; 3] = [Self::CaCerts, Self::SimpleEnroll, Self::SimpleReenroll];
+
+    /// Every path segment RFC 7030 defines, served or not: no label may be one of them.
+    pub const RESERVED_SEGMENTS: [&'static str; 6] =
+        ["cacerts", "simpleenroll", "simplereenroll", "fullcmc", "serverkeygen", "csrattrs"];
+
+    /// The path segment, matched exactly and in lower case.
+    pub const fn segment(self) -> &'static str {
+        match self {
+            Self::CaCerts => "cacerts",
+            Self::SimpleEnroll => "simpleenroll",
+            Self::SimpleReenroll => "simplereenroll",
+        }
+    }
+}
+
+/// What a path names: an operation, at a label or at the default one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EstTarget {
+    /// `None` is the path without a label, which always works.
+    pub label: Option<Label>,
+    /// The operation.
+    pub operation: Operation,
+}
+
+impl EstTarget {
+    /// The prefix of every EST path (RFC 7030 section 3.2.2, RFC 8615).
+    pub const PREFIX: &'static str = "/.well-known/est/";
+
+    /// Parses the path of a request target, byte for byte: no percent-decoding, no dot segments, no empty segments, no
+    /// trailing slash. Whatever is not exactly an EST path is `None`.
+    pub fn parse(path: &str) -> Option<Self> {
+        let rest = path.strip_prefix(Self::PREFIX)?;
+        let (label, segment) = match rest.split_once('/') {
+            Some((label, segment)) => (Some(Label::parse(label).ok()?), segment),
+            None => (None, rest),
+        };
+        let operation = Operation::ALL.into_iter().find(|operation| operation.segment() == segment)?;
+        Some(Self { label, operation })
+    }
+}

@@ -1,0 +1,121 @@
+//! Refusals: what a client did that cannot be served, told so that a device engineer can act on it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+macro_rules! rejection_codes {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal),+ $(,)?) => {
+        /// The stable code of a refusal; part of the interface, never renamed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum RejectionCode { $($(#[$doc])* $variant),+ }
+
+        impl RejectionCode {
+            /// Every code.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The code as it stands in answers, logs and metrics.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code),+ }
+            }
+        }
+    };
+}
+
+rejection_codes! {
+    /// The path names no operation or label of this server.
+    NotFound = "not_found",
+    /// The method is not the operation's.
+    MethodNotAllowed = "method_not_allowed",
+    /// The media type is not the operation's.
+    UnsupportedMediaType = "unsupported_media_type",
+    /// The HTTP request breaks RFC 9112.
+    BadRequest = "bad_request",
+    /// The body is larger than the limit.
+    BodyTooLarge = "body_too_large",
+    /// The body did not arrive in time.
+    BodyTimeout = "body_timeout",
+    /// The body is not base64 of one DER value.
+    BadEncoding = "bad_encoding",
+    /// The body is not a PKCS#10 certification request.
+    BadRequestSyntax = "bad_csr",
+    /// The self-signature of the request does not verify.
+    PossessionInvalid = "pop_invalid",
+    /// The signature algorithm of the request is not accepted.
+    SignatureAlgorithm = "signature_algorithm",
+    /// The key is weak, malformed or of a kind the profile does not allow.
+    WeakKey = "weak_key",
+    /// The key is not of a kind the profile allows.
+    KeyNotAllowed = "key_not_allowed",
+    /// The key belongs to another device or to a CA.
+    KeyInUse = "key_in_use",
+    /// A requested extension or attribute is not allowed.
+    ExtensionNotAllowed = "extension_not_allowed",
+    /// A requested name is not well-formed.
+    BadName = "bad_name",
+    /// No certificate was presented.
+    AuthMissing = "auth_missing",
+    /// The presented certificate does not lead to an anchor of the label.
+    Untrusted = "untrusted",
+    /// The presented certificate is expired or not yet valid.
+    NotInValidity = "not_in_validity",
+    /// The presented certificate may not act as a client.
+    CertificateUsage = "certificate_usage",
+    /// The presented certificate is revoked.
+    Revoked = "revoked",
+    /// The presented certificate belongs to another label or tenant.
+    CrossTenant = "cross_tenant",
+    /// The birth certificate carries no device identity where the label looks for it.
+    IdentityMissing = "identity_missing",
+    /// The request names another device than the certificate proves.
+    IdentityMismatch = "identity_mismatch",
+    /// The subject differs from the one of the certificate being renewed.
+    SubjectMismatch = "subject_mismatch",
+    /// The subjectAltName differs from the one of the certificate being renewed.
+    SubjectAltNameMismatch = "san_mismatch",
+    /// The operation needs a certificate this CA issued.
+    NotRenewable = "not_renewable",
+    /// challengePassword or an identity-linking attribute that cannot be checked.
+    IdentityLinking = "identity_linking",
+    /// The server is at a limit; come back later.
+    TooManyRequests = "too_many_requests",
+}
+
+/// A refusal: the client's doing, with the clause it rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    code: RejectionCode,
+    clause: &'static str,
+    reason: Cow<'static, str>,
+}
+
+impl Rejection {
+    /// `reason` is one sentence, lower case, no full stop, with what was expected and what came; it must carry no
+    /// secret. Whatever a client sent must be escaped by the caller.
+    pub fn new(code: RejectionCode, clause: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, clause, reason: reason.into() }
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> RejectionCode {
+        self.code
+    }
+
+    /// The clause of the standard, for instance `RFC 7030 4.2.2`.
+    pub fn clause(&self) -> &'static str {
+        self.clause
+    }
+
+    /// The sentence.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl fmt::Display for Rejection {
+    /// `estd: subject_mismatch: … (RFC 7030 4.2.2)`
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "estd: {}: {} ({})", self.code.as_str(), self.reason, self.clause)
+    }
+}
+
+impl std::error::Error for Rejection {}

@@ -1,0 +1,11 @@
+//! Public-key infrastructure rules: keys, signatures, requests, names, certificates, paths. Pure; no I/O, no clock.
+
+pub mod certificate;
+pub mod digest;
+pub mod profile;
+pub mod public_key;
+pub mod request;
+pub mod serial;
+pub mod signature;
+pub mod template;
+pub mod trust;

@@ -1,0 +1,1 @@
+//! At most one answer to a request at a time, whichever store remembers it.

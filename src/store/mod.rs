@@ -1,0 +1,104 @@
+//! The store: what must be remembered, behind verbs that are atomic, and durable once their receipt is.
+
+pub mod claims;
+pub mod memory;
+pub mod receipt;
+pub mod record;
+
+#[cfg(feature = "server")]
+pub mod journal;
+#[cfg(feature = "server")]
+pub mod sled;
+
+#[cfg(test)]
+mod contract;
+
+pub use claims::{Claim, ClaimGuard, Claims};
+pub use receipt::Receipt;
+pub use record::{CertificateId, CertificateRecord, CertificateStatus, RequestKey, Revocation};
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::audit::AuditEvent;
+
+/// Why the store could not do what it was asked. The client learns none of it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreFault {
+    /// The write did not reach the disk; nothing of it is kept.
+    #[error("the record could not be made durable: {0}")]
+    NotDurable(Arc<std::io::Error>),
+    /// The queue of records waiting for the disk is full.
+    #[error("{waiting} records wait for the disk, the limit")]
+    Overloaded {
+        /// The limit.
+        waiting: usize,
+    },
+    /// The index cannot be read.
+    #[error("the index cannot be read: {0}")]
+    Index(String),
+    /// A record read back does not decode.
+    #[error("a stored record does not decode: {0}")]
+    Corrupt(String),
+    /// The store is shutting down.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// The verbs every store keeps, whatever it is made of. All stores pass the one contract suite in `store/contract.rs`.
+pub trait CertificateStore: Send + Sync {
+    /// Claims the right to answer `key`.
+    ///
+    /// Exactly one caller at a time holds the claim of a key; others wait for it to be recorded or dropped (that wait
+    /// spans signing, not the disk). When a certificate was recorded under the same key at or after
+    /// `not_older_than` and is not revoked, it is handed back with a receipt that resolves when it is durable.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    fn claim(&self, key: &RequestKey, not_older_than: DateTime<Utc>) -> Result<Claim<'_>, StoreFault>;
+
+    /// Records an issued certificate with its audit event and ends the claim. Nothing may leave the process before the
+    /// receipt resolves to `Ok`; when it resolves to `Err` nothing was kept, neither record nor claim.
+    ///
+    /// # Errors
+    /// At once when the queue is full or the store is closed.
+    fn record_issued(&self, claim: ClaimGuard<'_>, record: CertificateRecord, event: AuditEvent) -> Result<Receipt, StoreFault>;
+
+    /// Looks a certificate up, durable or not yet.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    fn certificate(&self, id: &CertificateId) -> Result<Option<Arc<CertificateRecord>>, StoreFault>;
+
+    /// What is known of a certificate's standing. "Unknown" is not "revoked".
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    fn status(&self, id: &CertificateId) -> Result<CertificateStatus, StoreFault>;
+
+    /// The device a public key (SHA-256 of its SPKI) was last certified for, within one tenant.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    fn key_holder(&self, tenant: &str, spki_sha256: &[u8; 32]) -> Result<Option<String>, StoreFault>;
+
+    /// Revokes a certificate; a second revocation keeps the first date and reason.
+    ///
+    /// # Errors
+    /// At once when the certificate is not known (`Ok(None)` is returned), the queue is full or the store is closed.
+    fn revoke(&self, id: &CertificateId, revocation: Revocation, event: AuditEvent) -> Result<Option<Receipt>, StoreFault>;
+
+    /// Records an audit event without waiting for it. Never blocks; when the queue is full the event is counted as
+    /// suppressed and the count goes out with the next one.
+    fn record_event(&self, event: AuditEvent);
+
+    /// How many certificates are recorded.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    fn certificate_count(&self) -> Result<u64, StoreFault>;
+}
+
+/// How long the same request gets the same certificate, by default: a lost answer is asked for again within minutes.
+pub const DEFAULT_REPEAT_WINDOW: TimeDelta = TimeDelta::minutes(10);

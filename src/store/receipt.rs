@@ -1,0 +1,1 @@
+//! A promise that a record is durable.
