@@ -233,8 +233,6 @@ pub fn encode_ext_key_usage(usages: &[Oid]) -> Vec<u8> {
 /// Encodes a SubjectKeyIdentifier.
 ///
 /// ```asn1
-/// SubjectKeyIdentifier ::= KeyIdentifier
-///
 /// KeyIdentifier ::= OCTET STRING
 /// ```
 pub fn encode_subject_key_identifier(id: &[u8]) -> Vec<u8> {

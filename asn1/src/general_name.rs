@@ -140,8 +140,7 @@ struct OtherNameWire {
 /// ```asn1
 /// HardwareModuleName ::= SEQUENCE {
 ///     hwType OBJECT IDENTIFIER,
-///     hwSerialNum OCTET STRING
-/// }
+///     hwSerialNum OCTET STRING }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HardwareModuleName {
