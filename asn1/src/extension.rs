@@ -1,5 +1,7 @@
 //! Certificate extensions (RFC 5280 section 4.2): the envelope and the ones estd reads or writes.
 
+use std::fmt;
+
 use rasn::prelude::*;
 
 use crate::der::{self, tag};
@@ -169,6 +171,28 @@ impl KeyUsage {
             [high, 0] => der::wrap(tag::BIT_STRING, &[unused, high]),
             [high, low] => der::wrap(tag::BIT_STRING, &[unused, high, low]),
         }
+    }
+}
+
+impl fmt::Display for KeyUsage {
+    /// The names of RFC 5280, with commas between them.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [&str; 9] = [
+            "digitalSignature",
+            "nonRepudiation",
+            "keyEncipherment",
+            "dataEncipherment",
+            "keyAgreement",
+            "keyCertSign",
+            "cRLSign",
+            "encipherOnly",
+            "decipherOnly",
+        ];
+        let set = (0..).zip(NAMES).filter(|(number, _)| self.contains(Self::bit(*number)));
+        for (index, (_, name)) in set.enumerate() {
+            write!(formatter, "{}{name}", if index == 0 { "" } else { ", " })?;
+        }
+        Ok(())
     }
 }
 
