@@ -120,7 +120,7 @@ impl RegistrationAuthority {
         if !strays {
             return rejection;
         }
-        // The client is told what any stranger is told: whose label it would be welcome at is not its business.
+        // The sentence stays the same: whose label it would be welcome at is not its business.
         Rejection::new(RejectionCode::CrossTenant, rejection.clause(), rejection.reason().to_owned())
     }
 
