@@ -86,7 +86,7 @@ pub fn presented_chain(connection: &ServerConnection) -> Option<PresentedChain> 
 }
 
 /// The version of a finished handshake, as it stands in logs and metrics.
-pub fn version(connection: &ServerConnection) -> &'static str {
+pub fn protocol(connection: &ServerConnection) -> &'static str {
     match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_2) => "1.2",
         Some(ProtocolVersion::TLSv1_3) => "1.3",

@@ -141,7 +141,7 @@ impl Metrics {
         self.connections_refused.inc();
     }
 
-    /// A TLS handshake was done; `version` as told by [`crate::tls::version`].
+    /// A TLS handshake was done; `version` as told by [`crate::tls::protocol`].
     pub fn handshake_done(&self, version: &'static str) {
         self.handshakes.get_or_create(&VersionLabels { version }).inc();
     }
@@ -160,7 +160,9 @@ impl Metrics {
             (Some(Operation::SimpleEnroll | Operation::SimpleReenroll), Outcome::Served) => {
                 self.issued.get_or_create(&LabelLabels { label: label.clone() }).inc();
             }
-            (_, Outcome::Failed) => drop(self.faults.inc()),
+            (_, Outcome::Failed) => {
+                self.faults.inc();
+            }
             (_, Outcome::Served | Outcome::Refused(_)) => {}
         }
         self.requests.get_or_create(&RequestLabels { operation: name, label, code }).inc();

@@ -52,15 +52,16 @@ pub(super) fn success(response: &EstResponse, wrapping: LineWrapping) -> Reply {
 pub(super) fn refusal(rejection: &Rejection, operation: Option<Operation>) -> Reply {
     let mut reply = text(status(rejection.code()), &format!("{rejection}\n"));
     let headers = reply.headers_mut();
-    match (rejection.code(), operation) {
-        (RejectionCode::MethodNotAllowed, Some(operation)) => {
-            headers.insert(ALLOW, HeaderValue::from_static(route::allowed_methods(operation)));
-        }
-        (RejectionCode::UnsupportedMediaType, _) => {
-            headers.insert(ACCEPT, HeaderValue::from_static("application/pkcs10"));
-        }
-        (RejectionCode::TooManyRequests, _) => retry_after(headers, TOO_MANY_REQUESTS_RETRY),
-        _ => {}
+    if let (RejectionCode::MethodNotAllowed, Some(operation)) = (rejection.code(), operation) {
+        // RFC 9110 §15.5.6
+        headers.insert(ALLOW, HeaderValue::from_static(route::allowed_methods(operation)));
+    }
+    if rejection.code() == RejectionCode::UnsupportedMediaType {
+        // RFC 9110 §15.5.16
+        headers.insert(ACCEPT, HeaderValue::from_static(route::PKCS10));
+    }
+    if rejection.code() == RejectionCode::TooManyRequests {
+        retry_after(headers, TOO_MANY_REQUESTS_RETRY);
     }
     reply
 }

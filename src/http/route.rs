@@ -12,7 +12,7 @@ use crate::est::{EstTarget, Operation, Rejection, RejectionCode};
 use crate::ra::{LabelContext, RegistrationAuthority};
 
 /// The media type of a certification request (RFC 5967 section 2).
-const PKCS10: &str = "application/pkcs10";
+pub(super) const PKCS10: &str = "application/pkcs10";
 
 /// What a request target names.
 pub(super) struct Route {
