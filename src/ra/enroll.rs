@@ -72,12 +72,12 @@ impl RegistrationAuthority {
         let window = label.requests.repeat_window.min(profile.validity / 2);
         let key = request_key(label, &peer, &enrollment);
         match self.ports.store.claim(&key, attempt.at - window).map_err(Fault::from)? {
-            Claim::Known(record, receipt) => {
+            Claim::Recorded { record, receipt } => {
                 let serial = record.id.serial.clone();
                 self.ports.store.record_event(attempt.event(AuditOutcome::Issued { serial, repeated: true }));
                 Ok(PendingResponse { response: issued(&record.der), receipt, repeated: true })
             }
-            Claim::Fresh(claim) => self.issue(label, enrollment, claim, &peer, attempt),
+            Claim::Granted(claim) => self.issue(label, enrollment, claim, &peer, attempt),
         }
     }
 
@@ -175,7 +175,7 @@ impl RegistrationAuthority {
         let response = issued(&der);
         let record = CertificateRecord {
             id,
-            request: claim.key(),
+            request: *claim.key(),
             tenant: label.tenant.clone(),
             label: label.label.to_string(),
             device: enrollment.device().to_owned(),
