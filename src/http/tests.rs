@@ -438,6 +438,7 @@ async fn the_status_listener_shows_health_and_metrics() {
     let metrics = Arc::new(Metrics::new());
     let _open = metrics.connection_opened();
     metrics.handshake_done("1.3");
+    metrics.gauge("journal_queue", "Records that wait for the disk", || 7);
     metrics.request(
         None,
         None,
@@ -460,6 +461,7 @@ async fn the_status_listener_shows_health_and_metrics() {
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n") && page.contains("\r\n\r\nok\n"), "{page}");
     for line in [
         "estd_connections_open 1",
+        "estd_journal_queue 7",
         "estd_handshakes_total{version=\"1.3\"} 1",
         "estd_requests_total{operation=\"-\",label=\"-\",code=\"not_found\"} 1",
     ] {
