@@ -63,3 +63,27 @@ pub(super) fn request_rejection(error: RequestError) -> Rejection {
     };
     Rejection::new(code, clause, reason)
 }
+
+/// A peer that its certificate does not let in.
+pub(super) fn trust_rejection(error: &TrustError) -> Rejection {
+    let code = match error {
+        TrustError::NotYetValid { .. } | TrustError::Expired { .. } => RejectionCode::NotInValidity,
+        TrustError::CaAsLeaf
+        | TrustError::KeyCertSignLeaf
+        | TrustError::KeyUsage
+        | TrustError::ExtKeyUsage { .. } => RejectionCode::CertificateUsage,
+        TrustError::Malformed { .. }
+        | TrustError::ChainTooLong { .. }
+        | TrustError::UnknownIssuer { .. }
+        | TrustError::WeakKey { .. }
+        | TrustError::WeakSignature { .. }
+        | TrustError::BadSignature
+        | TrustError::NotCa
+        | TrustError::PathLength
+        | TrustError::NameConstraints
+        | TrustError::CriticalExtension
+        | TrustError::TooComplex
+        | TrustError::Unsupported => RejectionCode::Untrusted,
+    };
+    Rejection::new(code, "RFC 7030 3.3.2", error.to_string())
+}
