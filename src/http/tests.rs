@@ -70,13 +70,18 @@ struct Answer {
 
 impl Client {
     fn connect(fixture: &Enrolled, limits: HttpLimits) -> Self {
+        Self::connect_through(fixture, limits, 1 << 20)
+    }
+
+    /// Through a pipe that takes so many octets before somebody must read.
+    fn connect_through(fixture: &Enrolled, limits: HttpLimits, capacity: usize) -> Self {
         let authority = Arc::new(ArcSwap::new(Arc::clone(&fixture.authority)));
         let edge = HttpEdge::new(authority, limits, Arc::new(Metrics::new()), [0xab; 8]);
         let session = PeerSession::new(
             PresentedChain::possession_proven(vec![fixture.birth_certificate.clone()]),
             "127.0.0.1:1".to_owned(),
         );
-        let (stream, far) = tokio::io::duplex(1 << 20);
+        let (stream, far) = tokio::io::duplex(capacity);
         let writes = Arc::new(AtomicUsize::new(0));
         let far = CountWrites(far, Arc::clone(&writes));
         let (shutdown, stopped) = oneshot::channel::<()>();

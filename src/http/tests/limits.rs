@@ -90,3 +90,33 @@ async fn shutdown_finishes_the_request_in_flight() {
     assert_eq!(busy.exchange(second).await.status, 200);
     assert_eq!(busy.rest().await, "");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_takes_is_given_up() {
+    let fixture = testing::enrolled();
+    let start = tokio::time::Instant::now();
+    let mut client = Client::connect_through(&fixture, HttpLimits::default(), 256);
+    client.send(get(CACERTS)).await;
+    client.server.await.unwrap();
+    assert_eq!(start.elapsed(), HttpLimits::default().body_timeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_connection_is_still_read_for_a_while() {
+    let fixture = testing::enrolled();
+    let announced = post(ENROLL, "", "").replace("Length: 0", "Length: 99999999");
+    let start = tokio::time::Instant::now();
+    let mut client = Client::connect_through(&fixture, HttpLimits::default(), 4096);
+    assert_eq!(client.exchange(&announced).await.status, 413);
+    assert_eq!(client.rest().await, "");
+    client.send(vec![b'A'; 500_000]).await;
+    client.server.await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 2, "by time");
+
+    let start = tokio::time::Instant::now();
+    let mut client = Client::connect_through(&fixture, HttpLimits::default(), 4096);
+    assert_eq!(client.exchange(&announced).await.status, 413);
+    client.stream.write_all(&vec![b'A'; 2_000_000]).await.unwrap_err();
+    client.server.await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 0, "by size");
+}
