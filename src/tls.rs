@@ -10,7 +10,7 @@ mod server_certificate;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::crypto::aws_lc_rs::{self, Ticketer, cipher_suite, kx_group};
+use rustls::crypto::aws_lc_rs::{Ticketer, cipher_suite, default_provider, kx_group};
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::{ProtocolVersion, ServerConfig, ServerConnection, SupportedProtocolVersion, version};
 
@@ -110,7 +110,7 @@ fn provider() -> CryptoProvider {
             cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
         ],
         kx_groups: vec![kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1, kx_group::X25519MLKEM768],
-        ..aws_lc_rs::default_provider()
+        ..default_provider()
     }
 }
 

@@ -204,7 +204,38 @@ fn split_at<'a>(text: &'a [u8], pattern: &[u8]) -> Option<(&'a [u8], &'a [u8])> 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_decodes_in_every_layout(der: Vec<u8>, cuts: Vec<(u16, bool)>) {
+            let der = [&[0x30], der.as_slice()].concat();
+            for wrapping in [LineWrapping::Lines64, LineWrapping::SingleLine] {
+                let mut text = encode(&der, wrapping);
+                for (at, is_blank) in &cuts {
+                    text.insert(usize::from(*at) % (text.len() + 1), if *is_blank { b'\t' } else { b'\r' });
+                }
+                prop_assert_eq!(decode(&text), Ok(der.clone()));
+            }
+        }
+
+        #[test]
+        fn whatever_decodes_is_the_one_encoding_of_its_value(text in "[ \nA-Za-z0-9+/=_-]{0,24}") {
+            if let Ok(value) = decode(text.as_bytes()) {
+                let packed: String = text.split_ascii_whitespace().collect();
+                prop_assert_eq!(encode(&value, LineWrapping::SingleLine), packed.into_bytes());
+            }
+        }
+
+        #[test]
+        fn nothing_sent_panics(body: Vec<u8>) {
+            let _ = decode(&body);
+            let _ = decode(&[PEM_BEGIN, &body].concat());
+            let _ = decode(&[b"-----BEGIN CERTIFICATE REQUEST-----", body.as_slice(), b"-----END "].concat());
+        }
+    }
 
     macro_rules! body {
         ($name:literal) => {

@@ -1,13 +1,16 @@
 //! What is counted, in the text format of Prometheus. Labels take configured or fixed values only, never a client's.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric as _, LabelValueEncoder, text,
+};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -69,6 +72,25 @@ struct LabelLabels {
     label: String,
 }
 
+struct ReadGauge {
+    name: &'static str,
+    help: &'static str,
+    read: Box<dyn Fn() -> i64 + Send + Sync>,
+}
+
+impl fmt::Debug for ReadGauge {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ReadGauge").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Collector for ReadGauge {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let gauge = ConstGauge::new((self.read)());
+        gauge.encode(encoder.encode_descriptor(self.name, self.help, None, gauge.metric_type())?)
+    }
+}
+
 /// The counters of one server.
 pub struct Metrics {
     registry: Mutex<Registry>,
@@ -112,22 +134,30 @@ impl Metrics {
             handshake_failures: Counter::default(),
             connections_refused: Counter::default(),
         };
-        metrics.register(|registry| {
-            registry.register("requests", "Requests by operation, label and outcome", metrics.requests.clone());
-            registry.register("request_duration_seconds", "From head to answer", metrics.durations.clone());
-            registry.register("certificates_issued", "Certificates handed out, by label", metrics.issued.clone());
-            registry.register("faults", "Requests that failed by the server's doing", metrics.faults.clone());
-            registry.register("connections_open", "Connections open now", metrics.connections.clone());
-            registry.register("handshakes", "TLS handshakes done, by version", metrics.handshakes.clone());
-            registry.register("handshake_failures", "TLS handshakes failed", metrics.handshake_failures.clone());
-            registry.register("connections_refused", "Connections above a limit", metrics.connections_refused.clone());
-        });
+        metrics.register_own();
         metrics
     }
 
-    /// Adds metrics of others, whose names get the prefix `estd_`.
-    pub fn register(&self, add: impl FnOnce(&mut Registry)) {
-        add(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Adds a gauge that is read whenever the page is asked for; its name gets the prefix `estd_`. Once for each name.
+    pub fn gauge(&self, name: &'static str, help: &'static str, read: impl Fn() -> i64 + Send + Sync + 'static) {
+        self.registry().register_collector(Box::new(ReadGauge { name, help, read: Box::new(read) }));
+    }
+
+    fn register_own(&self) {
+        let mut registry = self.registry();
+        registry.register("requests", "Requests by operation, label and outcome", self.requests.clone());
+        registry.register("request_duration_seconds", "From head to answer", self.durations.clone());
+        registry.register("certificates_issued", "Certificates handed out, by label", self.issued.clone());
+        registry.register("faults", "Requests that failed by the server's doing", self.faults.clone());
+        registry.register("connections_open", "Connections open now", self.connections.clone());
+        registry.register("handshakes", "TLS handshakes done, by version", self.handshakes.clone());
+        registry.register("handshake_failures", "TLS handshakes failed", self.handshake_failures.clone());
+        registry.register("connections_refused", "Connections above a limit", self.connections_refused.clone());
+    }
+
+    /// A panic while the page was written leaves the registry whole.
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection was accepted.
@@ -174,7 +204,7 @@ impl Metrics {
     /// When a metric added by others cannot be written.
     pub(super) fn render(&self) -> Result<String, fmt::Error> {
         let mut page = String::new();
-        text::encode(&mut page, &self.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
+        text::encode(&mut page, &self.registry())?;
         Ok(page)
     }
 }

@@ -33,8 +33,13 @@ pub(crate) struct Enrolled {
     pub(crate) request: String,
 }
 
-/// Makes one.
+/// With a store in which everything is durable at once.
 pub(crate) fn enrolled() -> Enrolled {
+    enrolled_in(MemoryStore::new())
+}
+
+/// With the store given.
+pub(crate) fn enrolled_in(store: MemoryStore) -> Enrolled {
     let own = ca("Test EST CA");
     let manufacturer = ca("Test Manufacturer");
     let mut device = CertificateParams::default();
@@ -69,9 +74,9 @@ pub(crate) fn enrolled() -> Enrolled {
         },
         wire: LineWrapping::Lines64,
     };
-    let store = Arc::new(MemoryStore::new());
+    let store = Arc::new(store);
     let ports =
-        Ports { store: Arc::clone(&store) as _, clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) };
+        Ports { store: Arc::<MemoryStore>::clone(&store), clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) };
     let labels = vec![label("devices"), label("other")];
     let authority = RegistrationAuthority::new(labels, &Label::parse("devices").unwrap(), ports).unwrap();
     Enrolled { authority: Arc::new(authority), store, birth_certificate, request: String::from_utf8(request).unwrap() }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::client::ResolvesClientCert;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, ClientConfig, HandshakeKind, RootCertStore, ServerConfig, SignatureScheme, version};
@@ -39,7 +40,7 @@ impl Fixture {
     fn client(&self, version: &'static SupportedProtocolVersion, identity: Option<Identity>) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.root.clone()).unwrap();
-        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(&[version])
             .unwrap()
             .with_root_certificates(roots);
@@ -93,7 +94,7 @@ impl ResolvesClientCert for Identity {
 impl Identity {
     fn new(certificate: Vec<u8>, key: &KeyPair) -> Self {
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
+        let key = any_supported_type(&key).unwrap();
         Self(Arc::new(CertifiedKey::new(vec![CertificateDer::from(certificate)], key)))
     }
 
