@@ -2,8 +2,17 @@
 use crate::{Attribute, DecodeError, Oid};
 /// AttrOrOID
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AttrOrOid { /** oid */ Oid(Oid), /** attribute */ Attribute(Attribute) }
+pub enum AttrOrOid {
+    /** oid */
+    Oid(Oid),
+    /** attribute */
+    Attribute(Attribute),
+}
 /// strict decode of CsrAttrs
-pub fn decode(_der: &[u8], _limit: usize) -> Result<Vec<AttrOrOid>, DecodeError> { todo!() }
+pub fn decode(_der: &[u8], _limit: usize) -> Result<Vec<AttrOrOid>, DecodeError> {
+    todo!()
+}
 /// encode
-pub fn encode(_attrs: &[AttrOrOid]) -> Vec<u8> { todo!() }
+pub fn encode(_attrs: &[AttrOrOid]) -> Vec<u8> {
+    todo!()
+}

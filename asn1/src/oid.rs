@@ -5,11 +5,17 @@
 pub struct Oid(std::borrow::Cow<'static, [u32]>);
 impl Oid {
     /// const constructor for registered values
-    pub const fn new_static(_arcs: &'static [u32]) -> Self { todo!() }
+    pub const fn new_static(_arcs: &'static [u32]) -> Self {
+        todo!()
+    }
     /// Parses dotted decimal ("1.2.840.113549.1.9.14"); at least two arcs, X.660 limits on the first two.
-    pub fn parse(_dotted: &str) -> Option<Self> { todo!() }
+    pub fn parse(_dotted: &str) -> Option<Self> {
+        todo!()
+    }
     /// The arcs.
-    pub fn arcs(&self) -> &[u32] { todo!() }
+    pub fn arcs(&self) -> &[u32] {
+        todo!()
+    }
 }
 // consts: one per OID needed, RFC name in SCREAMING_SNAKE, e.g. CHALLENGE_PASSWORD, EXTENSION_REQUEST, MS_EXTENSION_REQUEST,
 // SUBJECT_ALT_NAME, KEY_USAGE, EXT_KEY_USAGE, BASIC_CONSTRAINTS, SUBJECT_KEY_IDENTIFIER, AUTHORITY_KEY_IDENTIFIER,
