@@ -8,12 +8,31 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error as _};
-use toml::{Table, Value};
+use toml::Value;
 
 use super::problem::{Place, Problem, ProblemKind};
 
+/// A table of TOML, undecoded.
+pub(super) type Table = toml::Table;
+
+/// A table's shape; every key of it may be missing.
+pub(super) trait Shape: DeserializeOwned + Default {}
+
+impl<T: DeserializeOwned + Default> Shape for T {}
+
+/// Parses a document.
+pub(super) fn parse(text: &str) -> Result<Table, ProblemKind> {
+    text.parse()
+        .map_err(|error: toml::de::Error| ProblemKind::Syntax { error: error.to_string().trim_end().to_owned() })
+}
+
+/// A key's text before its table is decoded, to name the table by.
+pub(super) fn text<'a>(table: &'a Table, key: &str) -> Option<&'a str> {
+    table.get(key).and_then(Value::as_str)
+}
+
 /// Decodes a table into its shape, key by key; a key that does not fit is reported and left at its default.
-pub(super) fn decode<T: DeserializeOwned + Default>(table: Table, place: &Place, problems: &mut Vec<Problem>) -> T {
+pub(super) fn decode<T: Shape>(table: Table, place: &Place, problems: &mut Vec<Problem>) -> T {
     let mut sound = Table::new();
     for (key, value) in table {
         let alone = Table::from_iter([(key.clone(), value.clone())]);

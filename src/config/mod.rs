@@ -73,12 +73,12 @@ fn check(path: &Path, now: DateTime<Utc>, problems: &mut Vec<Problem>, warnings:
         Limits::check(&file::decode(main.limits, &place.key("limits"), problems), &place.key("limits"), problems);
     let log = server::check_log(&file::decode(main.log, &place.key("log"), problems), &place.key("log"), problems);
 
-    let mut documents = tenant::inline(main.tenant, folder, &place);
+    let mut documents = tenant::inline(main.tenant, &place);
     if let Some(tenants_dir) = &server.tenants_dir {
         let place = server_place.key("tenants_dir");
         documents.extend(tenant::in_folder(&folder.join(tenants_dir), &place, problems));
     }
-    let tenants = tenant::check(documents, now, &place, problems, warnings);
+    let tenants = tenant::check(documents, folder, now, &place, problems, warnings);
     let server = server::check(server, folder, &server_place, &tenants.authorities, problems);
     if let Some(server) = &server {
         label::check_default(&server.default_label, &tenants.label_names, &server_place, problems);
@@ -88,11 +88,7 @@ fn check(path: &Path, now: DateTime<Utc>, problems: &mut Vec<Problem>, warnings:
 }
 
 /// A TOML document, read and parsed.
-fn document(path: &Path, place: &Place, problems: &mut Vec<Problem>) -> Option<toml::Table> {
-    let text = read::text(path).map_err(|problem| problems.push(place.problem(problem))).ok()?;
-    text.parse()
-        .map_err(|error: toml::de::Error| {
-            problems.push(place.problem(ProblemKind::Syntax { error: error.to_string().trim_end().to_owned() }));
-        })
-        .ok()
+fn document(path: &Path, place: &Place, problems: &mut Vec<Problem>) -> Option<file::Table> {
+    let table = read::text(path).and_then(|text| file::parse(&text));
+    table.map_err(|problem| problems.push(place.problem(problem))).ok()
 }

@@ -117,10 +117,10 @@ impl Check<'_> {
         }
     }
 
-    fn extensions(&mut self, tables: Vec<toml::Table>) -> Vec<Extension> {
+    fn extensions(&mut self, tables: Vec<file::Table>) -> Vec<Extension> {
         let mut extensions = Vec::new();
         for (position, table) in tables.into_iter().enumerate() {
-            let oid = table.get("oid").and_then(toml::Value::as_str).map(str::to_owned);
+            let oid = file::text(&table, "oid").map(str::to_owned);
             let place = self.place.named("extension", oid.as_deref(), position);
             let shape: file::Extension = file::decode(table, &place, self.problems);
             let oid = required(shape.oid, Oid::parse, "oid", "an OID", &place, self.problems);

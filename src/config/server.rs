@@ -12,8 +12,10 @@ use zeroize::Zeroizing;
 use super::file;
 use super::problem::{Place, Problem, ProblemKind};
 use super::{Authority, read};
-use crate::ca::{CertificateAuthority, SoftwareSigner};
+use crate::ca::{CertificateAuthority, Signer as _, SoftwareSigner};
 use crate::est::Label;
+use crate::pki::public_key::{KeyPolicy, PublicKey};
+use crate::pki::signature::SignatureAlgorithm;
 
 /// `[server]`
 pub struct ServerSettings {
@@ -284,19 +286,33 @@ fn from_files(
         }
     };
     let (chain, key) = (chain?, key?);
-    match SoftwareSigner::from_pem(&key) {
-        Ok(signer) => {
-            use crate::ca::Signer as _;
-            let matches = chain.first().is_some_and(|leaf| leaf.public_key().der() == signer.public_key().der());
-            if !matches {
-                let found = "another key".to_owned();
-                let expected = "the key of the first certificate in the file certificate".to_owned();
-                problems.push(place.key("key").problem(ProblemKind::Value { expected, found }));
-            }
-        }
-        Err(error) => problems.push(place.key("key").refused(&error)),
-    }
+    check_key(&chain, &key, &place.key("key"), problems);
+    check_strength(&chain, &place.key("certificate"), problems);
     Some(ServerCertificate::Files { chain, key })
+}
+
+/// The key belongs to the leaf.
+fn check_key(chain: &[Certificate], key: &str, place: &Place, problems: &mut Vec<Problem>) {
+    match SoftwareSigner::from_pem(key) {
+        Ok(signer) if chain.first().is_some_and(|leaf| leaf.public_key().der() == signer.public_key().der()) => {}
+        Ok(_) => problems.push(place.value("the key of the first certificate in the file certificate", "another key")),
+        Err(error) => problems.push(place.refused(&error)),
+    }
+}
+
+/// RFC 9325 §4.5: RSA keys of 2048 bits at least, no SHA-1 or MD5 in the server's own chain. The signature of a root
+/// is nobody's to check.
+fn check_strength(chain: &[Certificate], place: &Place, problems: &mut Vec<Problem>) {
+    for certificate in chain {
+        if let Err(error) = PublicKey::check(certificate.public_key(), &KeyPolicy::default()) {
+            problems.push(place.key(certificate.subject().to_string()).refused(&error));
+        }
+        let is_root = certificate.subject() == certificate.issuer();
+        let algorithm = SignatureAlgorithm::from_identifier(certificate.signature_algorithm());
+        if let (false, Err(error)) = (is_root, algorithm) {
+            problems.push(place.key(certificate.subject().to_string()).refused(&error));
+        }
+    }
 }
 
 pub(super) fn check_log(shape: &file::Log, place: &Place, problems: &mut Vec<Problem>) -> LogSettings {

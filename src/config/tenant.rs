@@ -1,21 +1,19 @@
 //! Tenants: documents inline or in files of their own, under the very same checks.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use toml::Table;
 
 use super::authority::Authority;
+use super::file::{self, Table};
 use super::label::{self, LabelSettings};
 use super::problem::{Place, Problem, ProblemKind};
-use super::{file, profile, read};
+use super::{profile, read};
 
 /// One tenant's document and where it stands.
 pub(super) struct Document {
     table: Table,
-    /// The folder that paths in it are relative to.
-    folder: PathBuf,
     place: Place,
     /// In a list of several: its position there.
     position: usize,
@@ -31,8 +29,8 @@ pub(super) struct Tenants {
 }
 
 /// The `[[tenant]]` tables of the main file.
-pub(super) fn inline(tables: Vec<Table>, folder: &Path, place: &Place) -> Vec<Document> {
-    let document = |(position, table)| Document { table, folder: folder.to_owned(), place: place.clone(), position };
+pub(super) fn inline(tables: Vec<Table>, place: &Place) -> Vec<Document> {
+    let document = |(position, table)| Document { table, place: place.clone(), position };
     tables.into_iter().enumerate().map(document).collect()
 }
 
@@ -49,14 +47,16 @@ pub(super) fn in_folder(folder: &Path, place: &Place, problems: &mut Vec<Problem
     for path in files {
         let place = Place::file(&path);
         if let Some(table) = super::document(&path, &place, problems) {
-            documents.push(Document { table, folder: folder.to_owned(), place, position: 0 });
+            documents.push(Document { table, place, position: 0 });
         }
     }
     documents
 }
 
+/// Paths are relative to `folder`, the main file's, wherever a tenant's document stands: it can move unchanged.
 pub(super) fn check(
     documents: Vec<Document>,
+    folder: &Path,
     now: DateTime<Utc>,
     main: &Place,
     problems: &mut Vec<Problem>,
@@ -68,21 +68,22 @@ pub(super) fn check(
     let mut tenants = Tenants::default();
     let mut names = HashSet::new();
     for document in documents {
-        check_one(document, now, &mut names, &mut tenants, problems, warnings);
+        check_one(document, folder, now, &mut names, &mut tenants, problems, warnings);
     }
     tenants
 }
 
 fn check_one(
     document: Document,
+    folder: &Path,
     now: DateTime<Utc>,
     names: &mut HashSet<String>,
     tenants: &mut Tenants,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<Problem>,
 ) {
-    let Document { table, folder, place, position } = document;
-    let named = table.get("name").and_then(toml::Value::as_str).map(str::to_owned);
+    let Document { table, place, position } = document;
+    let named = file::text(&table, "name").map(str::to_owned);
     let place = place.named("tenant", named.as_deref(), position);
     let shape: file::Tenant = file::decode(table, &place, problems);
     let name = name(shape.name, "tenant", &place, problems).unwrap_or_default();
@@ -92,7 +93,7 @@ fn check_one(
 
     let first = tenants.authorities.len();
     for (shape, place) in tables::<file::Authority>(shape.authority, "authority", &place, problems) {
-        let authority = Authority::check(shape, &name, &folder, &place, now, problems, warnings);
+        let authority = Authority::check(shape, &name, folder, &place, now, problems, warnings);
         if is_taken(&authority.name, tenants.authorities[first..].iter().map(|other| &other.name)) {
             let scope = " within a tenant";
             problems.push(place.key("name").problem(ProblemKind::Duplicate { kind: "authority", scope }));
@@ -118,7 +119,7 @@ fn check_one(
         }
         let known =
             label::Known { tenant: &name, authorities: &tenants.authorities[first..], profiles: &profiles, now };
-        tenants.labels.extend(label::check(shape, &known, &folder, &place, problems, warnings));
+        tenants.labels.extend(label::check(shape, &known, folder, &place, problems, warnings));
     }
 }
 
@@ -128,14 +129,14 @@ fn is_taken<'a>(name: &str, mut others: impl Iterator<Item = &'a String>) -> boo
 }
 
 /// The tables of a list in their shape, each with its place.
-fn tables<T: serde::de::DeserializeOwned + Default>(
+fn tables<T: file::Shape>(
     tables: Vec<Table>,
     kind: &'static str,
     place: &Place,
     problems: &mut Vec<Problem>,
 ) -> Vec<(T, Place)> {
     let decode = |(position, table): (usize, Table)| {
-        let place = place.named(kind, table.get("name").and_then(toml::Value::as_str), position);
+        let place = place.named(kind, file::text(&table, "name"), position);
         (file::decode(table, &place, problems), place)
     };
     tables.into_iter().enumerate().map(decode).collect()
