@@ -88,7 +88,7 @@ fn load(config: &Path) -> Result<Config, CliError> {
 
 fn show(config: &Config, out: &mut dyn Write) -> Result<(), CliError> {
     for authority in &config.authorities {
-        let ca = authority.authority();
+        let ca = &authority.authority;
         writeln!(out, "{}", authority.path())?;
         for certificate in std::iter::once(ca.certificate()).chain(ca.chain()) {
             show_certificate(certificate, out)?;
@@ -108,7 +108,7 @@ fn show_certificate(certificate: &Certificate, out: &mut dyn Write) -> Result<()
 
 fn fingerprint(config: &Config, out: &mut dyn Write) -> Result<(), CliError> {
     for authority in &config.authorities {
-        let digest = show::fingerprint(&authority.authority().root_fingerprint());
+        let digest = show::fingerprint(&authority.authority.root_fingerprint());
         writeln!(out, "{digest}  {}", authority.path())?;
     }
     Ok(())
@@ -122,10 +122,9 @@ fn revoke(arguments: &Revoke, out: &mut dyn Write) -> Result<(), CliError> {
         given: arguments.serial.clone(),
         expected: "1 to 20 octets in hexadecimal".to_owned(),
     })?;
-    let id = CertificateId { issuer: authority.authority().issuer_id(), serial };
+    let id = CertificateId { issuer: authority.authority.issuer_id(), serial };
     let folder = &config.server.data_dir;
-    let store =
-        SledStore::open(folder, StoreOptions::default()).map_err(|error| CliError::opening(error, folder))?;
+    let store = SledStore::open(folder, StoreOptions::default()).map_err(|error| CliError::opening(error, folder))?;
     let shown = show::serial(&id.serial);
     let device = match store.status(&id)? {
         CertificateStatus::Unknown => {
@@ -173,7 +172,7 @@ fn parse_serial(text: &str) -> Option<Vec<u8>> {
         .filter(|character| *character != ':')
         .map(|character| character.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
         .collect::<Option<_>>()?;
-    let padded = if digits.len() % 2 == 0 { digits } else { [vec![0], digits].concat() };
+    let padded = if digits.len().is_multiple_of(2) { digits } else { [vec![0], digits].concat() };
     let (pairs, _) = padded.as_chunks::<2>();
     let octets = pairs.iter().map(|[high, low]| high << 4 | low).skip_while(|octet| *octet == 0);
     let mut octets: Vec<u8> = octets.collect();

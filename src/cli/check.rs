@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{CliError, show};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Config, LabelSettings, ServerCertificate};
+use crate::config::{CertificateSource, Config, LabelSettings};
 
 /// What `estd check` is told.
 #[derive(Debug, clap::Args)]
@@ -26,18 +26,17 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), CliE
     writeln!(out, "  listens on {}; status on {}", listen.join(", "), server.status_listen)?;
     writeln!(out, "  data in {}", server.data_dir.display())?;
     match &server.tls.certificate {
-        ServerCertificate::Issued { issuer, .. } => {
+        CertificateSource::Own { issuer, .. } => {
             writeln!(out, "  server certificate from {}", issuer.certificate().subject())?;
         }
-        ServerCertificate::Files { chain, .. } => {
-            for leaf in chain.first() {
-                let until = show::time(leaf.validity().not_after);
-                writeln!(out, "  server certificate {}, until {until}", leaf.subject())?;
-            }
+        CertificateSource::Files(certificate) => {
+            let leaf = certificate.leaf();
+            let until = show::time(leaf.validity().not_after);
+            writeln!(out, "  server certificate {}, until {until}", leaf.subject())?;
         }
     }
     for authority in &config.authorities {
-        let ca = authority.authority();
+        let ca = &authority.authority;
         let until = show::time(ca.certificate().validity().not_after);
         writeln!(out, "  authority {}: {}, until {until}", authority.path(), ca.certificate().subject())?;
         writeln!(out, "    root {}", ca.root().subject())?;

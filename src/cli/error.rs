@@ -98,7 +98,7 @@ pub enum CliError {
     Entropy(#[from] EntropyFailure),
     /// The demo's device was not enrolled.
     #[error("the device was not enrolled: {0}")]
-    Enrollment(#[from] super::demo::EnrollmentError),
+    Enrollment(#[from] super::EnrollmentError),
     /// Standard output.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),

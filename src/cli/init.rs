@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), CliE
     let config = Config::load(&folder.config(), SystemClock.now())?;
     writeln!(out, "made {}", arguments.folder.display())?;
     for authority in &config.authorities {
-        writeln!(out, "  root SHA-256 {}", show::fingerprint(&authority.authority().root_fingerprint()))?;
+        writeln!(out, "  root SHA-256 {}", show::fingerprint(&authority.authority.root_fingerprint()))?;
     }
     writeln!(out, "  put your manufacturers' CA certificates (PEM) into {}", folder.manufacturers().display())?;
     writeln!(out, "  move {} to a safe place: the server never needs it", folder.root_key().display())?;

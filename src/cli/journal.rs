@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::CliError;
+use super::{CliError, show};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::store::journal::Tail;
@@ -62,7 +62,7 @@ fn verify(place: &Where, out: &mut dyn Write) -> Result<(), CliError> {
         Tail::Whole => {}
         Tail::Torn { .. } => writeln!(out, "  an unfinished write follows; nothing in it was ever acknowledged")?,
     }
-    writeln!(out, "  head {}", contents.head)?;
+    writeln!(out, "  head {} {}", contents.head.sequence, show::fingerprint(&contents.head.hash))?;
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use demo::EnrollmentError;
 pub use error::CliError;
 
 /// A standalone EST (RFC 7030) enrollment server: birth certificate in, operational certificate out.

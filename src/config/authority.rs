@@ -16,14 +16,31 @@ pub struct Authority {
     pub tenant: String,
     /// Its name within the tenant.
     pub name: String,
-    /// `None` only while a configuration is being checked: it is at fault, which stands among the problems.
-    pub(super) sound: Option<Arc<CertificateAuthority>>,
+    /// Who signs.
+    pub authority: Arc<CertificateAuthority>,
 }
 
 impl Authority {
     /// `tenant/name`, as the configuration refers to it.
     pub fn path(&self) -> String {
         format!("{}/{}", self.tenant, self.name)
+    }
+}
+
+/// One that was declared, and perhaps is at fault, which then stands among the problems.
+pub(super) struct Declared {
+    pub(super) tenant: String,
+    pub(super) name: String,
+    pub(super) sound: Option<Arc<CertificateAuthority>>,
+}
+
+impl Declared {
+    pub(super) fn path(&self) -> String {
+        format!("{}/{}", self.tenant, self.name)
+    }
+
+    pub(super) fn into_sound(self) -> Option<Authority> {
+        Some(Authority { tenant: self.tenant, name: self.name, authority: self.sound? })
     }
 
     pub(super) fn check(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use estd_asn1::Certificate;
 
-use super::authority::Authority;
+use super::authority::Declared;
 use super::problem::{Place, Problem, ProblemKind};
 use super::profile::Profile;
 use super::{file, read};
@@ -38,21 +38,11 @@ pub struct LabelSettings {
 /// What a label of a tenant may refer to.
 pub(super) struct Known<'a> {
     pub(super) tenant: &'a str,
-    pub(super) authorities: &'a [Authority],
+    pub(super) authorities: &'a [Declared],
     pub(super) profiles: &'a [Profile],
     /// For warnings alone.
     pub(super) now: DateTime<Utc>,
 }
-
-/// The places in a birth certificate where a device id may stand.
-const IDENTITY_SOURCES: [(&str, IdentitySource); 6] = [
-    ("subject-serial-number", IdentitySource::SubjectSerialNumber),
-    ("hardware-module-name", IdentitySource::HardwareModuleName),
-    ("san-uri", IdentitySource::SanUri),
-    ("common-name", IdentitySource::CommonName),
-    ("subject-and-issuer", IdentitySource::SubjectAndIssuer),
-    ("spki", IdentitySource::Spki),
-];
 
 /// The longest a renewal may come late, and the longest the same answer is given again.
 const LONGEST_GRACE: TimeDelta = TimeDelta::days(3660);
@@ -173,13 +163,13 @@ impl Check<'_> {
     }
 
     fn identity(&mut self, name: Option<&str>) -> Option<IdentitySource> {
-        let names = IDENTITY_SOURCES.map(|(name, _)| name).join(", ");
         let Some(name) = name else {
             self.problems.push(self.place.missing("identity", "where the device id stands in a birth certificate"));
             return None;
         };
-        let found = IDENTITY_SOURCES.iter().find(|(known, _)| *known == name).map(|(_, source)| source.clone());
+        let found = IdentitySource::ALL.into_iter().find(|source| source.as_str() == name);
         if found.is_none() {
+            let names = IdentitySource::ALL.map(IdentitySource::as_str).join(", ");
             self.problems.push(self.place.key("identity").value(names, format!("{name:?}")));
         }
         found

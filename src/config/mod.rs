@@ -21,9 +21,11 @@ pub use authority::Authority;
 pub use label::LabelSettings;
 pub use limits::Limits;
 pub use problem::{Place, Problem, ProblemKind, Problems};
-pub use server::{LogFormat, LogSettings, ServerCertificate, ServerSettings, TlsSettings, TlsVersion};
+pub use server::{CertificateSource, LogFormat, LogSettings, ServerSettings, TlsSettings};
 
+pub(crate) use read::secret;
 pub(crate) use server::server_name;
+pub(crate) use tenant::is_name;
 
 use std::path::Path;
 
@@ -84,6 +86,7 @@ fn check(path: &Path, now: DateTime<Utc>, problems: &mut Vec<Problem>, warnings:
         label::check_default(&server.default_label, &tenants.label_names, &server_place, problems);
     }
     let tenant::Tenants { authorities, labels, label_names: _ } = tenants;
+    let authorities = authorities.into_iter().filter_map(authority::Declared::into_sound).collect();
     Some(Config { server: server?, limits, log, authorities, labels, warnings: Vec::new() })
 }
 

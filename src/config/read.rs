@@ -21,14 +21,19 @@ const CERTIFICATE_ENDINGS: [&str; 3] = ["pem", "crt", "cer"];
 
 /// A whole text file.
 pub(super) fn text(path: &Path) -> Result<String, ProblemKind> {
-    read(path, |_| Ok(())).and_then(|octets| {
+    octets(path).and_then(|octets| {
         String::from_utf8(octets)
             .map_err(|_| ProblemKind::Content { path: path.to_owned(), error: "expected UTF-8 text".to_owned() })
     })
 }
 
+/// A whole file that is no secret.
+pub(super) fn octets(path: &Path) -> Result<Vec<u8>, ProblemKind> {
+    read(path, |_| Ok(()))
+}
+
 /// A private key file, refused when anybody but its owner can read it.
-pub(super) fn secret(path: &Path) -> Result<Zeroizing<String>, ProblemKind> {
+pub(crate) fn secret(path: &Path) -> Result<Zeroizing<String>, ProblemKind> {
     let octets = Zeroizing::new(read(path, |file| {
         let mode =
             file.metadata().map_err(|error| ProblemKind::unreadable(path, &error))?.permissions().mode() & 0o7777;
@@ -44,7 +49,7 @@ pub(super) fn secret(path: &Path) -> Result<Zeroizing<String>, ProblemKind> {
 
 /// The certificates of a PEM file, at least one.
 pub(super) fn certificates(path: &Path) -> Result<Vec<Certificate>, ProblemKind> {
-    let octets = read(path, |_| Ok(()))?;
+    let octets = octets(path)?;
     let broken = |error: String| ProblemKind::Content { path: path.to_owned(), error };
     let mut certificates = Vec::new();
     for der in CertificateDer::pem_slice_iter(&octets) {

@@ -6,16 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use estd_asn1::{Certificate, GeneralName};
-use zeroize::Zeroizing;
+use estd_asn1::GeneralName;
 
+use super::authority::Declared;
 use super::file;
 use super::problem::{Place, Problem, ProblemKind};
-use super::{Authority, read};
-use crate::ca::{CertificateAuthority, Signer as _, SoftwareSigner};
+use super::read;
+use crate::ca::CertificateAuthority;
 use crate::est::Label;
-use crate::pki::public_key::{KeyPolicy, PublicKey};
-use crate::pki::signature::SignatureAlgorithm;
+use crate::tls::{MinimumVersion, ServerCertificate};
 
 /// `[server]`
 pub struct ServerSettings {
@@ -36,15 +35,15 @@ pub struct ServerSettings {
 /// `[server.tls]`
 pub struct TlsSettings {
     /// Where the server certificate comes from.
-    pub certificate: ServerCertificate,
+    pub certificate: CertificateSource,
     /// The TLS floor.
-    pub min_version: TlsVersion,
+    pub min_version: MinimumVersion,
 }
 
 /// Where the server certificate comes from.
-pub enum ServerCertificate {
+pub enum CertificateSource {
     /// Issued by one of our own authorities, and renewed by the server itself.
-    Issued {
+    Own {
         /// That authority.
         issuer: Arc<CertificateAuthority>,
         /// What goes into subjectAltName.
@@ -53,21 +52,7 @@ pub enum ServerCertificate {
         validity: TimeDelta,
     },
     /// From files.
-    Files {
-        /// Leaf first.
-        chain: Vec<Certificate>,
-        /// The private key, PEM.
-        key: Zeroizing<String>,
-    },
-}
-
-/// The TLS floor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TlsVersion {
-    /// TLS 1.2 (RFC 5246).
-    Tls12,
-    /// TLS 1.3 (RFC 8446).
-    Tls13,
+    Files(Box<ServerCertificate>),
 }
 
 /// `[log]`
@@ -98,7 +83,7 @@ pub(super) fn check(
     shape: file::Server,
     folder: &Path,
     place: &Place,
-    authorities: &[Authority],
+    authorities: &[Declared],
     problems: &mut Vec<Problem>,
 ) -> Option<ServerSettings> {
     let tls_place = place.key("tls");
@@ -161,12 +146,12 @@ fn check_tls(
     shape: file::Tls,
     folder: &Path,
     place: &Place,
-    authorities: &[Authority],
+    authorities: &[Declared],
     problems: &mut Vec<Problem>,
 ) -> Option<TlsSettings> {
     let min_version = match shape.min_version.as_str() {
-        "1.2" => Some(TlsVersion::Tls12),
-        "1.3" => Some(TlsVersion::Tls13),
+        "1.2" => Some(MinimumVersion::Tls12),
+        "1.3" => Some(MinimumVersion::Tls13),
         other => {
             problems.push(place.key("min_version").value("\"1.2\" or \"1.3\"", quoted(other)));
             None
@@ -188,9 +173,9 @@ fn check_tls(
 fn issued(
     shape: &file::Tls,
     place: &Place,
-    authorities: &[Authority],
+    authorities: &[Declared],
     problems: &mut Vec<Problem>,
-) -> Option<ServerCertificate> {
+) -> Option<CertificateSource> {
     let issuer = match shape.issued_by.as_deref() {
         Some(name) => find_issuer(name, &place.key("issued_by"), authorities, problems),
         None => {
@@ -203,20 +188,20 @@ fn issued(
         problems.push(place.key("validity").value("1h to 10 years", shape.validity.to_string()));
     }
     let validity = TimeDelta::from_std(shape.validity.0).ok()?;
-    Some(ServerCertificate::Issued { issuer: issuer?, names: names?, validity })
+    Some(CertificateSource::Own { issuer: issuer?, names: names?, validity })
 }
 
 /// `None` without a problem when the authority is there but is itself at fault, which has been told already.
 fn find_issuer(
     name: &str,
     place: &Place,
-    authorities: &[Authority],
+    authorities: &[Declared],
     problems: &mut Vec<Problem>,
 ) -> Option<Arc<CertificateAuthority>> {
     match authorities.iter().find(|authority| authority.path() == name) {
         Some(authority) => authority.sound.clone(),
         None => {
-            let known = authorities.iter().map(Authority::path).collect();
+            let known = authorities.iter().map(Declared::path).collect();
             problems.push(place.problem(ProblemKind::Unresolved { kind: "authority", name: name.to_owned(), known }));
             None
         }
@@ -266,9 +251,9 @@ fn from_files(
     folder: &Path,
     place: &Place,
     problems: &mut Vec<Problem>,
-) -> Option<ServerCertificate> {
+) -> Option<CertificateSource> {
     let chain = match &shape.certificate {
-        Some(path) => read::certificates(&folder.join(path))
+        Some(path) => read::octets(&folder.join(path))
             .map_err(|problem| problems.push(place.key("certificate").problem(problem)))
             .ok(),
         None => {
@@ -285,34 +270,10 @@ fn from_files(
             None
         }
     };
-    let (chain, key) = (chain?, key?);
-    check_key(&chain, &key, &place.key("key"), problems);
-    check_strength(&chain, &place.key("certificate"), problems);
-    Some(ServerCertificate::Files { chain, key })
-}
-
-/// The key belongs to the leaf.
-fn check_key(chain: &[Certificate], key: &str, place: &Place, problems: &mut Vec<Problem>) {
-    match SoftwareSigner::from_pem(key) {
-        Ok(signer) if chain.first().is_some_and(|leaf| leaf.public_key().der() == signer.public_key().der()) => {}
-        Ok(_) => problems.push(place.value("the key of the first certificate in the file certificate", "another key")),
-        Err(error) => problems.push(place.refused(&error)),
-    }
-}
-
-/// RFC 9325 §4.5: RSA keys of 2048 bits at least, no SHA-1 or MD5 in the server's own chain. The signature of a root
-/// is nobody's to check.
-fn check_strength(chain: &[Certificate], place: &Place, problems: &mut Vec<Problem>) {
-    for certificate in chain {
-        if let Err(error) = PublicKey::check(certificate.public_key(), &KeyPolicy::default()) {
-            problems.push(place.key(certificate.subject().to_string()).refused(&error));
-        }
-        let is_root = certificate.subject() == certificate.issuer();
-        let algorithm = SignatureAlgorithm::from_identifier(certificate.signature_algorithm());
-        if let (false, Err(error)) = (is_root, algorithm) {
-            problems.push(place.key(certificate.subject().to_string()).refused(&error));
-        }
-    }
+    ServerCertificate::from_pem(&chain?, key?.as_bytes())
+        .map(|certificate| CertificateSource::Files(Box::new(certificate)))
+        .map_err(|error| problems.push(place.refused(&error)))
+        .ok()
 }
 
 pub(super) fn check_log(shape: &file::Log, place: &Place, problems: &mut Vec<Problem>) -> LogSettings {

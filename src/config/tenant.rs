@@ -5,7 +5,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
-use super::authority::Authority;
+use super::authority::Declared;
 use super::file::{self, Table};
 use super::label::{self, LabelSettings};
 use super::problem::{Place, Problem, ProblemKind};
@@ -22,7 +22,7 @@ pub(super) struct Document {
 /// All tenants together.
 #[derive(Default)]
 pub(super) struct Tenants {
-    pub(super) authorities: Vec<Authority>,
+    pub(super) authorities: Vec<Declared>,
     pub(super) labels: Vec<LabelSettings>,
     /// The names of all labels, sound or not.
     pub(super) label_names: Vec<String>,
@@ -93,7 +93,7 @@ fn check_one(
 
     let first = tenants.authorities.len();
     for (shape, place) in tables::<file::Authority>(shape.authority, "authority", &place, problems) {
-        let authority = Authority::check(shape, &name, folder, &place, now, problems, warnings);
+        let authority = Declared::check(shape, &name, folder, &place, now, problems, warnings);
         if is_taken(&authority.name, tenants.authorities[first..].iter().map(|other| &other.name)) {
             let scope = " within a tenant";
             problems.push(place.key("name").problem(ProblemKind::Duplicate { kind: "authority", scope }));
@@ -153,10 +153,15 @@ pub(super) fn name(
         problems.push(place.missing("name", "a name"));
         return None;
     };
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if name.is_empty() || name.len() > 64 || !name.bytes().all(allowed) {
+    if !is_name(&name) {
         let expected = format!("a {kind} name of 1 to 64 letters, digits, '-', '_' and '.'");
         problems.push(place.key("name").value(expected, format!("{name:?}")));
     }
     Some(name)
+}
+
+/// Whether a text can name a tenant, an authority or a profile.
+pub(crate) fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
 }

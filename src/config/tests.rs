@@ -9,8 +9,9 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use tempfile::TempDir;
 
 use super::problem::{Place, Problem};
-use super::{Config, ServerCertificate, TlsVersion, file};
+use super::{CertificateSource, Config, file};
 use crate::clock::{Clock as _, SystemClock};
+use crate::tls::MinimumVersion;
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 
@@ -72,8 +73,8 @@ fn now() -> DateTime<Utc> {
 fn the_example_checks_as_it_stands() {
     let config = load(&example_folder(EXAMPLE)).unwrap();
     assert_eq!(config.server.listen, ["127.0.0.1:8443".parse().unwrap()]);
-    assert_eq!(config.server.tls.min_version, TlsVersion::Tls12);
-    assert!(matches!(config.server.tls.certificate, ServerCertificate::Issued { .. }));
+    assert_eq!(config.server.tls.min_version, MinimumVersion::Tls12);
+    assert!(matches!(config.server.tls.certificate, CertificateSource::Own { .. }));
     assert_eq!(config.authorities[0].path(), "acme/issuing");
     assert_eq!(config.labels[0].label.as_str(), "devices");
     assert_eq!(config.labels[0].anchors.implicit().len(), 1);
@@ -143,7 +144,7 @@ fn a_server_certificate_from_files_is_held_against_its_key() {
             .replace("names = [\"localhost\", \"127.0.0.1\"]", "")
     };
     let config_of = |key| load(&example_folder(&config(key)));
-    assert!(matches!(config_of("ca/issuing.key").unwrap().server.tls.certificate, ServerCertificate::Files { .. }));
+    assert!(matches!(config_of("ca/issuing.key").unwrap().server.tls.certificate, CertificateSource::Files(_)));
     let problems = config_of("ca/other.key").map(|_| ()).unwrap_err();
     assert_eq!(
         problems,

@@ -2,6 +2,7 @@
 
 pub mod certificate;
 pub mod digest;
+pub mod pem;
 pub mod profile;
 pub mod public_key;
 pub mod request;

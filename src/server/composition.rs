@@ -9,12 +9,12 @@ use tokio_rustls::TlsAcceptor;
 
 use super::ServerError;
 use crate::clock::{Entropy as _, SystemEntropy};
-use crate::config::{Config, LabelSettings, Limits, TlsVersion};
+use crate::config::{Config, LabelSettings, Limits};
 use crate::http::{HttpEdge, HttpLimits, Metrics};
 use crate::pki::trust::PathLimits;
 use crate::ra::{LabelContext, LabelsError, Ports, RegistrationAuthority, RequestRules};
-use crate::store::sled::{SledStore, StoreOptions};
-use crate::tls::{self, ReloadableCertificate};
+use crate::store::sled::StoreOptions;
+use crate::tls::{self, MinimumVersion, ReloadableCertificate, TlsSettings};
 
 /// What a new connection meets.
 pub(super) struct Doors {
@@ -28,14 +28,13 @@ pub(super) struct Doors {
 impl Doors {
     pub(super) fn new(
         limits: &Limits,
-        min_version: TlsVersion,
+        min_version: MinimumVersion,
         drain: Duration,
         authority: Arc<ArcSwap<RegistrationAuthority>>,
         certificate: &Arc<ReloadableCertificate>,
         metrics: &Arc<Metrics>,
     ) -> Result<Self, ServerError> {
-        let settings = tls::TlsSettings { tls13_only: min_version == TlsVersion::Tls13 };
-        let tls = tls::server_config(&settings, Arc::clone(certificate) as _)?;
+        let tls = tls::server_config(&TlsSettings { min_version }, Arc::clone(certificate) as _)?;
         let mut start = [0; 8];
         SystemEntropy.fill(&mut start)?;
         let edge = HttpEdge::new(authority, http_limits(limits), Arc::clone(metrics), start);

@@ -129,7 +129,7 @@ async fn serve_device(
         () = stopped(stopping.clone()) => return,
     };
     let (_, connection) = stream.get_ref();
-    shared.metrics.handshake_done(tls::version(connection));
+    shared.metrics.handshake_done(tls::protocol(connection));
     let session = PeerSession::new(tls::presented_chain(connection), peer.to_string());
     http::serve_connection(stream, session, Arc::clone(&doors.edge), stopped(stopping)).await;
 }

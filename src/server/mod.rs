@@ -22,13 +22,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::clock::{Clock as _, EntropyFailure, SystemClock, SystemEntropy};
-use crate::config::{Config, Limits, ServerCertificate, ServerSettings};
+use crate::clock::{EntropyFailure, SystemClock, SystemEntropy};
+use crate::config::{CertificateSource, Config, Limits, ServerSettings};
 use crate::http::{Metrics, StatusEdge};
 use crate::ra::{LabelsError, Ports, RegistrationAuthority};
 use crate::store::CertificateStore as _;
 use crate::store::sled::{OpenError, SledStore};
-use crate::tls::{ReloadableCertificate, TlsError};
+use crate::tls::{ReloadableCertificate, ServerCertificate, TlsError};
 
 use admission::Admissions;
 use composition::Doors;
@@ -85,11 +85,10 @@ impl Server {
             entropy: Arc::new(SystemEntropy),
         };
         let metrics = Arc::new(Metrics::new());
-        composition::register_store(&metrics, &store);
         let authority = composition::registration_authority(&config, &ports)?;
         let authority = Arc::new(ArcSwap::from_pointee(authority));
         let own = Own::obtain(Arc::new(config.server.tls.certificate), &config.server.data_dir, &ports).await?;
-        let certificate = Arc::new(ReloadableCertificate::new(own.certified));
+        let certificate = Arc::new(ReloadableCertificate::new(&own.certificate));
         let doors = Doors::new(
             &config.limits,
             config.server.tls.min_version,
@@ -135,7 +134,7 @@ struct Shared {
 
 /// The server certificate's source, and when the present one is to be replaced; `None` for one from files.
 struct Renewal {
-    source: Arc<ServerCertificate>,
+    source: Arc<CertificateSource>,
     due: Option<DateTime<Utc>>,
 }
 
@@ -172,7 +171,7 @@ impl Running {
             listeners.spawn(listener::serve_devices(socket, Arc::clone(&shared), stopping.clone()));
         }
         let store = Arc::clone(&shared.store);
-        let edge = Arc::new(StatusEdge::new(Arc::clone(&shared.metrics), move || store.is_healthy()));
+        let edge = Arc::new(StatusEdge::new(Arc::clone(&shared.metrics), move || store.certificate_count().is_ok()));
         listeners.spawn(listener::serve_status(status, edge, Arc::clone(&shared), stopping));
         let renewal = tokio::spawn(renew_when_due(Arc::clone(&shared)));
         Ok(Self { shared, fixed, est_addresses, status_address, stop, listeners, renewal })
@@ -210,7 +209,7 @@ impl Running {
         )?;
         // From here on nothing fails.
         *renewal = Renewal { source: own.source, due: own.renew_at };
-        shared.certificate.replace(own.certified);
+        shared.certificate.replace(&own.certificate);
         shared.authority.store(Arc::new(authority));
         shared.doors.store(Arc::new(doors));
         Ok(left)
@@ -218,8 +217,7 @@ impl Running {
 
     /// Stops accepting, lets requests in flight finish for `drain` at most, and flushes the store.
     pub async fn shutdown(mut self) {
-        // Nobody listening any more is fine.
-        drop(self.stop.send(true));
+        self.stop.send_replace(true);
         self.renewal.abort();
         while self.listeners.join_next().await.is_some() {}
         let store = Arc::clone(&self.shared.store);
@@ -255,15 +253,15 @@ impl Fixed {
 
 /// A server certificate with its source.
 struct Own {
-    source: Arc<ServerCertificate>,
-    certified: Arc<rustls::sign::CertifiedKey>,
+    source: Arc<CertificateSource>,
+    certificate: ServerCertificate,
     renew_at: Option<DateTime<Utc>>,
 }
 
 impl Own {
     /// Reads or issues, off the runtime: it signs and writes a file.
     async fn obtain(
-        source: Arc<ServerCertificate>,
+        source: Arc<CertificateSource>,
         data_dir: &std::path::Path,
         ports: &Ports,
     ) -> Result<Self, ServerError> {
@@ -272,7 +270,7 @@ impl Own {
             own_certificate::obtain(&source, &data_dir, &ports).map(|presented| (source, presented))
         });
         let (source, presented) = obtained.await??;
-        Ok(Self { source, certified: presented.certified, renew_at: presented.renew_at })
+        Ok(Self { source, certificate: presented.certificate, renew_at: presented.renew_at })
     }
 }
 
@@ -282,12 +280,12 @@ async fn renew_when_due(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(RENEWAL_CHECK).await;
         let mut renewal = shared.renewal.lock().await;
-        if !renewal.due.is_some_and(|due| due <= shared.ports.clock.now()) {
+        if renewal.due.is_none_or(|due| shared.ports.clock.now() < due) {
             continue;
         }
         match Own::obtain(Arc::clone(&renewal.source), &shared.data_dir, &shared.ports).await {
             Ok(own) => {
-                shared.certificate.replace(own.certified);
+                shared.certificate.replace(&own.certificate);
                 renewal.due = own.renew_at;
                 tracing::info!("the server certificate was renewed");
             }

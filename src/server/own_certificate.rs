@@ -4,28 +4,28 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
 
 use crate::audit::{AuditEvent, AuditOutcome};
 use crate::ca::ceremony::{self, CeremonyError};
 use crate::ca::{CertificateAuthority, Signer as _, SignerError, SoftwareSigner};
 use crate::clock::EntropyFailure;
-use crate::config::{self, ServerCertificate};
+use crate::config::{self, CertificateSource};
+use crate::pki::certificate::{self, CertificateError};
 use crate::pki::pem;
 use crate::pki::public_key::KeyType;
 use crate::pki::serial::Serial;
 use crate::pki::signature::{self, SignatureAlgorithm};
 use crate::ra::Ports;
+use crate::tls::{ServerCertificate, ServerCertificateError};
 use estd_asn1::{Certificate, GeneralName};
 
 /// Key, leaf and chain in one file: replacing it is one rename.
 const FILE: &str = "server-certificate.pem";
+/// How far notBefore lies in the past, for devices whose clocks are behind.
+const BACKDATE: TimeDelta = TimeDelta::hours(1);
 /// Entries a kept certificate may have in its subjectAltName.
 const MAX_NAMES: usize = 256;
 
@@ -49,33 +49,31 @@ pub enum OwnCertificateError {
     /// No randomness.
     #[error(transparent)]
     Entropy(#[from] EntropyFailure),
-    /// The TLS library does not take key or certificate.
-    #[error("not usable: {0}")]
-    Tls(#[from] rustls::Error),
-    /// The key is not PEM.
-    #[error("the key is not readable: {0}")]
-    Pem(#[from] rustls::pki_types::pem::Error),
+    /// It would be valid at no time.
+    #[error("cannot be issued: {0}")]
+    Validity(#[from] CertificateError),
+    /// Clients would refuse it.
+    #[error(transparent)]
+    Unfit(#[from] ServerCertificateError),
 }
 
 /// What the server shows.
 pub(super) struct Presented {
     /// Leaf and intermediates with the key.
-    pub(super) certified: Arc<CertifiedKey>,
+    pub(super) certificate: ServerCertificate,
     /// When it must be replaced; `None` when that is not ours to do.
     pub(super) renew_at: Option<DateTime<Utc>>,
 }
 
 /// The certificate from files, or our own: the one kept in `data_dir` while it fits, else a new one.
 pub(super) fn obtain(
-    source: &ServerCertificate,
+    source: &CertificateSource,
     data_dir: &Path,
     ports: &Ports,
 ) -> Result<Presented, OwnCertificateError> {
     match source {
-        ServerCertificate::Files { chain, key } => {
-            Ok(Presented { certified: certified_key(chain.iter().map(Certificate::der), key)?, renew_at: None })
-        }
-        ServerCertificate::Issued { issuer, names, validity } => {
+        CertificateSource::Files(certificate) => Ok(Presented { certificate: certificate.as_ref().clone(), renew_at: None }),
+        CertificateSource::Own { issuer, names, validity } => {
             let order = Order { issuer, names, validity: *validity };
             match order.kept(data_dir, ports.clock.now()) {
                 Some(presented) => Ok(presented),
@@ -96,16 +94,13 @@ impl Order<'_> {
     /// The kept certificate, unless it is missing, unreadable, due, or not what is ordered.
     fn kept(&self, data_dir: &Path, now: DateTime<Utc>) -> Option<Presented> {
         let text = config::secret(&data_dir.join(FILE)).ok()?;
-        let leaf = CertificateDer::from_pem_slice(text.as_bytes()).ok()?;
-        let leaf = Certificate::decode(&leaf).ok()?;
-        let signer = SoftwareSigner::from_pem(&text).ok()?;
-        let renew_at = self.renew_at(&leaf);
+        let certificate = ServerCertificate::from_pem(text.as_bytes(), text.as_bytes()).ok()?;
+        let leaf = certificate.leaf();
+        let renew_at = self.renew_at(leaf);
         let fits = leaf.subject_alt_names(MAX_NAMES).ok()? == self.names
-            && leaf.public_key().der() == signer.public_key().der()
-            && self.is_issuer_of(&leaf)
+            && self.is_issuer_of(leaf)
             && (leaf.validity().not_before..renew_at).contains(&now);
-        let certified = fits.then(|| certified_key(self.chain(&leaf), &text))?.ok()?;
-        Some(Presented { certified, renew_at: Some(renew_at) })
+        fits.then_some(Presented { certificate, renew_at: Some(renew_at) })
     }
 
     fn issue(&self, data_dir: &Path, ports: &Ports) -> Result<Presented, OwnCertificateError> {
@@ -114,17 +109,17 @@ impl Order<'_> {
         let mut random = [0; 20];
         ports.entropy.fill(&mut random)?;
         let serial = Serial::from_entropy(random);
-        let validity = ceremony::validity(now, self.validity, self.issuer.certificate())?;
+        let validity = certificate::clamp_validity(now, BACKDATE, self.validity, self.issuer.certificate())?;
         let leaf = ceremony::server_certificate(self.issuer, self.names, signer.public_key(), validity, &serial)?;
-        let certified = certified_key(self.chain(&leaf), &key)?;
-        let mut text = Zeroizing::new(key.to_string());
-        text.extend(self.chain(&leaf).map(pem::certificate));
+        let chain: String = self.chain(&leaf).map(|certificate| pem::certificate(certificate.der())).collect();
+        let text = Zeroizing::new([key.as_str(), &chain].concat());
+        let certificate = ServerCertificate::from_pem(text.as_bytes(), text.as_bytes())?;
         replace(&data_dir.join(FILE), text.as_bytes())
             .map_err(|source| OwnCertificateError::Write { path: data_dir.join(FILE), source })?;
         ports.store.record_event(self.event(&serial, now));
         let renew_at = self.renew_at(&leaf);
         tracing::info!(%serial, until = %leaf.validity().not_after, renewal = %renew_at, "issued the server certificate");
-        Ok(Presented { certified, renew_at: Some(renew_at) })
+        Ok(Presented { certificate, renew_at: Some(renew_at) })
     }
 
     /// After two thirds of its life, or of the life that is configured now if that is shorter.
@@ -140,10 +135,10 @@ impl Order<'_> {
     }
 
     /// RFC 8446 §4.4.2: leaf first, each certifying the one before; the root, which the peer must hold, left out.
-    fn chain<'c>(&'c self, leaf: &'c Certificate) -> impl Iterator<Item = &'c [u8]> {
+    fn chain<'c>(&'c self, leaf: &'c Certificate) -> impl Iterator<Item = &'c Certificate> {
         let above = std::iter::once(self.issuer.certificate()).chain(self.issuer.chain());
         let intermediates = above.take(self.issuer.chain().len());
-        std::iter::once(leaf).chain(intermediates).map(Certificate::der)
+        std::iter::once(leaf).chain(intermediates)
     }
 
     fn event(&self, serial: &Serial, at: DateTime<Utc>) -> AuditEvent {
@@ -159,17 +154,6 @@ impl Order<'_> {
             outcome: AuditOutcome::Issued { serial: serial.octets().to_vec(), repeated: false },
         }
     }
-}
-
-fn certified_key<'c>(
-    chain: impl Iterator<Item = &'c [u8]>,
-    key: &str,
-) -> Result<Arc<CertifiedKey>, OwnCertificateError> {
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())?;
-    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key)?;
-    let certified = CertifiedKey::new(chain.map(|der| CertificateDer::from(der.to_vec())).collect(), key);
-    certified.keys_match()?;
-    Ok(Arc::new(certified))
 }
 
 /// Writes a file that only its owner can read, whole or not at all.

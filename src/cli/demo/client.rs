@@ -104,11 +104,7 @@ fn tls_config(root: &Path, device: &Device) -> Result<Arc<ClientConfig>, CliErro
     Ok(Arc::new(config))
 }
 
-async fn converse(
-    server: SocketAddr,
-    tls: Arc<ClientConfig>,
-    key: &SoftwareSigner,
-) -> Result<Certificate, CliError> {
+async fn converse(server: SocketAddr, tls: Arc<ClientConfig>, key: &SoftwareSigner) -> Result<Certificate, CliError> {
     let connect = |source| EnrollmentError::Connect { address: server, source };
     let stream = TcpStream::connect(server).await.map_err(connect)?;
     let name = ServerName::IpAddress(server.ip().into());
@@ -137,7 +133,7 @@ async fn converse(
 fn certification_request(key: &SoftwareSigner) -> Result<Vec<u8>, CliError> {
     let info = pkcs10::encode_certification_request_info(&Name::empty(), key.public_key().der(), &[]);
     let signature = key.sign(&info)?;
-    Ok(pkcs10::encode_certification_request(&info, &key.algorithm().identifier(), &signature))
+    Ok(pkcs10::encode_certification_request(&info, key.algorithm().identifier(), &signature))
 }
 
 /// One EST operation; the DER of its answer.

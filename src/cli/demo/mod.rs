@@ -12,7 +12,7 @@ use super::logging::Log;
 use super::signals::Signals;
 use super::{CliError, files, serve, show};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Config, LogFormat, LogSettings, ServerCertificate, server_name};
+use crate::config::{CertificateSource, Config, LogFormat, LogSettings, server_name};
 use crate::server::{Running, Server};
 use estd_asn1::Certificate;
 
@@ -89,7 +89,7 @@ fn config(folder: &Folder, arguments: &Arguments) -> Result<Config, CliError> {
     let mut config = Config::load(&folder.config(), SystemClock.now())?;
     config.server.listen = vec![arguments.listen];
     let ip = arguments.listen.ip();
-    if let ServerCertificate::Issued { names, .. } = &mut config.server.tls.certificate
+    if let CertificateSource::Own { names, .. } = &mut config.server.tls.certificate
         && let Ok(name) = server_name(&ip.to_string())
         && !ip.is_unspecified()
         && !names.contains(&name)
@@ -120,11 +120,8 @@ fn show_enrollment(device: &Device, issued: &Certificate, out: &mut dyn Write) -
 fn show_lines(address: SocketAddr, root: &Path, device: &Device, out: &mut dyn Write) -> Result<(), CliError> {
     let word = |path: PathBuf| show::shell_word(&path);
     let (root, birth, birth_key) = (word(root.to_owned()), word(device.birth()), word(device.birth_key()));
-    let (key, request, operational) = (word(device.operational_key()), word(device.request()), word(device.operational()));
-    let address = match address {
-        SocketAddr::V4(_) => address.to_string(),
-        SocketAddr::V6(_) => format!("[{}]:{}", address.ip(), address.port()),
-    };
+    let (key, request, operational) =
+        (word(device.operational_key()), word(device.request()), word(device.operational()));
     write!(
         out,
         "\nenroll {name} by hand:\n\n\
