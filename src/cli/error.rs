@@ -23,6 +23,12 @@ pub enum CliError {
     /// The server does not start.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The demo's server does not start.
+    #[error("{source}; another address can be named with --listen")]
+    DemoAddress {
+        /// Why.
+        source: ServerError,
+    },
     /// A file or folder.
     #[error("cannot {action} {}: {source}", path.display())]
     File {

@@ -24,6 +24,8 @@ pub(super) struct Blueprint<'a> {
     /// DNS names and IP addresses of the server.
     pub(super) names: &'a [String],
     pub(super) listen: &'a str,
+    /// Relative to the folder, or not.
+    pub(super) data_dir: &'a str,
     /// `None` for the default.
     pub(super) status_listen: Option<&'a str>,
 }
@@ -56,7 +58,7 @@ impl Folder {
     pub(super) fn make_authorities(&self, blueprint: &Blueprint<'_>) -> Result<(), CliError> {
         files::folder(&self.0.join("ca"))?;
         files::folder(&self.manufacturers())?;
-        files::private_folder(&self.0.join("data"))?;
+        files::private_folder(&self.0.join(blueprint.data_dir))?;
         let root = self_signed(&format!("{} Root CA", blueprint.tenant), ROOT_YEARS, &self.root(), &self.root_key())?;
         let key = files::new_key(&self.0.join("ca/issuing.key"))?;
         let issuing = ceremony::subordinate_ca(
@@ -110,7 +112,7 @@ pub(super) fn name(attributes: &[(Oid, &str)]) -> Result<Name, CliError> {
 }
 
 fn config_text(blueprint: &Blueprint<'_>) -> String {
-    let Blueprint { tenant, label, names, listen, status_listen } = blueprint;
+    let Blueprint { tenant, label, names, listen, data_dir, status_listen } = blueprint;
     let names: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
     let names = names.join(", ");
     let status_listen = match status_listen {
@@ -125,7 +127,7 @@ fn config_text(blueprint: &Blueprint<'_>) -> String {
 listen = ["{listen}"]
 # /healthz and /metrics, for this machine alone.
 {status_listen}
-data_dir = "data"
+data_dir = {data_dir:?}
 default_label = "{label}"
 
 [server.tls]

@@ -26,6 +26,9 @@ pub(super) struct Arguments {
     /// The address to listen on
     #[arg(long, default_value = "0.0.0.0:8443")]
     listen: std::net::SocketAddr,
+    /// The folder for the journal and the index, relative to FOLDER or not
+    #[arg(long, default_value = "data")]
+    data_dir: String,
 }
 
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), CliError> {
@@ -43,6 +46,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), CliE
         label: &arguments.label,
         names: &arguments.names,
         listen: &listen,
+        data_dir: &arguments.data_dir,
         status_listen: None,
     };
     folder.make_authorities(&blueprint)?;

@@ -7,9 +7,6 @@ mod composition;
 mod listener;
 mod own_certificate;
 
-#[cfg(test)]
-mod tests;
-
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -13,7 +13,7 @@ use super::signals::Signals;
 use super::{CliError, files, serve, show};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{CertificateSource, Config, LogFormat, LogSettings, server_name};
-use crate::server::{Running, Server};
+use crate::server::{Running, Server, ServerError};
 use estd_asn1::Certificate;
 
 pub use client::EnrollmentError;
@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), CliE
     let runtime = serve::runtime()?;
     let outcome = runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let running = Server::start(config).await?;
+        let running = Server::start(config).await.map_err(told)?;
         let address = reachable(&running, arguments.listen);
         writeln!(out, "serving https://{address}/.well-known/est (status: http://{}/)", running.status_address())?;
         let device = Device::first(&arguments.dir);
@@ -63,6 +63,14 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), CliE
     outcome
 }
 
+/// An address in use is the likeliest trouble here, and easily helped.
+fn told(error: ServerError) -> CliError {
+    match error {
+        source @ ServerError::Bind { .. } => CliError::DemoAddress { source },
+        other => other.into(),
+    }
+}
+
 /// Makes the folder unless it is there. The configuration is written last: with it, the folder is complete.
 fn make(folder: &Folder, arguments: &Arguments) -> Result<bool, CliError> {
     if folder.config().exists() {
@@ -76,6 +84,7 @@ fn make(folder: &Folder, arguments: &Arguments) -> Result<bool, CliError> {
         label: "devices",
         names: &["localhost".to_owned(), "127.0.0.1".to_owned()],
         listen: "127.0.0.1:8443",
+        data_dir: "data",
         status_listen: Some("127.0.0.1:0"),
     };
     folder.make_authorities(&blueprint)?;
