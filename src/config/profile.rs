@@ -27,7 +27,7 @@ pub(super) fn check(shape: file::Profile, place: &Place, problems: &mut Vec<Prob
         // What was left out as faulty would make the profile look sound.
         Some(Ok(profile)) => (problems.len() == before).then(|| Arc::new(profile)),
         Some(Err(error)) => {
-            problems.push(place.refused(&error));
+            problems.extend(error.problems.iter().map(|problem| place.refused(problem)));
             None
         }
         None => None,
@@ -50,7 +50,7 @@ impl Check<'_> {
         };
         let key_usage = shape.key_usage.map_or(KeyUsagePolicy::default(), |names| self.key_usage(&names));
         let ext_key_usage =
-            self.each("ext_key_usage", &shape.ext_key_usage, &ext_key_usage_expected(), usage::ext_key_usage);
+            self.each("ext_key_usage", &shape.ext_key_usage, &usage::ext_key_usage_names(), usage::ext_key_usage);
         let policies = self.each("policies", &shape.policies, "an OID such as \"1.3.6.1.4.1.99999.1\"", Oid::parse);
         let subject = shape.subject.unwrap_or_else(|| {
             self.problems.push(self.place.missing("subject", "attributes such as [\"CN={device_id}\"]"));
@@ -92,9 +92,6 @@ impl Check<'_> {
     }
 
     fn key_types(&mut self, names: &[String]) -> BTreeSet<KeyType> {
-        if names.is_empty() {
-            self.problems.push(self.place.missing("keys", "at least one key type"));
-        }
         let expected = "rsa, p256, p384, p521 or ed25519";
         self.each("keys", names, expected, |name| name.parse().ok()).into_iter().collect()
     }
@@ -168,10 +165,6 @@ impl Check<'_> {
         }
         values
     }
-}
-
-fn ext_key_usage_expected() -> String {
-    format!("{}, or an OID that stands for no CA or RA", usage::ext_key_usage_names())
 }
 
 fn required<T>(

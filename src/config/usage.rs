@@ -1,6 +1,6 @@
 //! The names that keyUsage bits and extended key usages go by in a configuration.
 
-use estd_asn1::{KeyUsage, Oid, oid};
+use estd_asn1::{KeyUsage, Oid};
 
 /// keyUsage (RFC 5280 section 4.2.1.3) by name; the two that make a CA are not to be had.
 const KEY_USAGES: [(&str, KeyUsage); 7] = [
@@ -27,10 +27,6 @@ const EXT_KEY_USAGES: [(&str, &[u32]); 10] = [
     ("smartcardLogon", &[1, 3, 6, 1, 4, 1, 311, 20, 2, 2]),
 ];
 
-/// Usages that speak for a CA or an RA: no device gets them, whatever the profile says.
-const PRIVILEGED: [Oid; 5] =
-    [oid::ANY_EXTENDED_KEY_USAGE, oid::KP_OCSP_SIGNING, oid::KP_CMC_RA, oid::KP_CMC_CA, oid::KP_CMC_ARCHIVE];
-
 /// The keyUsage that a name stands for.
 pub(super) fn key_usage(name: &str) -> Option<KeyUsage> {
     KEY_USAGES.iter().find(|(known, _)| *known == name).map(|(_, usage)| *usage)
@@ -44,10 +40,10 @@ pub(super) fn key_usage_names() -> String {
 /// The usage that a name or an OID stands for.
 pub(super) fn ext_key_usage(text: &str) -> Option<Oid> {
     let known = EXT_KEY_USAGES.iter().find(|(name, _)| *name == text).map(|(_, arcs)| Oid::new_static(arcs));
-    known.or_else(|| Oid::parse(text)).filter(|oid| !PRIVILEGED.contains(oid))
+    known.or_else(|| Oid::parse(text))
 }
 
 /// What may stand in `ext_key_usage`.
 pub(super) fn ext_key_usage_names() -> String {
-    EXT_KEY_USAGES.map(|(name, _)| name).join(", ")
+    format!("{}, or an OID", EXT_KEY_USAGES.map(|(name, _)| name).join(", "))
 }
