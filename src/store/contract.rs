@@ -138,9 +138,7 @@ fn one_key_claimed_by_many_at_once_gives_one_record(store: &dyn CertificateStore
     const KEYS: u8 = 20;
     let answers: Vec<Vec<CertificateId>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8)
-            .map(|_| {
-                scope.spawn(|| (0..5 * KEYS).map(|turn| issue(RequestKey([turn % KEYS; 32]))).collect())
-            })
+            .map(|_| scope.spawn(|| (0..5 * KEYS).map(|turn| issue(RequestKey([turn % KEYS; 32]))).collect()))
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });

@@ -115,6 +115,13 @@ impl Pending {
         locked(&self.0).revocations.remove(&row.id);
     }
 
+    /// Leaves nobody waiting: nothing more will become durable.
+    pub(super) fn abandon(&self) {
+        let rows = locked(&self.0);
+        rows.certificates.values().for_each(|row| row.commit.settle(Err(StoreFault::Closed)));
+        rows.revocations.values().for_each(|row| row.commit.settle(Err(StoreFault::Closed)));
+    }
+
     /// What answered `request` at or after `not_older_than` and still stands.
     pub(super) fn answer(
         &self,

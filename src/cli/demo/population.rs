@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::ca::{CertificateAuthority, Signer as _, ceremony};
+use crate::ca::ceremony::{self, DeviceIdentity};
+use crate::ca::{CertificateAuthority, Signer as _};
 use crate::cli::{CliError, files, folder};
+use crate::clock::{Clock as _, SystemClock};
 
-/// How long a manufacturer's CA is valid, and a birth certificate under it.
+/// How long a manufacturer's CA is valid.
 const MANUFACTURER_YEARS: i64 = 30;
-const BIRTH_YEARS: i64 = 20;
 
 /// A device's folder.
 pub(super) struct Device {
@@ -59,9 +60,9 @@ impl Device {
         let key = files::new_key(&self.birth_key())?;
         let birth = ceremony::birth_certificate(
             manufacturer,
-            self.name,
+            DeviceIdentity { serial_number: self.name, hardware_module_name: None },
             key.public_key(),
-            folder::validity(BIRTH_YEARS),
+            SystemClock.now(),
             &folder::serial()?,
         )?;
         files::certificates(&self.birth(), &[&birth])
