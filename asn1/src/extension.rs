@@ -153,10 +153,11 @@ impl KeyUsage {
         self.0 == 0
     }
 
-    /// Strictly decodes the extension value.
+    /// Decodes the extension value. Trailing zero bits, which X.690 section 11.2.2 removes, are tolerated: embedded
+    /// stacks have long written seven bits whatever they were.
     ///
     /// # Errors
-    /// When the bytes are not the DER of a KeyUsage with at least one bit set and none after decipherOnly.
+    /// When the bytes are not a KeyUsage with at least one bit set and none after decipherOnly.
     pub fn decode(value: &[u8]) -> Result<Self, DecodeError> {
         let what = "KeyUsage";
         der::check(value)?;
@@ -171,8 +172,7 @@ impl KeyUsage {
         if usage.is_empty() || !all.contains(usage) {
             return Err(DecodeError::Malformed { what });
         }
-        // X.690 §11.2.2: trailing zero bits of a named bit list are removed.
-        if usage.encode() == value { Ok(usage) } else { Err(DecodeError::NotCanonical { what }) }
+        Ok(usage)
     }
 
     /// Encodes the extension value.
@@ -227,12 +227,13 @@ pub struct BasicConstraints {
 }
 
 impl BasicConstraints {
-    /// Strictly decodes the extension value.
+    /// Decodes the extension value. `cA FALSE` written out is tolerated: certificates with it are in the field.
     ///
     /// # Errors
-    /// When the bytes are not the DER of BasicConstraints, or the path length does not fit 32 bits.
+    /// When the bytes are not BasicConstraints, or the path length does not fit 32 bits.
     pub fn decode(value: &[u8]) -> Result<Self, DecodeError> {
-        let wire: BasicConstraintsWire = der::decode("BasicConstraints", value)?;
+        der::check(value)?;
+        let wire: BasicConstraintsWire = der::decode_unordered("BasicConstraints", value)?;
         Ok(Self { ca: wire.ca, path_len: wire.path_len_constraint })
     }
 
@@ -392,7 +393,7 @@ mod tests {
             assert_eq!(KeyUsage::decode(der), Ok(usage));
         }
         for der in [&[0x03, 0x02, 0x00, 0x80][..], &[0x03, 0x03, 0x07, 0x80, 0x00]] {
-            assert_eq!(KeyUsage::decode(der), Err(DecodeError::NotCanonical { what: "KeyUsage" }));
+            assert_eq!(KeyUsage::decode(der), Ok(KeyUsage::DIGITAL_SIGNATURE), "tolerated, never written");
         }
         for der in [&[0x03, 0x01, 0x00][..], &[0x03, 0x03, 0x06, 0x80, 0x40], &[0x04, 0x02, 0x07, 0x80]] {
             assert_eq!(KeyUsage::decode(der), Err(DecodeError::Malformed { what: "KeyUsage" }), "{der:02x?}");
@@ -411,8 +412,7 @@ mod tests {
             assert_eq!(BasicConstraints::decode(der), Ok(constraints));
         }
         let explicit_default = [0x30, 0x03, 0x01, 0x01, 0x00];
-        let refused = Err(DecodeError::NotCanonical { what: "BasicConstraints" });
-        assert_eq!(BasicConstraints::decode(&explicit_default), refused);
+        assert_eq!(BasicConstraints::decode(&explicit_default), Ok(BasicConstraints::default()), "tolerated");
         let negative = [0x30, 0x06, 0x01, 0x01, 0xff, 0x02, 0x01, 0xff];
         assert_eq!(BasicConstraints::decode(&negative), Err(DecodeError::Malformed { what: "BasicConstraints" }));
     }
