@@ -12,3 +12,6 @@ pub mod serial;
 pub mod signature;
 pub mod template;
 pub mod trust;
+
+#[cfg(test)]
+pub(crate) mod testing;
