@@ -10,7 +10,7 @@ use crate::{Attribute, DecodeError, Oid};
 /// ```asn1
 /// AttrOrOID ::= CHOICE {
 ///   oid        OBJECT IDENTIFIER,
-///   attribute  Attribute{YOUR-ATTRIBUTE-SET-HERE} }
+///   attribute  Attribute {{ AttrSet }} }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttrOrOid {

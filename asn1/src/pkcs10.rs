@@ -265,7 +265,7 @@ fn decode_challenge_password(value: &[u8]) -> Result<String, DecodeError> {
 ///
 /// ```asn1
 /// CertificationRequestInfo ::= SEQUENCE {
-///    version       INTEGER { v1(0) } (v1,...),
+///    version       INTEGER { v1(0) } (v1, ... ),
 ///    subject       Name,
 ///    subjectPKInfo SubjectPublicKeyInfo{{ PKInfoAlgorithms }},
 ///    attributes    [0] Attributes{{ CRIAttributes }}

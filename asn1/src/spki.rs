@@ -107,9 +107,12 @@ pub(crate) fn whole_octets(bits: BitString, what: &'static str) -> Result<Vec<u8
 }
 
 /// ```asn1
-/// AlgorithmIdentifier ::= SEQUENCE {
-///     algorithm   OBJECT IDENTIFIER,
-///     parameters  ANY DEFINED BY algorithm OPTIONAL }
+/// AlgorithmIdentifier{ALGORITHM-TYPE, ALGORITHM-TYPE:AlgorithmSet} ::=
+///         SEQUENCE {
+///             algorithm   ALGORITHM-TYPE.&id({AlgorithmSet}),
+///             parameters  ALGORITHM-TYPE.
+///                    &Params({AlgorithmSet}{@algorithm}) OPTIONAL
+///         }
 /// ```
 #[derive(AsnType, Decode, Encode)]
 struct AlgorithmIdentifierWire {
@@ -118,9 +121,10 @@ struct AlgorithmIdentifierWire {
 }
 
 /// ```asn1
-/// SubjectPublicKeyInfo ::= SEQUENCE {
-///     algorithm         AlgorithmIdentifier,
-///     subjectPublicKey  BIT STRING }
+/// SubjectPublicKeyInfo  ::=  SEQUENCE  {
+///     algorithm            AlgorithmIdentifier{PUBLIC-KEY,
+///                              {PublicKeyAlgorithms}},
+///     subjectPublicKey     BIT STRING  }
 /// ```
 #[derive(AsnType, Decode, Encode)]
 struct SubjectPublicKeyInfoWire {

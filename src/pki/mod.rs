@@ -4,6 +4,7 @@ pub mod certificate;
 pub mod device_identity;
 pub mod digest;
 pub mod name_rules;
+pub mod pem;
 pub mod profile;
 pub mod public_key;
 pub mod request;
