@@ -269,9 +269,8 @@ fn critical(oid: Oid, value: Vec<u8>) -> Extension {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pki::profile::tests::profile;
     use crate::pki::public_key::KeyPolicy;
-    use crate::pki::testing::{Authority, Draft, TestKey, common_name, day, validity};
+    use crate::pki::testing::{Authority, Draft, TestKey, common_name, day, profile, validity};
     use estd_asn1::certificate::encode_certificate;
     use proptest::prelude::*;
 

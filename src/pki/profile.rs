@@ -345,34 +345,9 @@ fn is_http_url(url: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    /// A sound profile.
-    pub(crate) fn profile() -> EnrollmentProfile {
-        EnrollmentProfile {
-            name: "device".into(),
-            validity: TimeDelta::days(398),
-            backdate: TimeDelta::hours(1),
-            keys: KeyPolicy::default(),
-            key_usage: KeyUsagePolicy::ByKeyType,
-            ext_key_usage: vec![oid::KP_CLIENT_AUTH],
-            subject: vec![SubjectAttributeTemplate::parse("CN={device_id}").unwrap()],
-            subject_alt_names: vec![SubjectAltNameTemplate::parse("uri:urn:acme:{device_id}").unwrap()],
-            optional_subject_alt_names: vec![],
-            request_names: RequestNames::Agree,
-            crl_urls: vec!["http://pki.acme.example/issuing.crl".into()],
-            ocsp_urls: vec!["http://ocsp.acme.example/".into()],
-            ca_issuer_urls: vec!["http://pki.acme.example/issuing.cer".into()],
-            policies: vec![Oid::parse("1.3.6.1.4.1.99999.1").unwrap()],
-            extensions: vec![custom("1.3.6.1.4.1.99999.2", &[0x04, 0x01, 0x01])],
-            allow_key_reuse: true,
-        }
-    }
-
-    fn custom(oid: &str, value: &[u8]) -> Extension {
-        Extension { oid: Oid::parse(oid).unwrap(), critical: false, value: value.to_vec() }
-    }
+    use crate::pki::testing::{custom, profile};
 
     fn problems(change: impl FnOnce(&mut EnrollmentProfile)) -> Vec<ProfileProblem> {
         let mut profile = profile();

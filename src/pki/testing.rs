@@ -4,15 +4,17 @@ use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{self as backend, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use estd_asn1::certificate::encode_certificate;
 use estd_asn1::{
     AlgorithmIdentifier, AttributeTypeAndValue, BasicConstraints, Certificate, Extension, GeneralName, KeyUsage, Name,
     Oid, SubjectPublicKeyInfo, TbsCertificate, Validity, general_name, oid, pkcs10,
 };
 
-use super::public_key::KeyType;
+use super::profile::{EnrollmentProfile, KeyUsagePolicy, RequestNames};
+use super::public_key::{KeyPolicy, KeyType};
 use super::signature::SignatureAlgorithm;
+use super::template::{SubjectAltNameTemplate, SubjectAttributeTemplate};
 
 /// A key pair that signs with the algorithm its kind usually signs with.
 pub(crate) struct TestKey {
@@ -197,4 +199,31 @@ impl Authority {
 pub(crate) fn request(subject: &Name, key: &TestKey, extensions: &[Extension]) -> Vec<u8> {
     let info = pkcs10::encode_certification_request_info(subject, key.spki.der(), extensions);
     pkcs10::encode_certification_request(&info, key.algorithm.identifier(), &key.sign(&info))
+}
+
+/// A sound profile.
+pub(crate) fn profile() -> EnrollmentProfile {
+    EnrollmentProfile {
+        name: "device".into(),
+        validity: TimeDelta::days(398),
+        backdate: TimeDelta::hours(1),
+        keys: KeyPolicy::default(),
+        key_usage: KeyUsagePolicy::ByKeyType,
+        ext_key_usage: vec![oid::KP_CLIENT_AUTH],
+        subject: vec![SubjectAttributeTemplate::parse("CN={device_id}").unwrap()],
+        subject_alt_names: vec![SubjectAltNameTemplate::parse("uri:urn:acme:{device_id}").unwrap()],
+        optional_subject_alt_names: vec![],
+        request_names: RequestNames::Agree,
+        crl_urls: vec!["http://pki.acme.example/issuing.crl".into()],
+        ocsp_urls: vec!["http://ocsp.acme.example/".into()],
+        ca_issuer_urls: vec!["http://pki.acme.example/issuing.cer".into()],
+        policies: vec![Oid::parse("1.3.6.1.4.1.99999.1").unwrap()],
+        extensions: vec![custom("1.3.6.1.4.1.99999.2", &[0x04, 0x01, 0x01])],
+        allow_key_reuse: true,
+    }
+}
+
+/// An extension of a profile's own.
+pub(crate) fn custom(oid: &str, value: &[u8]) -> Extension {
+    Extension { oid: Oid::parse(oid).unwrap(), critical: false, value: value.to_vec() }
 }
