@@ -265,3 +265,157 @@ fn plain(oid: Oid, value: Vec<u8>) -> Extension {
 fn critical(oid: Oid, value: Vec<u8>) -> Extension {
     Extension { oid, critical: true, value }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::public_key::KeyPolicy;
+    use crate::pki::testing::{Authority, Draft, TestKey, common_name, day, profile, validity};
+    use estd_asn1::certificate::encode_certificate;
+    use proptest::prelude::*;
+
+    fn ca() -> Certificate {
+        Authority::root("CA", KeyType::P256).certificate
+    }
+
+    #[test]
+    fn validity_is_cut_at_both_ends_of_the_ca() {
+        let ca = ca();
+        let clamp = |now: &str, days: i64| clamp_validity(day(now), TimeDelta::hours(1), TimeDelta::days(days), &ca);
+        let inside = clamp("2026-06-01", 398).unwrap();
+        assert_eq!(inside.not_before, day("2026-06-01") - TimeDelta::hours(1));
+        assert_eq!(inside.not_after, day("2026-06-01") + TimeDelta::days(398));
+        assert_eq!(clamp("2020-01-01", 1).unwrap().not_before, day("2020-01-01"));
+        assert_eq!(clamp("2039-12-31", 398).unwrap().not_after, day("2040-01-01"));
+        assert_eq!(clamp("2040-01-02", 1), Err(CertificateError::CaExpired { not_after: day("2040-01-01") }));
+        assert_eq!(clamp("2019-12-31", 1), Err(CertificateError::CaNotYetValid { not_before: day("2020-01-01") }));
+        let endless = clamp_validity(day("2026-06-01"), TimeDelta::MAX, TimeDelta::MAX, &ca).unwrap();
+        assert_eq!(endless, ca.validity());
+        let nothing = clamp_validity(day("2026-06-01"), TimeDelta::zero(), TimeDelta::zero(), &ca);
+        assert_eq!(nothing, Err(CertificateError::NoValidity));
+    }
+
+    proptest! {
+        #[test]
+        fn no_certificate_outlives_or_precedes_its_ca(
+            now in 0..4_102_444_800_000_i64,
+            days in 0..20_000_i64,
+            back in 0..90_000_i64,
+        ) {
+            static CA: std::sync::LazyLock<Certificate> = std::sync::LazyLock::new(ca);
+            let now = DateTime::from_timestamp_millis(now).unwrap();
+            let clamped = clamp_validity(now, TimeDelta::seconds(back), TimeDelta::days(days), &CA);
+            if let Ok(Validity { not_before, not_after }) = clamped {
+                prop_assert!(not_before >= CA.validity().not_before && not_after <= CA.validity().not_after);
+                prop_assert!(not_before <= now && not_before < not_after);
+                prop_assert_eq!((not_before.timestamp_subsec_nanos(), not_after.timestamp_subsec_nanos()), (0, 0));
+            }
+        }
+    }
+
+    /// Composes a device certificate, with `change` made to what goes in, and reads it back.
+    fn issue(key: &TestKey, subject: &Name, names: &[GeneralName], profile: &EnrollmentProfile) -> Certificate {
+        let tbs = compose(key, subject, names, profile).unwrap();
+        let algorithm = SignatureAlgorithm::EcdsaSha256.identifier();
+        Certificate::decode(&encode_certificate(&tbs, algorithm, &[0])).unwrap()
+    }
+
+    fn compose(
+        key: &TestKey,
+        subject: &Name,
+        names: &[GeneralName],
+        profile: &EnrollmentProfile,
+    ) -> Result<Vec<u8>, CertificateError> {
+        end_entity_tbs(&EndEntity {
+            serial: &Serial::from_entropy([7; 20]),
+            signature: SignatureAlgorithm::EcdsaSha256,
+            issuer: &common_name("CA"),
+            issuer_key_identifier: &[9; 20],
+            validity: validity("2026-01-01", "2050-01-01"),
+            subject,
+            subject_alt_names: names,
+            key: &PublicKey::check(&key.spki, &KeyPolicy::default()).unwrap(),
+            profile,
+        })
+    }
+
+    #[test]
+    fn a_device_certificate_says_what_the_profile_says_in_a_fixed_order() {
+        let key = TestKey::generate(KeyType::Rsa);
+        let names = [GeneralName::Uri("urn:acme:d".into())];
+        let certificate = issue(&key, &common_name("d"), &names, &profile());
+        assert_eq!(certificate.version(), 3);
+        assert_eq!(certificate.serial(), Serial::from_entropy([7; 20]).octets());
+        assert_eq!(certificate.public_key().der(), key.spki.der());
+        let oids: Vec<Oid> = certificate.extensions().iter().map(|extension| extension.oid.clone()).collect();
+        let expected = [
+            oid::AUTHORITY_KEY_IDENTIFIER,
+            oid::SUBJECT_KEY_IDENTIFIER,
+            oid::KEY_USAGE,
+            oid::EXT_KEY_USAGE,
+            oid::CERTIFICATE_POLICIES,
+            oid::SUBJECT_ALT_NAME,
+            oid::CRL_DISTRIBUTION_POINTS,
+            oid::AUTHORITY_INFO_ACCESS,
+            Oid::parse("1.3.6.1.4.1.99999.2").unwrap(),
+        ];
+        assert_eq!(oids, expected);
+        let criticals = certificate.extensions().iter().filter(|extension| extension.critical);
+        assert_eq!(criticals.map(|extension| &extension.oid).collect::<Vec<_>>(), [&oid::KEY_USAGE]);
+        assert_eq!(certificate.authority_key_identifier().unwrap().unwrap(), [9; 20]);
+        let public = PublicKey::check(&key.spki, &KeyPolicy::default()).unwrap();
+        assert_eq!(certificate.subject_key_identifier().unwrap().unwrap(), public.key_identifier());
+        let usage = KeyUsage::DIGITAL_SIGNATURE.union(KeyUsage::KEY_ENCIPHERMENT);
+        assert_eq!(certificate.key_usage().unwrap(), Some(usage));
+        assert_eq!(certificate.ext_key_usage().unwrap().unwrap(), [oid::KP_CLIENT_AUTH]);
+        assert_eq!(certificate.subject_alt_names(8).unwrap(), names);
+        assert_eq!(certificate.basic_constraints().unwrap(), None);
+    }
+
+    #[test]
+    fn an_empty_subject_makes_the_alternative_name_critical() {
+        let key = TestKey::generate(KeyType::P256);
+        let names = [GeneralName::DnsName("d.acme.example".into())];
+        let certificate = issue(&key, &Name::empty(), &names, &profile());
+        assert!(certificate.extension(&oid::SUBJECT_ALT_NAME).unwrap().critical);
+        assert_eq!(compose(&key, &Name::empty(), &[], &profile()), Err(CertificateError::NoName));
+    }
+
+    #[test]
+    fn what_a_profile_leaves_out_is_left_out() {
+        let bare = EnrollmentProfile {
+            ext_key_usage: vec![],
+            policies: vec![],
+            crl_urls: vec![],
+            ocsp_urls: vec![],
+            ca_issuer_urls: vec![],
+            extensions: vec![],
+            ..profile()
+        };
+        let certificate = issue(&TestKey::generate(KeyType::Ed25519), &common_name("d"), &[], &bare);
+        assert_eq!(certificate.extensions().len(), 3);
+        let twice = Extension { oid: oid::KEY_USAGE, critical: false, value: vec![5, 0] };
+        let unchecked = EnrollmentProfile { extensions: vec![twice], ..profile() };
+        let refused = compose(&TestKey::generate(KeyType::P256), &common_name("d"), &[], &unchecked);
+        assert_eq!(refused, Err(CertificateError::DuplicateExtension { oid: oid::KEY_USAGE }));
+    }
+
+    #[test]
+    fn a_ca_and_a_server_are_told_apart_by_their_extensions() {
+        let key = TestKey::generate(KeyType::P256);
+        let public = PublicKey::check(&key.spki, &KeyPolicy::default()).unwrap();
+        let with = |extensions| Draft { extensions, ..Draft::ca("CA", &key) }.sign(&key);
+        let root = with(ca_extensions(&public, None, Some(1)));
+        assert_eq!(root.basic_constraints().unwrap(), Some(BasicConstraints { ca: true, path_len: Some(1) }));
+        assert!(root.key_usage().unwrap().unwrap().contains(KeyUsage::KEY_CERT_SIGN));
+        assert_eq!(root.authority_key_identifier().unwrap(), None);
+        let sub = with(ca_extensions(&public, Some(&[1; 20]), None));
+        assert_eq!(sub.authority_key_identifier().unwrap().unwrap(), [1; 20]);
+        let names = [GeneralName::DnsName("est.acme.example".into())];
+        let server = with(server_extensions(&public, &[1; 20], &common_name("est"), &names));
+        assert_eq!(server.ext_key_usage().unwrap().unwrap(), [oid::KP_SERVER_AUTH]);
+        assert_eq!(server.subject_alt_names(8).unwrap(), names);
+        let birth = with(birth_extensions(&public, &[1; 20], &common_name("d"), &[]));
+        assert_eq!((birth.ext_key_usage().unwrap(), birth.basic_constraints().unwrap()), (None, None));
+    }
+}

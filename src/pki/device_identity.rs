@@ -196,3 +196,91 @@ pub(super) fn hardware_module_name(birth: &Certificate) -> Result<HardwareModule
     // An empty serial number names every module of the type.
     if module.hw_serial_num.is_empty() { Err(IdentityError::Missing { place }) } else { Ok(module) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::public_key::KeyType;
+    use crate::pki::testing::{Draft, TestKey, common_name, subject_alt_name};
+    use estd_asn1::{AttributeTypeAndValue, Name};
+    use std::sync::LazyLock;
+
+    static KEY: LazyLock<TestKey> = LazyLock::new(|| TestKey::generate(KeyType::P256));
+
+    fn birth(attributes: &[(Oid, &str)], names: &[GeneralName]) -> Certificate {
+        let rdn = |(oid, text): &(Oid, &str)| vec![AttributeTypeAndValue::from_text(oid.clone(), text).unwrap()];
+        let mut draft = Draft::birth(Name::from_rdns(&attributes.iter().map(rdn).collect::<Vec<_>>()), &KEY);
+        draft.issuer = common_name("Birth CA");
+        if !names.is_empty() {
+            draft.extensions.push(subject_alt_name(true, names));
+        }
+        draft.sign(&KEY)
+    }
+
+    fn module(hw_type: &str, serial: &[u8]) -> GeneralName {
+        HardwareModuleName { hw_type: Oid::parse(hw_type).unwrap(), hw_serial_num: serial.to_vec() }.to_general_name()
+    }
+
+    #[test]
+    fn each_source_reads_its_place() {
+        let names = [module("1.3.6.1.4.1.99999.7", &[0xca, 0xfe]), GeneralName::Uri("urn:dev:sn:1".into())];
+        let birth = birth(&[(oid::AT_COMMON_NAME, "Widget"), (oid::AT_SERIAL_NUMBER, "SN-0001")], &names);
+        let id = |source: IdentitySource| source.device_id(&birth).unwrap().to_string();
+        assert_eq!(id(IdentitySource::SubjectSerialNumber), "SN-0001");
+        assert_eq!(id(IdentitySource::CommonName), "Widget");
+        assert_eq!(id(IdentitySource::SanUri), "urn:dev:sn:1");
+        assert_eq!(id(IdentitySource::HardwareModuleName), "1.3.6.1.4.1.99999.7:cafe");
+        assert_eq!(id(IdentitySource::Spki), hex(&sha256(&[KEY.spki.der()])));
+        let whole = sha256(&[birth.subject().der(), birth.issuer().der()]);
+        assert_eq!(id(IdentitySource::SubjectAndIssuer), hex(&whole));
+        for source in IdentitySource::ALL {
+            assert_eq!(source.as_str().parse(), Ok(source));
+        }
+    }
+
+    #[test]
+    fn exactly_one_value_must_stand_there() {
+        let none = birth(&[], &[]);
+        let twice = birth(
+            &[
+                (oid::AT_COMMON_NAME, "a"),
+                (oid::AT_COMMON_NAME, "a"),
+                (oid::AT_SERIAL_NUMBER, "1"),
+                (oid::AT_SERIAL_NUMBER, "2"),
+            ],
+            &[
+                module("1.2.3", &[1]),
+                module("1.2.3", &[2]),
+                GeneralName::Uri("urn:a:1".into()),
+                GeneralName::Uri("urn:a:2".into()),
+            ],
+        );
+        let sources = [
+            IdentitySource::SubjectSerialNumber,
+            IdentitySource::CommonName,
+            IdentitySource::SanUri,
+            IdentitySource::HardwareModuleName,
+        ];
+        for place in sources {
+            assert_eq!(place.device_id(&none), Err(IdentityError::Missing { place }));
+            assert_eq!(place.device_id(&twice), Err(IdentityError::Ambiguous { place }));
+        }
+        let place = IdentitySource::SubjectAndIssuer;
+        assert_eq!(place.device_id(&none), Err(IdentityError::Missing { place }));
+    }
+
+    #[test]
+    fn what_is_no_fit_id_is_refused() {
+        let source = IdentitySource::CommonName;
+        for text in ["a\nb", "a\u{202e}b", &"a".repeat(129)] {
+            let birth = birth(&[(oid::AT_COMMON_NAME, text)], &[]);
+            assert!(matches!(source.device_id(&birth), Err(IdentityError::Unfit(_))), "{text:?}");
+        }
+        let longest = "a".repeat(128);
+        let birth_of_longest = birth(&[(oid::AT_COMMON_NAME, &longest)], &[]);
+        assert_eq!(source.device_id(&birth_of_longest).unwrap().as_str(), longest);
+        let anonymous = birth(&[], &[module("1.2.3", &[])]);
+        let place = IdentitySource::HardwareModuleName;
+        assert_eq!(place.device_id(&anonymous), Err(IdentityError::Missing { place }));
+    }
+}

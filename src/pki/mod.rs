@@ -13,3 +13,6 @@ pub mod serial;
 pub mod signature;
 pub mod template;
 pub mod trust;
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,6 +1,7 @@
 //! What a name may look like before anybody shows it, compares it or certifies it.
 
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 
 use estd_asn1::{AttributeTypeAndValue, GeneralName, Name, Oid};
 
@@ -152,22 +153,51 @@ fn length(what: &'static str, actual: usize, limit: usize) -> Result<(), NameErr
     if (1..=limit).contains(&actual) { Ok(()) } else { Err(NameError::Length { what, limit, actual }) }
 }
 
-/// Characters that change what a reader, a log or a terminal sees of the text around them, or that nobody sees.
+/// Characters that change what a reader, a log or a terminal sees of the text around them, or that nobody sees; beside
+/// the control characters (C0, DEL, C1).
+const FORBIDDEN: [RangeInclusive<char>; 32] = [
+    // Spaces that look like U+0020.
+    '\u{00a0}'..='\u{00a0}',
+    '\u{1680}'..='\u{1680}',
+    '\u{2000}'..='\u{200a}',
+    '\u{202f}'..='\u{202f}',
+    '\u{205f}'..='\u{205f}',
+    '\u{3000}'..='\u{3000}',
+    // Line and paragraph separators.
+    '\u{2028}'..='\u{2029}',
+    // Bidirectional controls.
+    '\u{061c}'..='\u{061c}',
+    '\u{200e}'..='\u{200f}',
+    '\u{202a}'..='\u{202e}',
+    '\u{2066}'..='\u{2069}',
+    // Of no width, filling space with nothing, or changing how their neighbours look.
+    '\u{00ad}'..='\u{00ad}',
+    '\u{034f}'..='\u{034f}',
+    '\u{115f}'..='\u{1160}',
+    '\u{17b4}'..='\u{17b5}',
+    '\u{180b}'..='\u{180f}',
+    '\u{200b}'..='\u{200d}',
+    '\u{2060}'..='\u{2065}',
+    '\u{206a}'..='\u{206f}',
+    '\u{3164}'..='\u{3164}',
+    '\u{fe00}'..='\u{fe0f}',
+    '\u{feff}'..='\u{feff}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{1bca0}'..='\u{1bca3}',
+    '\u{1d173}'..='\u{1d17a}',
+    // Specials, with the replacement character; noncharacters.
+    '\u{fdd0}'..='\u{fdef}',
+    '\u{fff0}'..='\u{ffff}',
+    '\u{1fffe}'..='\u{1ffff}',
+    '\u{2fffe}'..='\u{2ffff}',
+    '\u{3fffe}'..='\u{3ffff}',
+    // Private use; tags, variation selectors and private use of the last planes.
+    '\u{e000}'..='\u{f8ff}',
+    '\u{e0000}'..='\u{10ffff}',
+];
+
 fn is_forbidden(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            // Line and paragraph separators; spaces other than U+0020 look like it.
-            '\u{2028}' | '\u{2029}' | '\u{00a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}'
-            | '\u{3000}'
-            // Bidirectional controls.
-            | '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-            // Of no width, or filling space with nothing.
-            | '\u{00ad}' | '\u{034f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{ffff}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-            // Private use, tags, and the ends of the planes beyond.
-            | '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{10ffff}')
-        || u32::from(character) & 0xfffe == 0xfffe
+    character.is_control() || FORBIDDEN.iter().any(|range| range.contains(&character))
 }
 
 /// Whether a word has both Latin letters and letters of a script with Latin look-alikes, or letters that exist only to
@@ -356,9 +386,9 @@ mod tests {
 
     #[test]
     fn characters_that_deceive_are_refused_wherever_they_stand() {
-        for character in "\0\t\n\r\u{1b}\u{7f}\u{85}\u{9b}\u{ad}\u{200b}\u{200f}\u{202e}\u{2028}\u{2066}\u{feff}\u{fffd}\u{fffe}\u{e0041}"
-            .chars()
-        {
+        let controls = "\0\t\n\r\u{1b}\u{7f}\u{85}\u{9b}";
+        let disguises = "\u{ad}\u{200b}\u{200f}\u{202e}\u{2028}\u{2066}\u{feff}\u{fffd}\u{fffe}\u{e0041}";
+        for character in controls.chars().chain(disguises.chars()) {
             let expected = Err(NameError::Character { what: "it", code_point: character.into() });
             for value in [format!("{character}a"), format!("a{character}b"), format!("a{character}")] {
                 assert_eq!(judge(&value), expected);

@@ -343,3 +343,89 @@ fn is_http_url(url: &str) -> bool {
     let host = url.strip_prefix("http://").and_then(|rest| rest.split(['/', '?', '#']).next());
     host.is_some_and(|host| !host.is_empty()) && name_rules::general_name(&GeneralName::Uri(url.to_owned())).is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::testing::{custom, profile};
+
+    fn problems(change: impl FnOnce(&mut EnrollmentProfile)) -> Vec<ProfileProblem> {
+        let mut profile = profile();
+        change(&mut profile);
+        profile.check().map_err(|error| error.problems).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_sound_profile_passes_and_all_problems_of_another_come_at_once() {
+        assert_eq!(problems(|_| {}), []);
+        let found = problems(|profile| {
+            profile.validity = TimeDelta::zero();
+            profile.backdate = TimeDelta::seconds(-1);
+            profile.keys.rsa_min_bits = 1024;
+            profile.policies.push(profile.policies[0].clone());
+            (profile.subject, profile.subject_alt_names) = (vec![], vec![]);
+        });
+        assert_eq!(found.len(), 5, "{found:?}");
+    }
+
+    #[test]
+    fn no_profile_gives_power_over_others() {
+        for usage in [KeyUsage::KEY_CERT_SIGN, KeyUsage::CRL_SIGN.union(KeyUsage::DIGITAL_SIGNATURE)] {
+            let found = problems(|profile| profile.key_usage = KeyUsagePolicy::Exactly(usage));
+            assert!(found.contains(&ProfileProblem::CaKeyUsage), "{found:?}");
+        }
+        for usage in PRIVILEGED_EXT_KEY_USAGES {
+            let found = problems(|profile| profile.ext_key_usage.push(usage.clone()));
+            assert_eq!(found, [ProfileProblem::PrivilegedExtKeyUsage(usage)]);
+        }
+        for oid in OWN_EXTENSIONS {
+            let found = problems(|profile| profile.extensions = vec![custom(&oid.to_string(), &[5, 0])]);
+            assert_eq!(found, [ProfileProblem::OwnExtension(oid)]);
+        }
+        for oid in CA_EXTENSIONS {
+            let found = problems(|profile| profile.extensions = vec![custom(&oid.to_string(), &[5, 0])]);
+            assert_eq!(found, [ProfileProblem::CaExtension(oid)]);
+        }
+    }
+
+    #[test]
+    fn key_usage_follows_what_a_kind_of_key_is_capable_of() {
+        let wide = KeyUsage::DIGITAL_SIGNATURE.union(KeyUsage::KEY_ENCIPHERMENT).union(KeyUsage::KEY_AGREEMENT);
+        let mut profile = profile();
+        profile.key_usage = KeyUsagePolicy::Exactly(wide);
+        let profile = profile.check().unwrap();
+        let rsa = KeyUsage::DIGITAL_SIGNATURE.union(KeyUsage::KEY_ENCIPHERMENT);
+        assert_eq!(profile.key_usage_for(KeyType::Rsa), rsa);
+        let ec = KeyUsage::DIGITAL_SIGNATURE.union(KeyUsage::KEY_AGREEMENT);
+        assert_eq!(profile.key_usage_for(KeyType::P384), ec);
+        assert_eq!(profile.key_usage_for(KeyType::Ed25519), KeyUsage::DIGITAL_SIGNATURE);
+        let found = problems(|profile| {
+            profile.key_usage = KeyUsagePolicy::Exactly(KeyUsage::KEY_ENCIPHERMENT);
+            profile.keys.allowed = [KeyType::Rsa, KeyType::P256].into();
+        });
+        assert_eq!(found, [ProfileProblem::NoKeyUsage(KeyType::P256)]);
+    }
+
+    #[test]
+    fn urls_are_such_that_relying_parties_can_fetch() {
+        for url in
+            ["https://pki.acme.example/a.crl", "http://", "http:///a", "ldap://x", "http://a b/", "pki.acme.example"]
+        {
+            let found = problems(|profile| profile.crl_urls = vec![url.to_owned()]);
+            assert_eq!(found, [ProfileProblem::Url { key: "crl_urls", url: url.to_owned() }]);
+        }
+    }
+
+    #[test]
+    fn extensions_of_ones_own_are_der_unique_and_few() {
+        for value in [&[][..], &[0x04, 0x02, 0x01], &[0x04, 0x00, 0x00], &[0x01, 0x01, 0x01], &[0x30, 0x80, 0, 0]] {
+            let found = problems(|profile| profile.extensions = vec![custom("1.2.3", value)]);
+            assert!(matches!(found[..], [ProfileProblem::ExtensionValue { .. }]), "{value:?}");
+        }
+        let found = problems(|profile| profile.extensions = vec![custom("1.2.3", &[5, 0]), custom("1.2.3", &[5, 0])]);
+        assert_eq!(found, [ProfileProblem::Duplicate { what: "extension", value: "1.2.3".into() }]);
+        let many = |count: u32| (0..count).map(|arc| custom(&format!("1.2.{arc}"), &[5, 0])).collect::<Vec<_>>();
+        assert_eq!(problems(|profile| profile.extensions = many(16)), []);
+        assert_eq!(problems(|profile| profile.extensions = many(17)), [ProfileProblem::ExtensionLimit]);
+    }
+}

@@ -202,13 +202,13 @@ impl PublicKey {
         let bits = match key_type {
             KeyType::Rsa => check_rsa(info.key(), policy)?,
             KeyType::P256 => {
-                check_point(key_type, info.key(), 32, |point| p256::PublicKey::from_sec1_bytes(point).is_ok())?
+                check_point(key_type, 256, info.key(), |point| p256::PublicKey::from_sec1_bytes(point).is_ok())?
             }
             KeyType::P384 => {
-                check_point(key_type, info.key(), 48, |point| p384::PublicKey::from_sec1_bytes(point).is_ok())?
+                check_point(key_type, 384, info.key(), |point| p384::PublicKey::from_sec1_bytes(point).is_ok())?
             }
             KeyType::P521 => {
-                check_point(key_type, info.key(), 66, |point| p521::PublicKey::from_sec1_bytes(point).is_ok())?
+                check_point(key_type, 521, info.key(), |point| p521::PublicKey::from_sec1_bytes(point).is_ok())?
             }
             KeyType::Ed25519 => check_ed25519(info.key())?,
         };
@@ -325,25 +325,17 @@ fn bit_length(number: &[u8]) -> u64 {
 
 fn check_point(
     key_type: KeyType,
+    bits: u32,
     point: &[u8],
-    coordinate_octets: usize,
     is_on_curve: impl Fn(&[u8]) -> bool,
 ) -> Result<u32, PublicKeyError> {
     // RFC 5480 §2.2: the compressed form is optional; no device needs it, and one key has one encoding here. Infinity,
     // a single zero octet, fails as well.
-    if point.len() != 1 + 2 * coordinate_octets || point.first() != Some(&0x04) {
+    if point.len() != 1 + 2 * bits.div_ceil(8) as usize || point.first() != Some(&0x04) {
         return Err(PublicKeyError::Malformed { key_type, expected: "an uncompressed point" });
     }
     // The cofactor of these curves is 1: a point on the curve that is not infinity has the right order.
-    if !is_on_curve(point) {
-        return Err(PublicKeyError::NotOnCurve { key_type });
-    }
-    Ok(match key_type {
-        KeyType::P256 => 256,
-        KeyType::P384 => 384,
-        KeyType::P521 => 521,
-        KeyType::Rsa | KeyType::Ed25519 => 8 * coordinate_octets as u32,
-    })
+    if is_on_curve(point) { Ok(bits) } else { Err(PublicKeyError::NotOnCurve { key_type }) }
 }
 
 /// The y coordinates of the points of small order that are below the field's prime, little endian: 0, 1, -1 and the two
@@ -392,4 +384,225 @@ fn check_ed25519(key: &[u8]) -> Result<u32, PublicKeyError> {
         return Err(PublicKeyError::SmallOrder);
     }
     Ok(256)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::testing::{TestKey, spki};
+    use aws_lc_rs::rsa::KeySize;
+    use proptest::prelude::*;
+    use rsa::BigUint;
+
+    fn check(info: &SubjectPublicKeyInfo) -> Result<PublicKey, PublicKeyError> {
+        PublicKey::check(info, &KeyPolicy::default())
+    }
+
+    #[test]
+    fn sound_keys_of_every_kind_pass_and_are_kept_bit_for_bit() {
+        for (key_type, bits) in KeyType::ALL.into_iter().zip([2048, 256, 384, 521, 256]) {
+            let key = TestKey::generate(key_type);
+            let checked = check(&key.spki).unwrap();
+            assert_eq!((checked.key_type(), checked.bits()), (key_type, bits));
+            assert_eq!(checked.spki_der(), key.spki.der());
+            assert_eq!(checked.key_identifier(), sha256(&[key.spki.key()])[..20]);
+            assert_eq!(key_type.as_str().parse(), Ok(key_type));
+        }
+        assert_eq!(check(&TestKey::rsa(KeySize::Rsa4096).spki).unwrap().bits(), 4096);
+    }
+
+    #[test]
+    fn a_policy_narrows_what_is_welcome_but_does_not_call_it_weak() {
+        let ec_only = KeyPolicy { allowed: [KeyType::P256].into(), ..KeyPolicy::default() };
+        let error = PublicKey::check(&TestKey::generate(KeyType::Ed25519).spki, &ec_only).unwrap_err();
+        assert_eq!(error, PublicKeyError::NotAllowed { key_type: KeyType::Ed25519 });
+        assert!(!error.is_weak());
+        let large = KeyPolicy { rsa_min_bits: 3072, ..KeyPolicy::default() };
+        let error = PublicKey::check(&TestKey::generate(KeyType::Rsa).spki, &large).unwrap_err();
+        assert_eq!(error, PublicKeyError::RsaSize { min: 3072, max: 4096, actual: 2048 });
+        assert!(!error.is_weak());
+    }
+
+    /// DER of a non-negative INTEGER.
+    fn integer(number: &[u8]) -> Vec<u8> {
+        let sign = number.first().is_some_and(|octet| octet & 0x80 != 0);
+        let content = [if sign { &[0][..] } else { &[] }, number].concat();
+        tlv(0x02, &content)
+    }
+
+    fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+        let length = content.len().to_be_bytes();
+        let significant: Vec<u8> = length.into_iter().skip_while(|octet| *octet == 0).collect();
+        let header = match content.len() {
+            short @ 0..128 => vec![tag, short as u8],
+            _ => [vec![tag, 0x80 | significant.len() as u8], significant].concat(),
+        };
+        [header, content.to_vec()].concat()
+    }
+
+    fn rsa_key(modulus: &[u8], exponent: &[u8]) -> SubjectPublicKeyInfo {
+        let key = tlv(0x30, &[integer(modulus), integer(exponent)].concat());
+        spki(oid::RSA_ENCRYPTION, Some(NULL), &key)
+    }
+
+    const F4: &[u8] = &[1, 0, 1];
+
+    /// A modulus of the given size without a weakness that is looked for.
+    fn modulus(bits: usize) -> Vec<u8> {
+        let start = (BigUint::from(1_u32) << (bits - 1)) + (BigUint::from(1_u32) << (bits / 3)) + 1_u32;
+        let candidates = (0_u32..).map(|step| (&start + 2 * step).to_bytes_be());
+        candidates.into_iter().find(|candidate| rsa_modulus::find_weakness(candidate).is_none()).unwrap()
+    }
+
+    #[test]
+    fn rsa_sizes_are_judged_before_anything_is_computed() {
+        for bits in [512, 1024, 2047, 4097, 16_384, 65_536] {
+            // A power of two: were it computed with, another error would come.
+            let modulus = (BigUint::from(1_u32) << (bits - 1)).to_bytes_be();
+            let error = check(&rsa_key(&modulus, F4)).unwrap_err();
+            assert_eq!(error, PublicKeyError::RsaSize { min: 2048, max: 4096, actual: bits as u64 }, "{bits}");
+            assert_eq!(error.is_weak(), bits != 4097, "{bits}");
+        }
+        assert_eq!(check(&rsa_key(&modulus(2048), F4)).unwrap().bits(), 2048);
+        assert_eq!(check(&rsa_key(&modulus(4096), F4)).unwrap().bits(), 4096);
+    }
+
+    #[test]
+    fn rsa_exponents_with_which_signatures_are_forged_are_refused() {
+        let modulus = modulus(2048);
+        for exponent in [&[0][..], &[1], &[3], &[0xff, 0xff], &[1, 0, 0], &[2, 0, 0, 0, 1], &[1; 256]] {
+            let error = check(&rsa_key(&modulus, exponent)).unwrap_err();
+            assert_eq!(error, PublicKeyError::RsaExponent, "{exponent:?}");
+            assert!(error.is_weak());
+        }
+        assert!(check(&rsa_key(&modulus, &[1, 0, 0, 0, 1])).is_ok());
+    }
+
+    #[test]
+    fn weak_moduli_are_refused() {
+        let mut even = modulus(2048);
+        *even.last_mut().unwrap() &= 0xfe;
+        assert_eq!(check(&rsa_key(&even, F4)), Err(PublicKeyError::RsaModulusEven));
+        let sound = BigUint::from_bytes_be(&modulus(2041));
+        let divisible = check(&rsa_key(&(sound * 251_u32).to_bytes_be(), F4));
+        assert_eq!(divisible, Err(PublicKeyError::RsaModulusWeak(ModulusWeakness::SmallFactor(251))));
+    }
+
+    #[test]
+    fn rsa_keys_have_null_parameters_and_strict_der() {
+        let modulus = modulus(2048);
+        let good = rsa_key(&modulus, F4);
+        for parameters in [None, Some(&[0x04, 0x00][..])] {
+            let error = check(&spki(oid::RSA_ENCRYPTION, parameters, good.key())).unwrap_err();
+            assert!(matches!(error, PublicKeyError::Parameters { expected: "NULL", .. }));
+        }
+        let trailing = [good.key(), &[0]].concat();
+        let negative = tlv(0x30, &[tlv(0x02, &modulus), integer(F4)].concat());
+        let padded = tlv(0x30, &[tlv(0x02, &[&[0, 0], &modulus[..]].concat()), integer(F4)].concat());
+        let third = tlv(0x30, &[integer(&modulus), integer(F4), integer(F4)].concat());
+        for key in [&trailing[..], &negative, &padded, &third, &[]] {
+            let error = check(&spki(oid::RSA_ENCRYPTION, Some(NULL), key)).unwrap_err();
+            assert!(matches!(error, PublicKeyError::Malformed { key_type: KeyType::Rsa, .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn points_are_on_their_curve_and_uncompressed() {
+        for (key_type, octets) in [(KeyType::P256, 32), (KeyType::P384, 48), (KeyType::P521, 66)] {
+            let key = TestKey::generate(key_type);
+            let with =
+                |point: &[u8]| check(&spki(oid::EC_PUBLIC_KEY, key.spki.algorithm().parameters(), point)).unwrap_err();
+            let point = key.spki.key();
+            let mut off_curve = point.to_vec();
+            off_curve[2 * octets] ^= 1;
+            assert_eq!(with(&off_curve), PublicKeyError::NotOnCurve { key_type });
+            assert_eq!(with(&[&[4][..], &vec![0; 2 * octets]].concat()), PublicKeyError::NotOnCurve { key_type });
+            // Every coordinate of all ones is beyond the field's prime.
+            assert_eq!(with(&[&[4][..], &vec![0xff; 2 * octets]].concat()), PublicKeyError::NotOnCurve { key_type });
+            let compressed = [&[2 + (point[2 * octets] & 1)], &point[1..=octets]].concat();
+            for malformed in [&[0][..], &[], &compressed, &point[..2 * octets], &[point, &[0]].concat()] {
+                let error = with(malformed);
+                assert!(matches!(error, PublicKeyError::Malformed { .. }), "{error}");
+                assert!(error.is_weak());
+            }
+        }
+    }
+
+    /// x + p is the same point to whoever reduces first.
+    #[test]
+    fn coordinates_beyond_the_prime_are_refused() {
+        let prime = hex_number("ffffffff00000001000000000000000000000000ffffffffffffffffffffffff");
+        // x = 5 is on P-256.
+        let y = hex_number("459243b9aa581806fe913bce99817ade11ca503c64d9a3c533415c083248fbcc");
+        let point = |x: BigUint| {
+            let x = x.to_bytes_be();
+            [&[4][..], &vec![0; 32 - x.len()], &x, &y.to_bytes_be()].concat()
+        };
+        let curve = oid::SECP256R1.encode();
+        assert!(check(&spki(oid::EC_PUBLIC_KEY, Some(&curve), &point(BigUint::from(5_u32)))).is_ok());
+        let error = check(&spki(oid::EC_PUBLIC_KEY, Some(&curve), &point(prime + 5_u32)));
+        assert_eq!(error, Err(PublicKeyError::NotOnCurve { key_type: KeyType::P256 }));
+    }
+
+    fn hex_number(text: &str) -> BigUint {
+        BigUint::parse_bytes(text.as_bytes(), 16).unwrap()
+    }
+
+    #[test]
+    fn curves_are_named_and_known() {
+        let point = TestKey::generate(KeyType::P256);
+        let with =
+            |parameters: Option<&[u8]>| check(&spki(oid::EC_PUBLIC_KEY, parameters, point.spki.key())).unwrap_err();
+        let p192 = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x01];
+        let error = with(Some(&p192));
+        assert_eq!(error, PublicKeyError::UnsupportedCurve);
+        assert!(!error.is_weak());
+        // secp256k1
+        assert_eq!(with(Some(&[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a])), PublicKeyError::UnsupportedCurve);
+        for not_named in [None, Some(NULL), Some(&[0x30, 0x03, 0x02, 0x01, 0x01])] {
+            assert!(matches!(with(not_named), PublicKeyError::Parameters { expected: "a named curve", .. }));
+        }
+        // A P-256 point under the name of another curve.
+        assert!(matches!(with(Some(&oid::SECP384R1.encode())), PublicKeyError::Malformed { .. }));
+    }
+
+    #[test]
+    fn ed25519_keys_are_32_octets_of_a_point_of_large_order() {
+        let with = |parameters, key: &[u8]| check(&spki(oid::ED25519, parameters, key));
+        for y in SMALL_ORDER {
+            let mut negative = y;
+            negative[31] |= 0x80;
+            assert_eq!(with(None, &y), Err(PublicKeyError::SmallOrder));
+            assert_eq!(with(None, &negative), Err(PublicKeyError::SmallOrder));
+        }
+        let mut beyond = FIELD_PRIME;
+        beyond[0] += 1;
+        for not_reduced in [FIELD_PRIME, beyond, [0xff; 32]] {
+            assert_eq!(with(None, &not_reduced), Err(PublicKeyError::NotOnCurve { key_type: KeyType::Ed25519 }));
+        }
+        let key = TestKey::generate(KeyType::Ed25519);
+        assert!(matches!(with(Some(NULL), key.spki.key()), Err(PublicKeyError::Parameters { .. })));
+        assert!(matches!(with(None, &key.spki.key()[1..]), Err(PublicKeyError::Malformed { .. })));
+    }
+
+    #[test]
+    fn other_algorithms_are_not_supported() {
+        let error = check(&spki(oid::RSASSA_PSS, None, &[])).unwrap_err();
+        assert_eq!(error, PublicKeyError::UnsupportedAlgorithm { algorithm: oid::RSASSA_PSS });
+        assert!(!error.is_weak());
+    }
+
+    proptest! {
+        #[test]
+        fn no_key_makes_it_panic(kind in 0..5_usize, key in proptest::collection::vec(any::<u8>(), 0..140)) {
+            let (algorithm, parameters) = match KeyType::ALL[kind] {
+                KeyType::Rsa => (oid::RSA_ENCRYPTION, Some(NULL.to_vec())),
+                KeyType::P256 => (oid::EC_PUBLIC_KEY, Some(oid::SECP256R1.encode())),
+                KeyType::P384 => (oid::EC_PUBLIC_KEY, Some(oid::SECP384R1.encode())),
+                KeyType::P521 => (oid::EC_PUBLIC_KEY, Some(oid::SECP521R1.encode())),
+                KeyType::Ed25519 => (oid::ED25519, None),
+            };
+            let _ = check(&spki(algorithm, parameters.as_deref(), &key));
+        }
+    }
 }

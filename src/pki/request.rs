@@ -131,3 +131,121 @@ fn verify_possession(
         ) => Err(RequestError::Algorithm(mismatch)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::public_key::KeyType;
+    use crate::pki::testing::{
+        self, TestKey, basic_constraints, common_name, ext_key_usage, key_usage, spki, subject_alt_name,
+    };
+    use estd_asn1::{AlgorithmIdentifier, AttributeTypeAndValue, pkcs10};
+    use proptest::prelude::*;
+
+    fn verify(der: &[u8]) -> Result<VerifiedRequest, RequestError> {
+        VerifiedRequest::verify(der, &RequestLimits::default(), &KeyPolicy::default())
+    }
+
+    #[test]
+    fn a_request_of_every_kind_of_key_proves_possession() {
+        let name = GeneralName::DnsName("device-1.acme.example".into());
+        let asked = [
+            key_usage(KeyUsage::DIGITAL_SIGNATURE),
+            ext_key_usage(&[oid::KP_CLIENT_AUTH]),
+            basic_constraints(false, None),
+            subject_alt_name(false, std::slice::from_ref(&name)),
+        ];
+        for key_type in KeyType::ALL {
+            let key = TestKey::generate(key_type);
+            let request = verify(&testing::request(&common_name("device-1"), &key, &asked)).unwrap();
+            assert_eq!(request.key().spki_der(), key.spki.der());
+            assert_eq!(*request.subject(), common_name("device-1"));
+            assert_eq!(request.subject_alt_names(), std::slice::from_ref(&name));
+            assert_eq!(request.key_usage(), Some(KeyUsage::DIGITAL_SIGNATURE));
+            assert_eq!(request.ext_key_usage(), [oid::KP_CLIENT_AUTH]);
+            assert_eq!(request.basic_constraints(), Some(BasicConstraints::default()));
+            assert_eq!(request.extensions(), asked);
+        }
+    }
+
+    #[test]
+    fn a_request_signed_by_another_key_proves_nothing() {
+        let (key, other) = (TestKey::generate(KeyType::P256), TestKey::generate(KeyType::P256));
+        let info = pkcs10::encode_certification_request_info(&common_name("x"), key.spki.der(), &[]);
+        let forged = pkcs10::encode_certification_request(&info, key.algorithm.identifier(), &other.sign(&info));
+        assert_eq!(verify(&forged).unwrap_err(), RequestError::Possession);
+    }
+
+    /// Threat 20: with exponent 1 the signature is the padded digest itself, and openssl says OK.
+    #[test]
+    fn a_request_forged_with_exponent_one_is_refused() {
+        let modulus = [vec![0, 0xc0], vec![0x11; 254], vec![0x0f]].concat();
+        let key = [&[0x30, 0x82, 0x01, 0x08, 0x02, 0x82, 0x01, 0x01][..], &modulus, &[0x02, 0x01, 0x01]].concat();
+        let spki = spki(oid::RSA_ENCRYPTION, Some(&[5, 0]), &key);
+        let info = pkcs10::encode_certification_request_info(&common_name("x"), spki.der(), &[]);
+        let digest = super::super::digest::sha256(&[&info]);
+        let digest_info =
+            [0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 1, 5, 0, 4, 0x20];
+        let padding = vec![0xff; 256 - 3 - digest_info.len() - digest.len()];
+        let signature = [&[0, 1][..], &padding, &[0], &digest_info, &digest].concat();
+        let algorithm = SignatureAlgorithm::RsaPkcs1Sha256.identifier();
+        let forged = pkcs10::encode_certification_request(&info, algorithm, &signature);
+        assert_eq!(verify(&forged).unwrap_err(), RequestError::Key(PublicKeyError::RsaExponent));
+    }
+
+    #[test]
+    fn algorithms_that_are_weak_or_not_the_keys_are_refused_as_such() {
+        let key = TestKey::generate(KeyType::P256);
+        let info = pkcs10::encode_certification_request_info(&common_name("x"), key.spki.der(), &[]);
+        let with = |identifier: &AlgorithmIdentifier| {
+            verify(&pkcs10::encode_certification_request(&info, identifier, &key.sign(&info))).unwrap_err()
+        };
+        let sha1 = AlgorithmIdentifier::new(oid::ECDSA_WITH_SHA1, None);
+        assert!(matches!(with(&sha1), RequestError::Algorithm(SignatureError::WeakDigest { digest: "SHA-1" })));
+        let rsa = SignatureAlgorithm::RsaPkcs1Sha256.identifier();
+        assert!(matches!(with(rsa), RequestError::Algorithm(SignatureError::KeyMismatch { .. })));
+    }
+
+    #[test]
+    fn names_that_deceive_are_refused_before_anything_is_verified() {
+        let key = TestKey::generate(KeyType::P256);
+        for text in ["a\0b", "a\r\nb", "a\u{1b}[2J", "a\u{202e}b"] {
+            let attribute = AttributeTypeAndValue::from_text(oid::AT_COMMON_NAME, text).unwrap();
+            let der = testing::request(&Name::from_rdns(&[vec![attribute]]), &key, &[]);
+            assert!(matches!(verify(&der).unwrap_err(), RequestError::Name(NameError::Character { .. })), "{text:?}");
+        }
+        for name in ["*.acme.example", "192.0.2.1", "acme.example.", "a_b.example"] {
+            let asked = subject_alt_name(false, &[GeneralName::DnsName(name.into())]);
+            let der = testing::request(&common_name("x"), &key, &[asked]);
+            assert!(matches!(verify(&der).unwrap_err(), RequestError::Name(NameError::DnsName(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn too_many_names_are_refused() {
+        let key = TestKey::generate(KeyType::P256);
+        let names = |count: usize| {
+            let names: Vec<_> = (0..count).map(|i| GeneralName::DnsName(format!("d{i}.example"))).collect();
+            verify(&testing::request(&common_name("x"), &key, &[subject_alt_name(false, &names)]))
+        };
+        assert!(names(32).is_ok());
+        for count in [33, 5_000] {
+            assert!(matches!(names(count).unwrap_err(), RequestError::Syntax(DecodeError::TooMany { .. })));
+        }
+    }
+
+    proptest! {
+        /// No mutant of a good request verifies: whatever is changed is signed, or is the signature.
+        #[test]
+        fn no_change_goes_unseen(position in 0..10_000_usize, flip in 1..=255_u8) {
+            use std::sync::LazyLock;
+            static REQUEST: LazyLock<Vec<u8>> = LazyLock::new(|| {
+                testing::request(&common_name("device-1"), &TestKey::generate(KeyType::P256), &[])
+            });
+            let mut mutant = REQUEST.clone();
+            let position = position % mutant.len();
+            mutant[position] ^= flip;
+            prop_assert!(verify(&mutant).is_err());
+        }
+    }
+}

@@ -212,9 +212,10 @@ impl PssDigest {
 ///     saltLength        [2] INTEGER            DEFAULT 20,
 ///     trailerField      [3] INTEGER            DEFAULT 1 }
 /// ```
-/// (RFC 4055 section 3.1): one digest for both, a salt as long as the digest, the trailer by default. Of such values DER
-/// leaves open only whether the two digests carry NULL parameters or none, and RFC 4055 section 2.1 demands that both
-/// be accepted; so parameters are read by comparison.
+///
+/// RFC 4055 section 3.1, with one digest for both, a salt as long as the digest and the trailer by default. Of such
+/// values DER leaves open only whether the two digests carry NULL parameters or none, and RFC 4055 section 2.1 demands
+/// that both be accepted; so parameters are read by comparison.
 fn pss_parameters(digest: PssDigest, hash_null: bool, mask_null: bool) -> Vec<u8> {
     let hash = |null: bool| {
         let identifier = [0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, digest.arc()];
@@ -251,5 +252,214 @@ fn from_pss_parameters(parameters: Option<&[u8]>) -> Result<SignatureAlgorithm, 
             algorithm: oid::RSASSA_PSS,
             expected: "SHA-256, SHA-384 or SHA-512 for digest and mask, with a salt as long as the digest",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::public_key::KeyPolicy;
+    use crate::pki::testing::{TestKey, spki};
+    use p256::ecdsa::signature::hazmat::PrehashSigner as _;
+    use p256::ecdsa::signature::{RandomizedSigner as _, SignatureEncoding as _, Signer as _};
+    use rsa::pkcs8::EncodePublicKey as _;
+    use rsa::rand_core::OsRng;
+    use rsa::sha2::{Digest as _, Sha256, Sha384, Sha512};
+    use rustls_pki_types::alg_id;
+
+    const MESSAGE: &[u8] = b"CertificationRequestInfo";
+
+    fn checked(info: &estd_asn1::SubjectPublicKeyInfo) -> PublicKey {
+        PublicKey::check(info, &KeyPolicy::default()).unwrap()
+    }
+
+    fn ec_key(curve: &Oid, point: &[u8]) -> PublicKey {
+        checked(&spki(oid::EC_PUBLIC_KEY, Some(&curve.encode()), point))
+    }
+
+    /// The signature verifies, over this message only and under this algorithm only.
+    fn assert_signs(key: &PublicKey, algorithm: SignatureAlgorithm, signature: &[u8]) {
+        assert_eq!(verify(key, algorithm, MESSAGE, signature), Ok(()), "{algorithm:?}");
+        assert_eq!(verify(key, algorithm, b"another", signature), Err(SignatureError::Invalid));
+        for other in SignatureAlgorithm::ALL.into_iter().filter(|other| *other != algorithm) {
+            assert!(verify(key, other, MESSAGE, signature).is_err(), "{algorithm:?} as {other:?}");
+        }
+    }
+
+    #[test]
+    fn ecdsa_of_a_second_implementation_verifies_with_every_curve_and_digest() {
+        let key = p256::ecdsa::SigningKey::random(&mut OsRng);
+        let public = ec_key(&oid::SECP256R1, key.verifying_key().to_encoded_point(false).as_bytes());
+        let sign = |digest: &[u8]| -> p256::ecdsa::Signature { key.sign_prehash(digest).unwrap() };
+        for (algorithm, digest) in digests() {
+            assert_signs(&public, algorithm, sign(&digest).to_der().as_bytes());
+        }
+        let key = p384::ecdsa::SigningKey::random(&mut OsRng);
+        let public = ec_key(&oid::SECP384R1, key.verifying_key().to_encoded_point(false).as_bytes());
+        let sign = |digest: &[u8]| -> p384::ecdsa::Signature { key.sign_prehash(digest).unwrap() };
+        for (algorithm, digest) in digests() {
+            assert_signs(&public, algorithm, sign(&digest).to_der().as_bytes());
+        }
+        let key = p521::ecdsa::SigningKey::random(&mut OsRng);
+        let point = p521::ecdsa::VerifyingKey::from(&key).to_encoded_point(false);
+        let public = ec_key(&oid::SECP521R1, point.as_bytes());
+        let signature: p521::ecdsa::Signature = key.sign(MESSAGE);
+        assert_signs(&public, SignatureAlgorithm::EcdsaSha512, signature.to_der().as_bytes());
+    }
+
+    fn digests() -> [(SignatureAlgorithm, Vec<u8>); 3] {
+        [
+            (SignatureAlgorithm::EcdsaSha256, Sha256::digest(MESSAGE).to_vec()),
+            (SignatureAlgorithm::EcdsaSha384, Sha384::digest(MESSAGE).to_vec()),
+            (SignatureAlgorithm::EcdsaSha512, Sha512::digest(MESSAGE).to_vec()),
+        ]
+    }
+
+    #[test]
+    fn rsa_of_a_second_implementation_verifies_with_every_padding_and_digest() {
+        let key = rsa::RsaPrivateKey::new(&mut OsRng, 2048).unwrap();
+        let der = key.to_public_key().to_public_key_der().unwrap();
+        let public = checked(&estd_asn1::SubjectPublicKeyInfo::decode(der.as_bytes()).unwrap());
+        let rng = &mut OsRng;
+        let pkcs1 = [
+            rsa::pkcs1v15::SigningKey::<Sha256>::new(key.clone()).sign(MESSAGE).to_vec(),
+            rsa::pkcs1v15::SigningKey::<Sha384>::new(key.clone()).sign(MESSAGE).to_vec(),
+            rsa::pkcs1v15::SigningKey::<Sha512>::new(key.clone()).sign(MESSAGE).to_vec(),
+        ];
+        let pss = [
+            rsa::pss::SigningKey::<Sha256>::new(key.clone()).sign_with_rng(rng, MESSAGE).to_vec(),
+            rsa::pss::SigningKey::<Sha384>::new(key.clone()).sign_with_rng(rng, MESSAGE).to_vec(),
+            rsa::pss::SigningKey::<Sha512>::new(key.clone()).sign_with_rng(rng, MESSAGE).to_vec(),
+        ];
+        for (algorithm, signature) in SignatureAlgorithm::ALL.into_iter().zip(pkcs1.iter().chain(&pss)) {
+            assert_signs(&public, algorithm, signature);
+        }
+        // RFC 4055 §3.1: the salt is as long as the digest.
+        let short_salt =
+            rsa::pss::SigningKey::<Sha256>::new_with_salt_len(key, 20).sign_with_rng(rng, MESSAGE).to_vec();
+        assert_eq!(
+            verify(&public, SignatureAlgorithm::RsaPssSha256, MESSAGE, &short_salt),
+            Err(SignatureError::Invalid)
+        );
+    }
+
+    #[test]
+    fn ed25519_verifies() {
+        let key = TestKey::generate(KeyType::Ed25519);
+        let (public, signature) = (checked(&key.spki), key.sign(MESSAGE));
+        assert_signs(&public, SignatureAlgorithm::Ed25519, &signature);
+        for bad in [&[][..], &signature[1..], &[0; 64], &[&signature[..], &[0]].concat()] {
+            assert_eq!(verify(&public, SignatureAlgorithm::Ed25519, MESSAGE, bad), Err(SignatureError::Invalid));
+        }
+    }
+
+    /// Threat 23, after Wycheproof: values that lax verifiers let through.
+    #[test]
+    fn ecdsa_signatures_are_strict_der_with_numbers_in_range() {
+        let key = TestKey::generate(KeyType::P256);
+        let public = checked(&key.spki);
+        let signature = key.sign(MESSAGE);
+        let numbers = p256::ecdsa::Signature::from_der(&signature).unwrap();
+        let (r, s) = (numbers.r().to_bytes().to_vec(), numbers.s().to_bytes().to_vec());
+        let order =
+            rsa::BigUint::parse_bytes(b"ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", 16).unwrap();
+        let plus_order = |number: &[u8]| (rsa::BigUint::from_bytes_be(number) + &order).to_bytes_be();
+        assert_eq!(sequence(&integer(&r), &integer(&s)), signature, "the encoder of this test");
+
+        let long_length = [&[0x30, 0x81, signature[1]], &signature[2..]].concat();
+        let indefinite = [&[0x30, 0x80], &signature[2..], &[0, 0]].concat();
+        let bad: [Vec<u8>; 14] = [
+            vec![],
+            vec![0x30, 0x00],
+            vec![0xa5; 64],
+            [r.clone(), s.clone()].concat(),
+            sequence(&integer(&[0]), &integer(&[0])),
+            sequence(&integer(&[0]), &integer(&s)),
+            sequence(&integer(&r), &integer(&[0])),
+            sequence(&integer(&plus_order(&r)), &integer(&s)),
+            sequence(&integer(&r), &integer(&plus_order(&s))),
+            sequence(&integer(&order.to_bytes_be()), &integer(&order.to_bytes_be())),
+            sequence(&[&[0x02, r.len() as u8 + 2, 0, 0], &r[..]].concat(), &integer(&s)),
+            [&signature[..], &[0]].concat(),
+            long_length,
+            indefinite,
+        ];
+        for signature in &bad {
+            let verdict = verify(&public, SignatureAlgorithm::EcdsaSha256, MESSAGE, signature);
+            assert_eq!(verdict, Err(SignatureError::Invalid), "{signature:02x?}");
+        }
+        // The twin (r, n - s) is as good a signature: requests are told apart by what is signed, not by signatures.
+        let twin = (&order - rsa::BigUint::from_bytes_be(&s)).to_bytes_be();
+        let twin = sequence(&integer(&r), &integer(&twin));
+        assert_eq!(verify(&public, SignatureAlgorithm::EcdsaSha256, MESSAGE, &twin), Ok(()));
+    }
+
+    fn integer(number: &[u8]) -> Vec<u8> {
+        let significant = &number[number.iter().position(|octet| *octet != 0).unwrap_or(number.len() - 1)..];
+        let sign: &[u8] = if significant[0] & 0x80 != 0 { &[0] } else { &[] };
+        [&[0x02, (significant.len() + sign.len()) as u8], sign, significant].concat()
+    }
+
+    fn sequence(r: &[u8], s: &[u8]) -> Vec<u8> {
+        [&[0x30, (r.len() + s.len()) as u8], r, s].concat()
+    }
+
+    #[test]
+    fn identifiers_are_those_of_the_standards_and_read_back() {
+        let expected = [
+            alg_id::RSA_PKCS1_SHA256,
+            alg_id::RSA_PKCS1_SHA384,
+            alg_id::RSA_PKCS1_SHA512,
+            alg_id::RSA_PSS_SHA256,
+            alg_id::RSA_PSS_SHA384,
+            alg_id::RSA_PSS_SHA512,
+            alg_id::ECDSA_SHA256,
+            alg_id::ECDSA_SHA384,
+            alg_id::ECDSA_SHA512,
+            alg_id::ED25519,
+        ];
+        for (algorithm, expected) in SignatureAlgorithm::ALL.into_iter().zip(expected) {
+            // Theirs is without the header of the SEQUENCE.
+            assert_eq!(algorithm.identifier().der()[2..], *expected.as_ref(), "{algorithm:?}");
+            assert_eq!(SignatureAlgorithm::from_identifier(algorithm.identifier()), Ok(algorithm));
+        }
+    }
+
+    #[test]
+    fn parameters_are_read_strictly() {
+        let read = |oid, parameters: Option<&[u8]>| {
+            SignatureAlgorithm::from_identifier(&AlgorithmIdentifier::new(oid, parameters))
+        };
+        assert_eq!(read(oid::SHA256_WITH_RSA, None), Ok(SignatureAlgorithm::RsaPkcs1Sha256));
+        assert!(matches!(read(oid::SHA256_WITH_RSA, Some(&[4, 0])), Err(SignatureError::Parameters { .. })));
+        assert!(matches!(read(oid::ECDSA_WITH_SHA256, Some(NULL)), Err(SignatureError::Parameters { .. })));
+        assert!(matches!(read(oid::ED25519, Some(NULL)), Err(SignatureError::Parameters { .. })));
+        for (hash, mask) in [(true, false), (false, true), (false, false)] {
+            let parameters = pss_parameters(PssDigest::Sha384, hash, mask);
+            assert_eq!(read(oid::RSASSA_PSS, Some(&parameters)), Ok(SignatureAlgorithm::RsaPssSha384));
+        }
+        let mut other_salt = pss_parameters(PssDigest::Sha256, true, true);
+        *other_salt.last_mut().unwrap() = 20;
+        let mut other_mask = pss_parameters(PssDigest::Sha256, true, true);
+        // The last octet of the mask's digest.
+        let position = other_mask.len() - 8;
+        assert_eq!(other_mask[position], 1);
+        other_mask[position] = 2;
+        for parameters in [None, Some(&other_salt[..]), Some(&other_mask[..])] {
+            assert!(matches!(read(oid::RSASSA_PSS, parameters), Err(SignatureError::Parameters { .. })));
+        }
+    }
+
+    #[test]
+    fn broken_digests_and_unknown_algorithms_are_told_apart() {
+        let read = |oid, parameters: Option<&[u8]>| {
+            SignatureAlgorithm::from_identifier(&AlgorithmIdentifier::new(oid, parameters))
+        };
+        assert_eq!(read(oid::MD5_WITH_RSA, Some(NULL)), Err(SignatureError::WeakDigest { digest: "MD5" }));
+        assert_eq!(read(oid::SHA1_WITH_RSA, Some(NULL)), Err(SignatureError::WeakDigest { digest: "SHA-1" }));
+        assert_eq!(read(oid::ECDSA_WITH_SHA1, None), Err(SignatureError::WeakDigest { digest: "SHA-1" }));
+        assert_eq!(read(oid::RSASSA_PSS, Some(&[0x30, 0])), Err(SignatureError::WeakDigest { digest: "SHA-1" }));
+        let unknown = oid::ECDSA_WITH_SHA224;
+        assert_eq!(read(unknown.clone(), None), Err(SignatureError::Unsupported { algorithm: unknown }));
     }
 }

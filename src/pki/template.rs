@@ -291,19 +291,23 @@ impl SubjectAttributeTemplate {
     }
 }
 
-/// One entry of a subjectAltName to be: `dns:{device_id}.example`, `hardware-module-name`.
+/// One entry of a subjectAltName to be: `dns:{device_id}.example`, or `uri:`, `email:`, `ip:`; or
+/// `hardware-module-name`, which is copied from the birth certificate (RFC 4108 section 5).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SubjectAltNameTemplate {
-    /// `dns:` and a template.
-    Dns(Template),
-    /// `uri:` and a template.
-    Uri(Template),
-    /// `email:` and a template.
-    Email(Template),
-    /// `ip:` and a template.
-    Ip(Template),
-    /// `hardware-module-name`: copied from the birth certificate (RFC 4108 section 5).
+pub struct SubjectAltNameTemplate(AltNameSource);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum AltNameSource {
+    Text(AltNameKind, Template),
     HardwareModuleName,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AltNameKind {
+    Dns,
+    Uri,
+    Email,
+    Ip,
 }
 
 impl SubjectAltNameTemplate {
@@ -313,21 +317,21 @@ impl SubjectAltNameTemplate {
     /// When the kind is unknown, the template is none, or its text is no name of that kind.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         if text == "hardware-module-name" {
-            return Ok(Self::HardwareModuleName);
+            return Ok(Self(AltNameSource::HardwareModuleName));
         }
         let (kind, template) = text.split_once(':').ok_or(TemplateError::UnknownAltNameKind)?;
-        let (kind, of_text): (fn(Template) -> Self, fn(String) -> Result<GeneralName, TemplateError>) = match kind {
-            "dns" => (Self::Dns, dns),
-            "uri" => (Self::Uri, uri),
-            "email" => (Self::Email, email),
-            "ip" => (Self::Ip, ip_address),
+        let kind = match kind {
+            "dns" => AltNameKind::Dns,
+            "uri" => AltNameKind::Uri,
+            "email" => AltNameKind::Email,
+            "ip" => AltNameKind::Ip,
             _ => return Err(TemplateError::UnknownAltNameKind),
         };
         let template = Template::parse(template)?;
         if let Some(literal) = template.as_literal() {
-            of_text(literal.to_owned())?;
+            kind.name(literal.to_owned())?;
         }
-        Ok(kind(template))
+        Ok(Self(AltNameSource::Text(kind, template)))
     }
 
     /// The entry for one device.
@@ -335,37 +339,167 @@ impl SubjectAltNameTemplate {
     /// # Errors
     /// When the birth certificate lacks something, or the result is no name of that kind.
     pub fn render(&self, values: &TemplateValues<'_>) -> Result<GeneralName, TemplateError> {
-        match self {
-            Self::Dns(template) => dns(template.render(values)?),
-            Self::Uri(template) => uri(template.render_uri(values)?),
-            Self::Email(template) => email(template.render(values)?),
-            Self::Ip(template) => ip_address(template.render(values)?),
-            Self::HardwareModuleName => judged(device_identity::hardware_module_name(values.birth)?.to_general_name()),
+        match &self.0 {
+            AltNameSource::Text(AltNameKind::Uri, template) => AltNameKind::Uri.name(template.render_uri(values)?),
+            AltNameSource::Text(kind, template) => kind.name(template.render(values)?),
+            AltNameSource::HardwareModuleName => {
+                judged(device_identity::hardware_module_name(values.birth)?.to_general_name())
+            }
         }
     }
 }
 
-fn dns(text: String) -> Result<GeneralName, TemplateError> {
-    judged(GeneralName::DnsName(text))
-}
-
-fn uri(text: String) -> Result<GeneralName, TemplateError> {
-    judged(GeneralName::Uri(text))
-}
-
-fn email(text: String) -> Result<GeneralName, TemplateError> {
-    judged(GeneralName::Rfc822Name(text))
-}
-
-fn ip_address(text: String) -> Result<GeneralName, TemplateError> {
-    let octets = match text.parse().map_err(|_| TemplateError::IpAddress)? {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    };
-    judged(GeneralName::IpAddress(octets))
+impl AltNameKind {
+    fn name(self, text: String) -> Result<GeneralName, TemplateError> {
+        judged(match self {
+            Self::Dns => GeneralName::DnsName(text),
+            Self::Uri => GeneralName::Uri(text),
+            Self::Email => GeneralName::Rfc822Name(text),
+            Self::Ip => GeneralName::IpAddress(match text.parse().map_err(|_| TemplateError::IpAddress)? {
+                IpAddr::V4(address) => address.octets().to_vec(),
+                IpAddr::V6(address) => address.octets().to_vec(),
+            }),
+        })
+    }
 }
 
 fn judged(name: GeneralName) -> Result<GeneralName, TemplateError> {
     name_rules::general_name(&name)?;
     Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::public_key::KeyType;
+    use crate::pki::testing::{Draft, TestKey, common_name, subject_alt_name};
+    use estd_asn1::Name;
+    use estd_asn1::general_name::HardwareModuleName;
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    static KEY: LazyLock<TestKey> = LazyLock::new(|| TestKey::generate(KeyType::P256));
+
+    fn birth(subject: &[(Oid, &str)], names: &[GeneralName]) -> Certificate {
+        let rdn = |(oid, text): &(Oid, &str)| vec![AttributeTypeAndValue::from_text(oid.clone(), text).unwrap()];
+        let mut draft = Draft::birth(Name::from_rdns(&subject.iter().map(rdn).collect::<Vec<_>>()), &KEY);
+        draft.issuer = common_name("Birth CA");
+        if !names.is_empty() {
+            draft.extensions.push(subject_alt_name(true, names));
+        }
+        draft.sign(&KEY)
+    }
+
+    fn render(template: &str, device_id: &str, birth: &Certificate) -> Result<String, TemplateError> {
+        Template::parse(template)?.render(&TemplateValues { device_id, birth })
+    }
+
+    fn alt_name(template: &str, device_id: &str) -> Result<GeneralName, TemplateError> {
+        let birth = birth(&[], &[]);
+        SubjectAltNameTemplate::parse(template)?.render(&TemplateValues { device_id, birth: &birth })
+    }
+
+    #[test]
+    fn variables_and_braces() {
+        let birth = birth(&[(oid::AT_COMMON_NAME, "Widget"), (oid::AT_SERIAL_NUMBER, "7")], &[]);
+        assert_eq!(render("{device_id}", "d", &birth).unwrap(), "d");
+        assert_eq!(render("a-{subject.CN}/{subject.serialnumber}-{device_id}", "d", &birth).unwrap(), "a-Widget/7-d");
+        assert_eq!(render("{{{device_id}}}{{}}", "d", &birth).unwrap(), "{d}{}");
+        // A value is never taken for a template.
+        assert_eq!(render("{device_id}", "{subject.CN}", &birth).unwrap(), "{subject.CN}");
+        for bad in ["{", "}", "a{device_id", "{}}", "a}b"] {
+            assert!(Template::parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(Template::parse(""), Err(TemplateError::Empty));
+        for name in ["subject", "subject.", "subject.XX", "device", "subject.CN "] {
+            let error = Template::parse(&format!("{{{name}}}")).unwrap_err();
+            assert_eq!(error, TemplateError::UnknownVariable { name: name.to_owned() });
+        }
+        let expected = TemplateError::Missing { attribute: "O" };
+        assert_eq!(render("{subject.O}", "d", &birth), Err(expected));
+    }
+
+    #[test]
+    fn an_attribute_the_birth_certificate_has_twice_is_no_value() {
+        let birth = birth(&[(oid::AT_COMMON_NAME, "a"), (oid::AT_COMMON_NAME, "b")], &[]);
+        assert_eq!(render("{subject.CN}", "d", &birth), Err(TemplateError::Ambiguous { attribute: "CN" }));
+    }
+
+    #[test]
+    fn attributes_keep_the_bounds_and_types_of_rfc_5280() {
+        let birth = birth(&[], &[]);
+        let with = |template: &str, device_id: &str| {
+            SubjectAttributeTemplate::parse(template)?.render(&TemplateValues { device_id, birth: &birth })
+        };
+        assert_eq!(with("CN={device_id}", &"\u{fc}".repeat(64)).unwrap().text().unwrap(), "\u{fc}".repeat(64));
+        let expected = TemplateError::UpperBound { attribute: "CN", min: 1, max: 64, actual: 65 };
+        assert_eq!(with("CN={device_id}", &"a".repeat(65)), Err(expected));
+        assert_eq!(
+            with("serialNumber={device_id}", "a_b"),
+            Err(TemplateError::StringType { attribute: "serialNumber" })
+        );
+        assert!(matches!(with("CN={device_id}", "a\nb"), Err(TemplateError::Name(NameError::Character { .. }))));
+        // What has no variables is judged when it is read.
+        assert!(matches!(SubjectAttributeTemplate::parse("C=DEU"), Err(TemplateError::UpperBound { .. })));
+        assert!(SubjectAttributeTemplate::parse("C=DE").is_ok());
+        for bad in ["CN", "=x", "XX=y"] {
+            assert_eq!(SubjectAttributeTemplate::parse(bad), Err(TemplateError::UnknownAttribute), "{bad}");
+        }
+        assert_eq!(SubjectAttributeTemplate::parse("CN="), Err(TemplateError::Empty));
+    }
+
+    #[test]
+    fn alternative_names_of_every_kind() {
+        let dns = |name: &str| GeneralName::DnsName(name.into());
+        assert_eq!(alt_name("dns:{device_id}.acme.example", "d1"), Ok(dns("d1.acme.example")));
+        assert_eq!(alt_name("uri:urn:acme:{device_id}", "d 1/x"), Ok(GeneralName::Uri("urn:acme:d%201%2Fx".into())));
+        assert_eq!(alt_name("uri:{device_id}", "urn:a:b"), Ok(GeneralName::Uri("urn:a:b".into())));
+        assert_eq!(
+            alt_name("email:{device_id}@acme.example", "d"),
+            Ok(GeneralName::Rfc822Name("d@acme.example".into()))
+        );
+        assert_eq!(alt_name("ip:{device_id}", "192.0.2.1"), Ok(GeneralName::IpAddress(vec![192, 0, 2, 1])));
+        assert_eq!(alt_name("ip:{device_id}", "d"), Err(TemplateError::IpAddress));
+        for (template, device_id) in [
+            ("dns:{device_id}.acme.example", "*"),
+            ("dns:{device_id}", "a b"),
+            ("email:{device_id}@acme.example", "a@b"),
+        ] {
+            assert!(matches!(alt_name(template, device_id), Err(TemplateError::Name(_))), "{template}");
+        }
+        for bad in ["dns", "x400:{device_id}", "hwmodule"] {
+            assert_eq!(SubjectAltNameTemplate::parse(bad), Err(TemplateError::UnknownAltNameKind), "{bad}");
+        }
+        assert!(SubjectAltNameTemplate::parse("dns:*.acme.example").is_err());
+    }
+
+    #[test]
+    fn the_hardware_module_name_is_copied() {
+        let module = HardwareModuleName { hw_type: Oid::parse("1.3.6.1.4.1.99999.7").unwrap(), hw_serial_num: vec![1] };
+        let template = SubjectAltNameTemplate::parse("hardware-module-name").unwrap();
+        let with = birth(&[], &[module.to_general_name()]);
+        let rendered = template.render(&TemplateValues { device_id: "d", birth: &with });
+        assert_eq!(rendered, Ok(module.to_general_name()));
+        let without = birth(&[], &[]);
+        let rendered = template.render(&TemplateValues { device_id: "d", birth: &without });
+        assert!(matches!(rendered, Err(TemplateError::HardwareModuleName(IdentityError::Missing { .. }))));
+    }
+
+    proptest! {
+        /// Whatever a manufacturer wrote, the URI keeps the shape of the template.
+        #[test]
+        fn a_value_adds_no_parts_to_a_uri(device_id in "\\PC{1,30}") {
+            if let Ok(GeneralName::Uri(uri)) = alt_name("uri:https://acme.example/d/{device_id}/x", &device_id) {
+                prop_assert_eq!(uri.matches('/').count(), 5);
+                prop_assert!(!uri.contains(['?', '#', '@']));
+            }
+        }
+
+        #[test]
+        fn no_template_makes_it_panic(text in "[{}a-z.:=]{0,30}") {
+            let _ = Template::parse(&text);
+            let _ = SubjectAttributeTemplate::parse(&text);
+            let _ = SubjectAltNameTemplate::parse(&text);
+        }
+    }
 }

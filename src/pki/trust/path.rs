@@ -67,20 +67,15 @@ impl TrustAnchors {
 struct Candidates {
     leaf: Certificate,
     intermediates: Vec<Certificate>,
-    /// Something that came is no CA certificate and was left out.
-    left_out: bool,
+    /// What came and may not issue certificates.
+    left_out: Vec<Certificate>,
 }
 
 impl Candidates {
-    /// Takes in what may stand above the leaf. What does not decode, or may not sign certificates, is left out.
+    /// Takes in what may stand above the leaf. What does not decode is passed over, as if it had not come.
     fn new(leaf: Certificate, others: &[Vec<u8>]) -> Self {
-        let intermediates: Vec<_> = others
-            .iter()
-            .filter_map(|der| Certificate::decode(der).ok())
-            // RFC 5280 §6.1.4 (n), which webpki does not look at.
-            .filter(|other| matches!(other.key_usage(), Ok(usage) if usage.is_none_or(|u| u.contains(KeyUsage::KEY_CERT_SIGN))))
-            .collect();
-        let left_out = intermediates.len() < others.len();
+        let decoded = others.iter().filter_map(|der| Certificate::decode(der).ok());
+        let (intermediates, left_out) = decoded.partition(may_issue);
         Self { leaf, intermediates, left_out }
     }
 
@@ -149,7 +144,12 @@ impl Candidates {
     }
 
     fn unknown_issuer(&self) -> TrustError {
-        TrustError::UnknownIssuer { issuer: self.leaf.issuer().to_string() }
+        let mut issued = std::iter::once(&self.leaf).chain(&self.intermediates);
+        if issued.any(|child| self.left_out.iter().any(|other| other.subject() == child.issuer())) {
+            TrustError::NotCa
+        } else {
+            TrustError::UnknownIssuer { issuer: self.leaf.issuer().to_string() }
+        }
     }
 
     /// What webpki's verdict means for a device engineer.
@@ -157,7 +157,6 @@ impl Candidates {
     fn explain(&self, error: webpki::Error) -> TrustError {
         use webpki::Error;
         match error {
-            Error::UnknownIssuer if self.left_out => TrustError::NotCa,
             Error::UnknownIssuer => self.unknown_issuer(),
             Error::CaUsedAsEndEntity => TrustError::CaAsLeaf,
             Error::EndEntityUsedAsCa => TrustError::NotCa,
@@ -222,6 +221,14 @@ fn decode_leaf(der: &[u8]) -> Result<Certificate, TrustError> {
 
 fn malformed_leaf(source: estd_asn1::DecodeError) -> TrustError {
     TrustError::Malformed { member: PathMember::Leaf, source }
+}
+
+/// RFC 5280 §6.1.4 (k) and (n); webpki does not look at keyUsage.
+fn may_issue(certificate: &Certificate) -> bool {
+    let is_ca = matches!(certificate.basic_constraints(), Ok(Some(constraints)) if constraints.ca);
+    let may_sign =
+        certificate.key_usage().map(|usage| usage.is_none_or(|usage| usage.contains(KeyUsage::KEY_CERT_SIGN)));
+    is_ca && may_sign.unwrap_or(false)
 }
 
 /// Asks the certificates on the path, if they have an extendedKeyUsage at all, for clientAuth or "any". (The leaf was
