@@ -1,1 +1,80 @@
-//! x
+//! The command line: one file a command, one error type, three exit codes (0 done, 1 refused or failed, 2 usage).
+
+mod ca;
+mod check;
+mod demo;
+mod error;
+mod files;
+mod folder;
+mod init;
+mod journal;
+mod logging;
+mod serve;
+mod show;
+mod signals;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use demo::EnrollmentError;
+pub use error::CliError;
+
+/// A standalone EST (RFC 7030) enrollment server: birth certificate in, operational certificate out.
+#[derive(Debug, Parser)]
+#[command(name = "estd", version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make CAs and a device, start a server, enroll the device over real TLS, and keep serving
+    Demo(demo::Arguments),
+    /// Make a folder for production: a root and an issuing CA, a configuration, a place for manufacturers' CAs
+    Init(init::Arguments),
+    /// Serve devices until SIGTERM or SIGINT; SIGHUP reloads the configuration
+    Serve(serve::Arguments),
+    /// Check a configuration and everything it names; tells all problems at once
+    Check(check::Arguments),
+    /// Look at the certificate authorities, revoke certificates
+    #[command(subcommand)]
+    Ca(ca::Command),
+    /// Verify the journal, rebuild the index from it
+    #[command(subcommand)]
+    Journal(journal::Command),
+}
+
+/// Runs the command that `arguments` (the program's name first) ask for.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too, with code 0. A reader that is gone needs no help.
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let mut out = io::stdout();
+    let outcome = match cli.command {
+        Command::Demo(arguments) => demo::run(&arguments, &mut out),
+        Command::Init(arguments) => init::run(&arguments, &mut out),
+        Command::Serve(arguments) => serve::run(&arguments, &mut out),
+        Command::Check(arguments) => check::run(&arguments, &mut out),
+        Command::Ca(command) => ca::run(&command, &mut out),
+        Command::Journal(command) => journal::run(&command, &mut out),
+    };
+    match outcome.and_then(|()| Ok(out.flush()?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        // `estd check | head -1`: whoever read has read enough.
+        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nowhere is left to complain to when standard error is gone as well.
+            drop(writeln!(io::stderr().lock(), "{}", show::each_line("estd: ", &error)));
+            ExitCode::FAILURE
+        }
+    }
+}

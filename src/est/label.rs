@@ -56,3 +56,26 @@ impl fmt::Display for Label {
         formatter.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_one_segment_that_is_spelled_one_way() {
+        let longest = "x".repeat(MAX_LABEL_OCTETS);
+        for text in ["a", "A", "acme-1", "x.y_z", "cacerts2", &longest] {
+            assert_eq!(Label::parse(text).unwrap().as_str(), text);
+        }
+        assert_ne!(Label::parse("a"), Label::parse("A"), "compared exactly");
+        for text in ["", &format!("{longest}x")] {
+            assert_eq!(Label::parse(text), Err(LabelError::Length(text.len())));
+        }
+        for text in [".", "..", ".x", "a/b", "a%41", "a b", "a~b", "é", "a\r\n"] {
+            assert_eq!(Label::parse(text), Err(LabelError::Character), "{text:?}");
+        }
+        for text in Operation::RESERVED_SEGMENTS.into_iter().chain(["CsrAttrs", "FULLCMC"]) {
+            assert_eq!(Label::parse(text), Err(LabelError::OperationName), "{text}");
+        }
+    }
+}

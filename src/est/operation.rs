@@ -56,3 +56,51 @@ impl EstTarget {
         Some(Self { label, operation })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_one_operation_at_one_label() {
+        for operation in Operation::ALL {
+            let plain = format!("/.well-known/est/{}", operation.segment());
+            assert_eq!(EstTarget::parse(&plain), Some(EstTarget { label: None, operation }));
+            let labelled = format!("/.well-known/est/acme-1.x/{}", operation.segment());
+            let label = Some(Label::parse("acme-1.x").unwrap());
+            assert_eq!(EstTarget::parse(&labelled), Some(EstTarget { label, operation }));
+        }
+    }
+
+    #[test]
+    fn no_other_spelling_names_anything() {
+        for path in [
+            "",
+            "/",
+            "/.well-known/est",
+            "/.well-known/est/",
+            "/.well-known/est/label",
+            "/.well-known/est/label/",
+            "/.well-known/est//cacerts",
+            "/.well-known/est/cacerts/",
+            "/.well-known/est/label/cacerts/",
+            "/.well-known/est/a/b/cacerts",
+            "/.well-known/est/CACERTS",
+            "/.well-known/EST/cacerts",
+            "/.well-known/est/%63acerts",
+            "/.well-known/est/./cacerts",
+            "/.well-known/est/../cacerts",
+            "/.well-known/est/%2e%2e/cacerts",
+            "/.well-known/est/a%2Fb/cacerts",
+            "/.well-known/est/a\0b/cacerts",
+            "/.well-known/est/a;x=y/cacerts",
+            "/.well-known/est/cacerts/cacerts",
+            "/.well-known/est/serverkeygen",
+            "//.well-known/est/cacerts",
+            ".well-known/est/cacerts",
+            "/est/cacerts",
+        ] {
+            assert_eq!(EstTarget::parse(path), None, "{path}");
+        }
+    }
+}

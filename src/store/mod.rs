@@ -2,6 +2,7 @@
 
 pub mod claims;
 pub mod memory;
+mod pending;
 pub mod receipt;
 pub mod record;
 
@@ -63,7 +64,12 @@ pub trait CertificateStore: Send + Sync {
     ///
     /// # Errors
     /// At once when the queue is full or the store is closed.
-    fn record_issued(&self, claim: ClaimGuard<'_>, record: CertificateRecord, event: AuditEvent) -> Result<Receipt, StoreFault>;
+    fn record_issued(
+        &self,
+        claim: ClaimGuard<'_>,
+        record: CertificateRecord,
+        event: AuditEvent,
+    ) -> Result<Receipt, StoreFault>;
 
     /// Looks a certificate up, durable or not yet.
     ///
@@ -87,7 +93,12 @@ pub trait CertificateStore: Send + Sync {
     ///
     /// # Errors
     /// At once when the certificate is not known (`Ok(None)` is returned), the queue is full or the store is closed.
-    fn revoke(&self, id: &CertificateId, revocation: Revocation, event: AuditEvent) -> Result<Option<Receipt>, StoreFault>;
+    fn revoke(
+        &self,
+        id: &CertificateId,
+        revocation: Revocation,
+        event: AuditEvent,
+    ) -> Result<Option<Receipt>, StoreFault>;
 
     /// Records an audit event without waiting for it. Never blocks; when the queue is full the event is counted as
     /// suppressed and the count goes out with the next one.

@@ -1,0 +1,214 @@
+//! `estd ca`: the authorities, their fingerprints, and revocation.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+
+use super::{CliError, show};
+use crate::audit::{AuditEvent, AuditOutcome};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::{Authority, Config};
+use crate::store::sled::{SledStore, StoreOptions};
+use crate::store::{CertificateId, CertificateStatus, CertificateStore as _, Revocation};
+use estd_asn1::Certificate;
+
+/// What `estd ca` can do.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Show every authority: subject, validity, chain and the fingerprint of its root
+    Show(Which),
+    /// Print the SHA-256 of each root certificate, for people to compare (RFC 7030 section 4.1.1)
+    Fingerprint(Which),
+    /// Revoke a certificate: it can neither renew nor enroll from then on; the server must not be running
+    Revoke(Revoke),
+}
+
+/// Whose authorities.
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    /// The configuration file
+    #[arg(long)]
+    config: PathBuf,
+}
+
+/// What `estd ca revoke` is told.
+#[derive(Debug, clap::Args)]
+pub(super) struct Revoke {
+    /// The configuration file
+    #[arg(long)]
+    config: PathBuf,
+    /// The serial number in hexadecimal, as openssl shows it
+    #[arg(long, value_name = "HEX")]
+    serial: String,
+    /// The authority that issued it; needed when there are several
+    #[arg(long, value_name = "TENANT/NAME")]
+    authority: Option<String>,
+    /// Why
+    #[arg(long, value_enum, default_value_t = Reason::Unspecified)]
+    reason: Reason,
+}
+
+/// CRLReason (RFC 5280 section 5.3.1), as far as it fits a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "camelCase")]
+enum Reason {
+    Unspecified,
+    KeyCompromise,
+    AffiliationChanged,
+    Superseded,
+    CessationOfOperation,
+    PrivilegeWithdrawn,
+}
+
+impl Reason {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Unspecified => 0,
+            Self::KeyCompromise => 1,
+            Self::AffiliationChanged => 3,
+            Self::Superseded => 4,
+            Self::CessationOfOperation => 5,
+            Self::PrivilegeWithdrawn => 9,
+        }
+    }
+}
+
+pub(super) fn run(command: &Command, out: &mut dyn Write) -> Result<(), CliError> {
+    match command {
+        Command::Show(which) => show(&load(&which.config)?, out),
+        Command::Fingerprint(which) => fingerprint(&load(&which.config)?, out),
+        Command::Revoke(arguments) => revoke(arguments, out),
+    }
+}
+
+fn load(config: &Path) -> Result<Config, CliError> {
+    Ok(Config::load(config, SystemClock.now())?)
+}
+
+fn show(config: &Config, out: &mut dyn Write) -> Result<(), CliError> {
+    for authority in &config.authorities {
+        let ca = &authority.authority;
+        writeln!(out, "{}", authority.path())?;
+        for certificate in std::iter::once(ca.certificate()).chain(ca.chain()) {
+            show_certificate(certificate, out)?;
+        }
+        writeln!(out, "  root SHA-256 {}", show::fingerprint(&ca.root_fingerprint()))?;
+    }
+    Ok(())
+}
+
+fn show_certificate(certificate: &Certificate, out: &mut dyn Write) -> Result<(), CliError> {
+    let validity = certificate.validity();
+    writeln!(out, "  {}", certificate.subject())?;
+    writeln!(out, "    serial {}", show::serial(certificate.serial()))?;
+    writeln!(out, "    valid {} to {}", show::time(validity.not_before), show::time(validity.not_after))?;
+    Ok(())
+}
+
+fn fingerprint(config: &Config, out: &mut dyn Write) -> Result<(), CliError> {
+    for authority in &config.authorities {
+        let digest = show::fingerprint(&authority.authority.root_fingerprint());
+        writeln!(out, "{digest}  {}", authority.path())?;
+    }
+    Ok(())
+}
+
+fn revoke(arguments: &Revoke, out: &mut dyn Write) -> Result<(), CliError> {
+    let config = load(&arguments.config)?;
+    let authority = chosen(&config, arguments.authority.as_deref())?;
+    let serial = parse_serial(&arguments.serial).ok_or_else(|| CliError::Argument {
+        what: "--serial",
+        given: arguments.serial.clone(),
+        expected: "1 to 20 octets in hexadecimal".to_owned(),
+    })?;
+    let id = CertificateId { issuer: authority.authority.issuer_id(), serial };
+    let folder = &config.server.data_dir;
+    let store = SledStore::open(folder, StoreOptions::default()).map_err(|error| CliError::opening(error, folder))?;
+    let shown = show::serial(&id.serial);
+    let device = match store.status(&id)? {
+        CertificateStatus::Unknown => {
+            return Err(CliError::UnknownCertificate { authority: authority.path(), serial: shown });
+        }
+        CertificateStatus::Revoked(revocation) => {
+            writeln!(out, "{shown} was revoked already, at {}", show::time(revocation.at))?;
+            return Ok(());
+        }
+        CertificateStatus::Good { device, .. } => device,
+    };
+    let now = SystemClock.now();
+    let reason = arguments.reason.code();
+    let event = event(authority, &id, &device, reason, now);
+    match store.revoke(&id, Revocation { at: now, reason }, event)? {
+        Some(receipt) => receipt.wait()?,
+        None => return Err(CliError::UnknownCertificate { authority: authority.path(), serial: shown }),
+    }
+    store.close();
+    writeln!(out, "revoked {shown} of device {}", device.escape_debug())?;
+    Ok(())
+}
+
+/// The authority that is named, or the only one.
+fn chosen<'c>(config: &'c Config, named: Option<&str>) -> Result<&'c Authority, CliError> {
+    let known = || config.authorities.iter().map(Authority::path).collect::<Vec<_>>().join(", ");
+    let argument = |given: &str| CliError::Argument {
+        what: "--authority",
+        given: given.to_owned(),
+        expected: format!("one of {}", known()),
+    };
+    match (named, config.authorities.as_slice()) {
+        (Some(name), all) => all.iter().find(|authority| authority.path() == name).ok_or_else(|| argument(name)),
+        (None, [only]) => Ok(only),
+        (None, _) => Err(argument("")),
+    }
+}
+
+/// Content octets of a serial number from hexadecimal, with or without colons, `0x` and leading zeros.
+fn parse_serial(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = text
+        .strip_prefix("0x")
+        .unwrap_or(text)
+        .chars()
+        .filter(|character| *character != ':')
+        .map(|character| character.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<_>>()?;
+    let padded = if digits.len().is_multiple_of(2) { digits } else { [vec![0], digits].concat() };
+    let (pairs, _) = padded.as_chunks::<2>();
+    let octets = pairs.iter().map(|[high, low]| high << 4 | low).skip_while(|octet| *octet == 0);
+    let mut octets: Vec<u8> = octets.collect();
+    // X.690 §8.3: a positive INTEGER whose first bit is set gets a leading zero octet.
+    if octets.first().is_some_and(|first| first & 0x80 != 0) {
+        octets.insert(0, 0);
+    }
+    (1..=20).contains(&octets.len()).then_some(octets)
+}
+
+fn event(authority: &Authority, id: &CertificateId, device: &str, reason: u8, at: DateTime<Utc>) -> AuditEvent {
+    AuditEvent {
+        at,
+        request_id: String::new(),
+        source: String::new(),
+        tenant: authority.tenant.clone(),
+        label: String::new(),
+        operation: "revoke".to_owned(),
+        peer: None,
+        device: Some(device.to_owned()),
+        outcome: AuditOutcome::Revoked { serial: id.serial.clone(), reason },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serial_numbers_are_read_in_every_usual_spelling() {
+        assert_eq!(parse_serial("0A:ff"), Some(vec![0x0a, 0xff]));
+        assert_eq!(parse_serial("0x9a01"), Some(vec![0, 0x9a, 1]));
+        assert_eq!(parse_serial("0001"), Some(vec![1]));
+        assert_eq!(parse_serial("123"), Some(vec![1, 0x23]));
+        for wrong in ["", "0", "xyz", "-1", &"11".repeat(21)] {
+            assert_eq!(parse_serial(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `estd check`: a configuration judged whole.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::{CliError, show};
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::{CertificateSource, Config, LabelSettings};
+
+/// What `estd check` is told.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The configuration file
+    #[arg(long)]
+    config: PathBuf,
+}
+
+pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), CliError> {
+    let config = Config::load(&arguments.config, SystemClock.now())?;
+    for warning in &config.warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    writeln!(out, "{}: ok", arguments.config.display())?;
+    let server = &config.server;
+    let listen: Vec<_> = server.listen.iter().map(ToString::to_string).collect();
+    writeln!(out, "  listens on {}; status on {}", listen.join(", "), server.status_listen)?;
+    writeln!(out, "  data in {}", server.data_dir.display())?;
+    match &server.tls.certificate {
+        CertificateSource::Own { issuer, .. } => {
+            writeln!(out, "  server certificate from {}", issuer.certificate().subject())?;
+        }
+        CertificateSource::Files(certificate) => {
+            let leaf = certificate.leaf();
+            let until = show::time(leaf.validity().not_after);
+            writeln!(out, "  server certificate {}, until {until}", leaf.subject())?;
+        }
+    }
+    for authority in &config.authorities {
+        let ca = &authority.authority;
+        let until = show::time(ca.certificate().validity().not_after);
+        writeln!(out, "  authority {}: {}, until {until}", authority.path(), ca.certificate().subject())?;
+        writeln!(out, "    root {}", ca.root().subject())?;
+        writeln!(out, "    root SHA-256 {}", show::fingerprint(&ca.root_fingerprint()))?;
+    }
+    for label in &config.labels {
+        let default = if label.label == server.default_label { " (default)" } else { "" };
+        writeln!(out, "  label {}{default}: {}", label.label, described(label))?;
+    }
+    Ok(())
+}
+
+fn described(label: &LabelSettings) -> String {
+    let profile = &label.rules.profile;
+    let anchors = label.anchors.implicit().len();
+    format!(
+        "tenant {}, profile {}, {} days, signed by {}, {anchors} manufacturers' CA certificates",
+        label.tenant,
+        profile.name,
+        profile.validity.num_days(),
+        label.authority.certificate().subject(),
+    )
+}

@@ -1,0 +1,207 @@
+//! `[[tenant.label]]`, checked: its references resolved, its trust anchors read.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use estd_asn1::Certificate;
+
+use super::authority::Declared;
+use super::problem::{Place, Problem, ProblemKind};
+use super::profile::Profile;
+use super::{file, read};
+use crate::ca::CertificateAuthority;
+use crate::est::Label;
+use crate::est::transfer::LineWrapping;
+use crate::pki::device_identity::IdentitySource;
+use crate::pki::trust::TrustAnchors;
+use crate::policy::EnrollmentRules;
+
+/// A label with what it refers to.
+pub struct LabelSettings {
+    /// The tenant that owns it.
+    pub tenant: String,
+    /// Its name.
+    pub label: Label,
+    /// Who signs.
+    pub authority: Arc<CertificateAuthority>,
+    /// Who may enroll for what.
+    pub rules: EnrollmentRules,
+    /// The authority itself (explicit), and the manufacturers (implicit).
+    pub anchors: Arc<TrustAnchors>,
+    /// The same request within this time gets the same certificate.
+    pub repeat_window: TimeDelta,
+    /// How answers are wrapped.
+    pub wire: LineWrapping,
+}
+
+/// What a label of a tenant may refer to.
+pub(super) struct Known<'a> {
+    pub(super) tenant: &'a str,
+    pub(super) authorities: &'a [Declared],
+    pub(super) profiles: &'a [Profile],
+    /// For warnings alone.
+    pub(super) now: DateTime<Utc>,
+}
+
+/// The longest a renewal may come late, and the longest the same answer is given again.
+const LONGEST_GRACE: TimeDelta = TimeDelta::days(3660);
+const LONGEST_REPEAT_WINDOW: TimeDelta = TimeDelta::days(1);
+
+pub(super) fn check(
+    shape: file::Label,
+    known: &Known<'_>,
+    folder: &Path,
+    place: &Place,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Problem>,
+) -> Option<LabelSettings> {
+    let mut check = Check { known, folder, place, problems, warnings };
+    let label = check.name(shape.name.as_deref());
+    let authority = check.authority(shape.authority.as_deref());
+    let profile = check.profile(shape.profile.as_deref());
+    let implicit = check.birth_anchors(shape.birth_anchors.as_deref());
+    let identity = check.identity(shape.identity.as_deref());
+    let renewal_grace = check.within("renewal_grace", shape.renewal_grace, LONGEST_GRACE);
+    let repeat_window = check.within("repeat_window", shape.repeat_window, LONGEST_REPEAT_WINDOW);
+    let wire = check.wire(&shape.wire);
+    let (authority, implicit) = (authority?, implicit?);
+    // Only the issuing authority itself is an explicit anchor: under its root, another tenant's authority may stand.
+    let anchors = match TrustAnchors::new(vec![authority.certificate().clone()], implicit) {
+        Ok(anchors) => Arc::new(anchors),
+        Err(error) => {
+            check.problems.push(place.key("birth_anchors").refused(&error));
+            return None;
+        }
+    };
+    let profile = profile?;
+    check.warn_of_short_authority(&authority, profile.validity);
+    let rules = EnrollmentRules { identity: identity?, profile, renewal_grace: renewal_grace? };
+    Some(LabelSettings {
+        tenant: known.tenant.to_owned(),
+        label: label?,
+        authority,
+        rules,
+        anchors,
+        repeat_window: repeat_window?,
+        wire: wire?,
+    })
+}
+
+/// The label that the path without one stands for must exist.
+pub(super) fn check_default(default: &Label, names: &[String], server: &Place, problems: &mut Vec<Problem>) {
+    if !names.iter().any(|name| name == default.as_str()) {
+        let (name, known) = (default.to_string(), names.to_vec());
+        problems.push(server.key("default_label").problem(ProblemKind::Unresolved { kind: "label", name, known }));
+    }
+}
+
+/// Judges one value after the other; what is wrong is reported and `None`.
+struct Check<'a> {
+    known: &'a Known<'a>,
+    folder: &'a Path,
+    place: &'a Place,
+    problems: &'a mut Vec<Problem>,
+    warnings: &'a mut Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn name(&mut self, name: Option<&str>) -> Option<Label> {
+        let Some(name) = name else {
+            self.problems.push(self.place.missing("name", "the path segment of the label"));
+            return None;
+        };
+        Label::parse(name).map_err(|error| self.problems.push(self.place.key("name").refused(&error))).ok()
+    }
+
+    fn authority(&mut self, name: Option<&str>) -> Option<Arc<CertificateAuthority>> {
+        let found = name.and_then(|name| self.known.authorities.iter().find(|authority| authority.name == name));
+        if found.is_none() {
+            let known = self.known.authorities.iter().map(|authority| authority.name.clone()).collect();
+            self.unresolved("authority", name, known);
+        }
+        found?.sound.clone()
+    }
+
+    fn profile(&mut self, name: Option<&str>) -> Option<Arc<crate::pki::profile::EnrollmentProfile>> {
+        let found = name.and_then(|name| self.known.profiles.iter().find(|profile| profile.name == name));
+        if found.is_none() {
+            let known = self.known.profiles.iter().map(|profile| profile.name.clone()).collect();
+            self.unresolved("profile", name, known);
+        }
+        found?.sound.clone()
+    }
+
+    fn unresolved(&mut self, kind: &'static str, name: Option<&str>, known: Vec<String>) {
+        self.problems.push(match name {
+            Some(name) => self.place.key(kind).problem(ProblemKind::Unresolved { kind, name: name.to_owned(), known }),
+            None => self.place.missing(kind, "the name of one of the tenant's own"),
+        });
+    }
+
+    fn birth_anchors(&mut self, paths: Option<&[String]>) -> Option<Vec<Certificate>> {
+        let place = self.place.key("birth_anchors");
+        let Some(paths) = paths else {
+            self.problems.push(self.place.missing("birth_anchors", "PEM files or folders of manufacturers' CAs"));
+            return None;
+        };
+        let before = self.problems.len();
+        let mut anchors: Vec<Certificate> = Vec::new();
+        for path in paths {
+            match read::certificates_of_file_or_folder(&self.folder.join(path)) {
+                Ok(found) => anchors.extend(found),
+                Err(found) => self.problems.extend(found.into_iter().map(|problem| place.problem(problem))),
+            }
+        }
+        if self.problems.len() > before {
+            return None;
+        }
+        if anchors.is_empty() {
+            self.warnings.push(place.problem(ProblemKind::NoAnchors));
+        }
+        Some(anchors)
+    }
+
+    fn identity(&mut self, name: Option<&str>) -> Option<IdentitySource> {
+        let Some(name) = name else {
+            self.problems.push(self.place.missing("identity", "where the device id stands in a birth certificate"));
+            return None;
+        };
+        let found = IdentitySource::ALL.into_iter().find(|source| source.as_str() == name);
+        if found.is_none() {
+            let names = IdentitySource::ALL.map(IdentitySource::as_str).join(", ");
+            self.problems.push(self.place.key("identity").value(names, format!("{name:?}")));
+        }
+        found
+    }
+
+    fn within(&mut self, key: &str, span: file::Span, longest: TimeDelta) -> Option<TimeDelta> {
+        let delta = TimeDelta::from_std(span.0).ok().filter(|delta| *delta <= longest);
+        if delta.is_none() {
+            let expected = format!("at most {}d", longest.num_days());
+            self.problems.push(self.place.key(key).value(expected, span.to_string()));
+        }
+        delta
+    }
+
+    fn wire(&mut self, name: &str) -> Option<LineWrapping> {
+        match name {
+            "lines" => Some(LineWrapping::Lines64),
+            "single-line" => Some(LineWrapping::SingleLine),
+            other => {
+                let problem = self.place.key("wire").value("\"lines\" or \"single-line\"", format!("{other:?}"));
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    fn warn_of_short_authority(&mut self, authority: &CertificateAuthority, validity: TimeDelta) {
+        let not_after = authority.certificate().validity().not_after;
+        if validity > not_after - self.known.now {
+            let until = not_after.to_rfc3339_opts(SecondsFormat::Secs, true);
+            let validity = format!("{}d", validity.num_days());
+            self.warnings.push(self.place.key("profile").problem(ProblemKind::OutlivesAuthority { until, validity }));
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `[limits]`, checked.
+
+use std::time::Duration;
+
+use super::file;
+use super::problem::{Place, Problem};
+
+/// Every bound the server holds to; none is zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Request body, octets.
+    pub max_body: usize,
+    /// Request head, octets.
+    pub max_header: usize,
+    /// Connections at once, in all.
+    pub max_connections: usize,
+    /// Connections at once from one address.
+    pub max_connections_per_address: usize,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// How long a request head may take, from its first octet.
+    pub header_timeout: Duration,
+    /// How long a request body may take.
+    pub body_timeout: Duration,
+    /// How long a connection may rest between requests.
+    pub idle_timeout: Duration,
+    /// Certificates a peer may send above its own.
+    pub max_chain: usize,
+    /// subjectAltName entries in a request.
+    pub max_subject_alt_names: usize,
+    /// RDNs in the subject of a request.
+    pub max_rdns: usize,
+    /// Attributes in a request.
+    pub max_attributes: usize,
+    /// Extensions in a request.
+    pub max_extensions: usize,
+    /// Records that may wait for the disk.
+    pub queue: usize,
+    /// Refusals written to the journal in a second; those above are counted, not written.
+    pub audit_refusals_per_second: u32,
+}
+
+/// Least octets of a head: hyper's own floor.
+const LEAST_HEADER: u64 = 8192;
+/// Most octets of a body or head, and most of anything counted.
+const MOST: u64 = 16 * 1024 * 1024;
+/// Least octets of a body: a request with an RSA-4096 key, in base64, with room for names.
+const LEAST_BODY: u64 = 4096;
+/// The longest any time limit may be.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+impl Limits {
+    pub(super) fn check(shape: &file::Limits, place: &Place, problems: &mut Vec<Problem>) -> Self {
+        let mut check = Check { place, problems };
+        Self {
+            max_body: check.count("max_body", shape.max_body, LEAST_BODY),
+            max_header: check.count("max_header", shape.max_header, LEAST_HEADER),
+            max_connections: check.count("max_connections", shape.max_connections, 1),
+            max_connections_per_address: check.count(
+                "max_connections_per_address",
+                shape.max_connections_per_address,
+                1,
+            ),
+            handshake_timeout: check.time("handshake_timeout", shape.handshake_timeout),
+            header_timeout: check.time("header_timeout", shape.header_timeout),
+            body_timeout: check.time("body_timeout", shape.body_timeout),
+            idle_timeout: check.time("idle_timeout", shape.idle_timeout),
+            max_chain: check.count("max_chain", shape.max_chain, 1),
+            max_subject_alt_names: check.count("max_subject_alt_names", shape.max_subject_alt_names, 1),
+            max_rdns: check.count("max_rdns", shape.max_rdns, 1),
+            max_attributes: check.count("max_attributes", shape.max_attributes, 1),
+            max_extensions: check.count("max_extensions", shape.max_extensions, 1),
+            queue: check.count("queue", shape.queue, 1),
+            audit_refusals_per_second: check.rate("audit_refusals_per_second", shape.audit_refusals_per_second),
+        }
+    }
+}
+
+/// Judges one value after the other; one that is out of its bounds is reported.
+struct Check<'a> {
+    place: &'a Place,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn count(&mut self, key: &str, value: u64, least: u64) -> usize {
+        if !(least..=MOST).contains(&value) {
+            let expected = format!("{least} to {MOST}");
+            self.problems.push(self.place.key(key).value(expected, value.to_string()));
+        }
+        usize::try_from(value).unwrap_or(usize::MAX)
+    }
+
+    fn rate(&mut self, key: &str, value: u64) -> u32 {
+        u32::try_from(self.count(key, value, 1)).unwrap_or(u32::MAX)
+    }
+
+    fn time(&mut self, key: &str, value: file::Span) -> Duration {
+        if value.0.is_zero() || value.0 > LONGEST {
+            self.problems.push(self.place.key(key).value("more than 0s, at most 1h", value.to_string()));
+        }
+        value.0
+    }
+}

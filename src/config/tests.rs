@@ -1,0 +1,256 @@
+//! The example file holds what it says, and every mistake is told with its place, all at once.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use tempfile::TempDir;
+
+use super::problem::{Place, Problem};
+use super::{CertificateSource, Config, file};
+use crate::clock::{Clock as _, SystemClock};
+use crate::tls::MinimumVersion;
+
+const EXAMPLE: &str = include_str!("../../config.example.toml");
+
+/// A folder with everything the example file names, and the file itself as `config.toml`.
+fn example_folder(config: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    for inner in ["ca", "manufacturers", "tls", "tenants.d"] {
+        fs::create_dir(path.join(inner)).unwrap();
+    }
+    let (root_params, root_key) = ca("Acme Root");
+    let root = root_params.self_signed(&root_key).unwrap();
+    let (issuing_params, issuing_key) = ca("Acme Issuing");
+    let issuing = issuing_params.signed_by(&issuing_key, &Issuer::from_params(&root_params, &root_key)).unwrap();
+    let (birth_params, birth_key) = ca("Maker");
+    let birth = birth_params.self_signed(&birth_key).unwrap();
+    fs::write(path.join("ca/root.pem"), root.pem()).unwrap();
+    fs::write(path.join("ca/issuing.pem"), issuing.pem()).unwrap();
+    write_key(&path.join("ca/issuing.key"), &issuing_key);
+    write_key(&path.join("ca/other.key"), &KeyPair::generate().unwrap());
+    fs::write(path.join("manufacturers/birth-ca.pem"), birth.pem()).unwrap();
+    fs::write(path.join("config.toml"), config).unwrap();
+    folder
+}
+
+fn ca(name: &str) -> (CertificateParams, KeyPair) {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.use_authority_key_identifier_extension = true;
+    (params, KeyPair::generate().unwrap())
+}
+
+fn write_key(path: &Path, key: &KeyPair) {
+    fs::write(path, key.serialize_pem()).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn load(folder: &TempDir) -> Result<Config, Vec<String>> {
+    let prefix = format!("{}/", folder.path().display());
+    Config::load(&folder.path().join("config.toml"), now())
+        .map_err(|problems| problems.iter().map(|problem| problem.to_string().replace(&prefix, "")).collect())
+}
+
+/// The problems of the example file after `change`.
+fn problems_after(change: impl Fn(&str) -> String) -> Vec<String> {
+    match load(&example_folder(&change(EXAMPLE))) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems,
+    }
+}
+
+fn now() -> DateTime<Utc> {
+    SystemClock.now()
+}
+
+#[test]
+fn the_example_checks_as_it_stands() {
+    let config = load(&example_folder(EXAMPLE)).unwrap();
+    assert_eq!(config.server.listen, ["127.0.0.1:8443".parse().unwrap()]);
+    assert_eq!(config.server.tls.min_version, MinimumVersion::Tls12);
+    assert!(matches!(config.server.tls.certificate, CertificateSource::Own { .. }));
+    assert_eq!(config.authorities[0].path(), "acme/issuing");
+    assert_eq!(config.labels[0].label.as_str(), "devices");
+    assert_eq!(config.labels[0].anchors.implicit().len(), 1);
+    assert_eq!(config.labels[0].anchors.explicit().len(), 1);
+}
+
+/// The example with the lines behind `marker` uncommented.
+fn uncommented(marker: &str) -> toml::Table {
+    let line = |line: &str| line.strip_prefix(marker).filter(|rest| !rest.starts_with("e.g. ")).map(str::to_owned);
+    let is_toml = |text: &str| text.starts_with('[') || text.parse::<toml::Table>().is_ok();
+    let kept = EXAMPLE.lines().map(|text| line(text).filter(|text| is_toml(text)).unwrap_or_else(|| text.to_owned()));
+    kept.collect::<Vec<_>>().join("\n").parse().unwrap()
+}
+
+#[test]
+fn every_key_that_is_commented_out_shows_its_default() {
+    let (with, without) = (uncommented("# "), EXAMPLE.parse::<toml::Table>().unwrap());
+    fn same<T: serde::de::DeserializeOwned + Default + PartialEq + std::fmt::Debug>(
+        with: &toml::Value,
+        without: Option<&toml::Value>,
+        at_least: usize,
+    ) {
+        let table = |value: &toml::Value| value.as_table().unwrap().clone();
+        let (with, without) = (table(with), without.map(table).unwrap_or_default());
+        assert!(with.len() >= without.len() + at_least, "the comments of the example hold fewer keys: {with:?}");
+        let mut problems = Vec::new();
+        let place = Place::file(Path::new("example"));
+        let decoded: [T; 2] = [with, without].map(|table| file::decode(table, &place, &mut problems));
+        assert_eq!(problems, Vec::<Problem>::new());
+        assert_eq!(decoded[0], decoded[1]);
+    }
+    let tls = |table: &toml::Table| table["server"]["tls"].clone();
+    same::<file::Tls>(&tls(&with), Some(&tls(&without)), 2);
+    let server = |table: &toml::Table| {
+        let mut server = table["server"].as_table().unwrap().clone();
+        server.remove("tls");
+        toml::Value::Table(server)
+    };
+    same::<file::Server>(&server(&with), Some(&server(&without)), 2);
+    same::<file::Limits>(&with["limits"], without.get("limits"), 15);
+    same::<file::Log>(&with["log"], without.get("log"), 2);
+    let (with, without) = (&with["tenant"][0], &without["tenant"][0]);
+    same::<file::Profile>(&with["profile"][0], Some(&without["profile"][0]), 7);
+    same::<file::Label>(&with["label"][0], Some(&without["label"][0]), 3);
+}
+
+#[test]
+fn every_example_in_a_comment_checks() {
+    // certificate and key exclude issued_by and names: they are tried in a test of their own.
+    let examples: String = EXAMPLE
+        .lines()
+        .map(|line| match line.strip_prefix("# e.g. ") {
+            Some(example) if !example.contains("\"tls/") => format!("{example}\n"),
+            Some(_) | None => format!("{line}\n"),
+        })
+        .collect();
+    // A table of extensions in the middle would swallow nothing: it stands last in its profile.
+    assert_eq!(load(&example_folder(&examples)).map(|_| ()), Ok(()));
+}
+
+#[test]
+fn a_server_certificate_from_files_is_held_against_its_key() {
+    let config = |key: &str| {
+        let from_files = format!("certificate = \"ca/issuing.pem\"\nkey = \"{key}\"");
+        EXAMPLE
+            .replace("issued_by = \"acme/issuing\"", &from_files)
+            .replace("names = [\"localhost\", \"127.0.0.1\"]", "")
+    };
+    let config_of = |key| load(&example_folder(&config(key)));
+    assert!(matches!(config_of("ca/issuing.key").unwrap().server.tls.certificate, CertificateSource::Files(_)));
+    let problems = config_of("ca/other.key").map(|_| ()).unwrap_err();
+    assert_eq!(
+        problems,
+        ["config.toml: server, tls, key: expected the key of the first certificate in the file certificate, found \
+          another key"]
+    );
+    let both = problems_after(|text| text.replace("[server.tls]", "[server.tls]\ncertificate = \"ca/issuing.pem\""));
+    assert_eq!(
+        both,
+        [
+            "config.toml: server, tls, issued_by: cannot stand beside certificate and key",
+            "config.toml: server, tls, names: cannot stand beside certificate and key",
+            "config.toml: server, tls, key: missing: expected a PEM file with the key of certificate",
+        ]
+    );
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let problems = problems_after(|text| {
+        text.replace("listen = [\"127.0.0.1:8443\"]", "listen = [\"here\"]\nlisten_on = 1")
+            .replace("# status_listen = \"127.0.0.1:9443\"", "status_listen = \"0.0.0.0:9443\"")
+            .replace("default_label = \"devices\"", "default_label = \"toasters\"")
+            .replace("\"localhost\", \"127.0.0.1\"", "\"*.example.org\"")
+            .replace("# max_chain = 6 ", "max_chain = 0 ")
+            .replace("# idle_timeout = \"60s\"", "idle_timeout = \"soon\"")
+            .replace("# level = \"info\"", "level = \"loud\"")
+            .replace("chain = [\"ca/root.pem\"]", "chain = [\"ca/none.pem\"]")
+            .replace("validity = \"398d\"", "# no validity")
+            .replace("\nprofile = \"device\"", "\nprofile = \"gadget\"")
+            .replace("identity = \"subject-serial-number\"", "identity = \"guess\"")
+    });
+    let expected = [
+        "config.toml: server, listen_on: unknown field `listen_on`",
+        "config.toml: limits, idle_timeout: expected a duration such as",
+        "config.toml: limits, max_chain: expected 1 to ",
+        "config.toml: log, level: expected error, warn, info, debug, trace, found \"loud\"",
+        "config.toml: tenant acme, authority issuing, chain: cannot read ca/none.pem: No such file",
+        "config.toml: tenant acme, profile device, validity: missing: expected a duration",
+        "config.toml: tenant acme, label devices, profile: there is no profile \"gadget\"; known: device",
+        "config.toml: tenant acme, label devices, identity: expected subject-serial-number, hardware-module-name",
+        "config.toml: server, tls, names: expected a DNS name",
+        "config.toml: server, listen: expected an IP address and a port",
+        "config.toml: server, status_listen: expected an address of this machine alone",
+        "config.toml: server, default_label: there is no label \"toasters\"; known: devices",
+    ];
+    for line in expected {
+        assert!(problems.iter().any(|problem| problem.starts_with(line)), "missing {line:?} among {problems:#?}");
+    }
+    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused() {
+    let folder = example_folder(EXAMPLE);
+    fs::set_permissions(folder.path().join("ca/issuing.key"), fs::Permissions::from_mode(0o640)).unwrap();
+    let problems = load(&folder).map(|_| ()).unwrap_err();
+    assert_eq!(
+        problems,
+        ["config.toml: tenant acme, authority issuing, key: ca/issuing.key is open to others (mode 0640); expected \
+          0600, for the owner alone: chmod 600 it"]
+    );
+}
+
+#[test]
+fn a_key_of_another_certificate_and_a_broken_chain_are_refused() {
+    let problems = problems_after(|text| text.replace("ca/issuing.key", "ca/other.key"));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("config.toml: tenant acme, authority issuing: "), "{problems:?}");
+    let problems = problems_after(|text| text.replace("chain = [\"ca/root.pem\"]", "chain = []"));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("the chain breaks at"), "{problems:?}");
+}
+
+#[test]
+fn a_folder_without_anchors_is_a_warning() {
+    let config = EXAMPLE.replace("manufacturers/birth-ca.pem", "tenants.d");
+    let config = load(&example_folder(&config)).unwrap();
+    let warnings: Vec<_> = config.warnings.iter().map(Problem::to_string).collect();
+    assert!(warnings.iter().any(|warning| warning.contains("no device can enroll")), "{warnings:?}");
+}
+
+#[test]
+fn names_are_unique_over_the_tenants_of_all_files() {
+    let folder = example_folder(&EXAMPLE.replace("# e.g. tenants_dir", "tenants_dir"));
+    let tenant = EXAMPLE.split_once("[[tenant]]\n").unwrap().1.replace("[[tenant.", "[[");
+    fs::write(folder.path().join("tenants.d/acme.toml"), &tenant).unwrap();
+    let problems = load(&folder).map(|_| ()).unwrap_err();
+    assert_eq!(
+        problems,
+        [
+            "tenants.d/acme.toml: tenant acme, name: the name is taken: tenant names are unique",
+            "tenants.d/acme.toml: tenant acme, label devices, name: the name is taken: label names are unique over \
+             all tenants",
+        ]
+    );
+    let other = tenant.replace("\"acme\"", "\"other\"").replace("\"devices\"", "\"gadgets\"");
+    fs::write(folder.path().join("tenants.d/acme.toml"), other).unwrap();
+    let config = load(&folder).unwrap();
+    assert_eq!(config.labels.len(), 2);
+    assert_eq!(config.labels[1].tenant, "other");
+}
+
+#[test]
+fn what_is_no_toml_is_told_with_its_line() {
+    let problems = problems_after(|text| text.replace("[server]", "[server"));
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].contains("line 6"), "{problems:?}");
+}

@@ -1,0 +1,46 @@
+//! The status listener.
+
+use super::*;
+
+#[tokio::test]
+async fn the_status_listener_shows_health_and_metrics() {
+    let metrics = Arc::new(Metrics::new());
+    let _open = metrics.connection_opened();
+    metrics.handshake_done("1.3");
+    metrics.gauge("journal_queue", "Records that wait for the disk", || 7);
+    metrics.request(
+        None,
+        None,
+        metrics::Outcome::Refused(crate::est::RejectionCode::NotFound),
+        Duration::from_millis(3),
+    );
+    let healthy = Arc::new(AtomicUsize::new(1));
+    let asked = Arc::clone(&healthy);
+    let edge = StatusEdge::new(metrics, move || asked.load(Ordering::SeqCst) == 1);
+    let (mut stream, far) = tokio::io::duplex(1 << 16);
+    let server = tokio::spawn(serve_status_connection(far, Arc::new(edge), std::future::pending()));
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let mut page = String::new();
+    while !page.ends_with("# EOF\n") {
+        page.push(char::from(stream.read_u8().await.unwrap()));
+    }
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n") && page.contains("\r\n\r\nok\n"), "{page}");
+    for line in [
+        "estd_connections_open 1",
+        "estd_journal_queue 7",
+        "estd_handshakes_total{version=\"1.3\"} 1",
+        "estd_requests_total{operation=\"-\",label=\"-\",code=\"not_found\"} 1",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line} in {page}");
+    }
+    healthy.store(0, Ordering::SeqCst);
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.starts_with("HTTP/1.1 503 "), "{rest}");
+    server.await.unwrap();
+}

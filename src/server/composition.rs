@@ -1,0 +1,90 @@
+//! How the parts are put together from a checked configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use estd_asn1::pkcs10::RequestLimits;
+use tokio_rustls::TlsAcceptor;
+
+use super::ServerError;
+use crate::clock::{Entropy as _, SystemEntropy};
+use crate::config::{Config, LabelSettings, Limits};
+use crate::http::{HttpEdge, HttpLimits, Metrics};
+use crate::pki::trust::PathLimits;
+use crate::ra::{LabelContext, LabelsError, Ports, RegistrationAuthority, RequestRules};
+use crate::store::sled::StoreOptions;
+use crate::tls::{self, MinimumVersion, ReloadableCertificate, TlsSettings};
+
+/// What a new connection meets.
+pub(super) struct Doors {
+    pub(super) acceptor: TlsAcceptor,
+    pub(super) edge: Arc<HttpEdge>,
+    pub(super) limits: Limits,
+    /// How long a stopping server waits for requests in flight.
+    pub(super) drain: Duration,
+}
+
+impl Doors {
+    pub(super) fn new(
+        limits: &Limits,
+        min_version: MinimumVersion,
+        drain: Duration,
+        authority: Arc<ArcSwap<RegistrationAuthority>>,
+        certificate: &Arc<ReloadableCertificate>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, ServerError> {
+        let tls = tls::server_config(&TlsSettings { min_version }, Arc::clone(certificate) as _)?;
+        let mut start = [0; 8];
+        SystemEntropy.fill(&mut start)?;
+        let edge = HttpEdge::new(authority, http_limits(limits), Arc::clone(metrics), start);
+        Ok(Self { acceptor: TlsAcceptor::from(tls), edge: Arc::new(edge), limits: *limits, drain })
+    }
+}
+
+/// The labels of a configuration over the ports.
+pub(super) fn registration_authority(config: &Config, ports: &Ports) -> Result<RegistrationAuthority, LabelsError> {
+    let labels = config.labels.iter().map(|label| label_context(label, &config.limits)).collect();
+    RegistrationAuthority::new(labels, &config.server.default_label, ports.clone())
+}
+
+/// How the store is opened.
+pub(super) fn store_options(limits: &Limits) -> StoreOptions {
+    StoreOptions {
+        queue: limits.queue,
+        audit_refusals_per_second: limits.audit_refusals_per_second,
+        ..StoreOptions::default()
+    }
+}
+
+fn label_context(label: &LabelSettings, limits: &Limits) -> LabelContext {
+    LabelContext {
+        tenant: label.tenant.clone(),
+        label: label.label.clone(),
+        authority: Arc::clone(&label.authority),
+        rules: label.rules.clone(),
+        anchors: Arc::clone(&label.anchors),
+        requests: RequestRules {
+            limits: RequestLimits {
+                max_attributes: limits.max_attributes,
+                max_extensions: limits.max_extensions,
+                max_rdns: limits.max_rdns,
+                max_subject_alt_names: limits.max_subject_alt_names,
+                ..RequestLimits::default()
+            },
+            path: PathLimits { max_chain: limits.max_chain },
+            repeat_window: label.repeat_window,
+        },
+        wire: label.wire,
+    }
+}
+
+fn http_limits(limits: &Limits) -> HttpLimits {
+    HttpLimits {
+        max_body: limits.max_body,
+        max_header: limits.max_header,
+        header_timeout: limits.header_timeout,
+        body_timeout: limits.body_timeout,
+        idle_timeout: limits.idle_timeout,
+    }
+}

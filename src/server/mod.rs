@@ -1,0 +1,306 @@
+//! The composition root: a configuration becomes a running server, is exchanged under it, and ends with it.
+//!
+//! Nothing here is global: several servers run in one process, each on its own ports and folder.
+
+mod admission;
+mod composition;
+mod listener;
+mod own_certificate;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::clock::{EntropyFailure, SystemClock, SystemEntropy};
+use crate::config::{CertificateSource, Config, Limits, ServerSettings};
+use crate::http::{Metrics, StatusEdge};
+use crate::ra::{LabelsError, Ports, RegistrationAuthority};
+use crate::store::CertificateStore as _;
+use crate::store::sled::{OpenError, SledStore};
+use crate::tls::{ReloadableCertificate, ServerCertificate, TlsError};
+
+use admission::Admissions;
+use composition::Doors;
+pub use own_certificate::OwnCertificateError;
+
+/// How often the server looks whether its own certificate is due; a failed renewal is tried again as often.
+const RENEWAL_CHECK: Duration = Duration::from_secs(60);
+
+/// Why a server does not start, or does not take a new configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The store does not open.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The labels do not fit together.
+    #[error(transparent)]
+    Labels(#[from] LabelsError),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// There is no server certificate.
+    #[error("the server certificate: {0}")]
+    OwnCertificate(#[from] OwnCertificateError),
+    /// No randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyFailure),
+    /// A task that had to do with files ended by itself: only when the process is being torn down.
+    #[error("the work was abandoned: {0}")]
+    Abandoned(#[from] tokio::task::JoinError),
+}
+
+/// Where a server begins.
+pub struct Server;
+
+impl Server {
+    /// Opens the store, obtains the server certificate, binds the listeners and serves.
+    ///
+    /// # Errors
+    /// When any of it fails; nothing is left running then.
+    pub async fn start(config: Config) -> Result<Running, ServerError> {
+        let (folder, options) = (config.server.data_dir.clone(), composition::store_options(&config.limits));
+        let store = Arc::new(blocking(move || SledStore::open(&folder, options)).await??);
+        let ports = Ports {
+            store: Arc::clone(&store) as _,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+        };
+        let metrics = Arc::new(Metrics::new());
+        let authority = composition::registration_authority(&config, &ports)?;
+        let authority = Arc::new(ArcSwap::from_pointee(authority));
+        let own = Own::obtain(Arc::new(config.server.tls.certificate), &config.server.data_dir, &ports).await?;
+        let certificate = Arc::new(ReloadableCertificate::new(&own.certificate));
+        let doors = Doors::new(
+            &config.limits,
+            config.server.tls.min_version,
+            config.server.drain,
+            Arc::clone(&authority),
+            &certificate,
+            &metrics,
+        )?;
+        let shared = Arc::new(Shared {
+            doors: ArcSwap::from_pointee(doors),
+            authority,
+            certificate,
+            ports,
+            store,
+            metrics,
+            admissions: Admissions::default(),
+            data_dir: config.server.data_dir,
+            renewal: Mutex::new(Renewal { source: own.source, due: own.renew_at }),
+        });
+        let fixed = Fixed {
+            listen: config.server.listen,
+            status_listen: config.server.status_listen,
+            limits: config.limits,
+        };
+        Running::start(shared, fixed).await
+    }
+}
+
+/// What the tasks of one server share.
+struct Shared {
+    /// What a connection meets; exchanged whole by a reload, so that no connection sees half of one.
+    doors: ArcSwap<Doors>,
+    authority: Arc<ArcSwap<RegistrationAuthority>>,
+    certificate: Arc<ReloadableCertificate>,
+    ports: Ports,
+    store: Arc<SledStore>,
+    metrics: Arc<Metrics>,
+    admissions: Admissions,
+    data_dir: PathBuf,
+    /// Held while a reload or a renewal is under way: one at a time.
+    renewal: Mutex<Renewal>,
+}
+
+/// The server certificate's source, and when the present one is to be replaced; `None` for one from files.
+struct Renewal {
+    source: Arc<CertificateSource>,
+    due: Option<DateTime<Utc>>,
+}
+
+/// What only a restart changes.
+struct Fixed {
+    listen: Vec<SocketAddr>,
+    status_listen: SocketAddr,
+    limits: Limits,
+}
+
+/// A server that runs until it is told to stop. Dropped without [`Running::shutdown`], it stops in the background.
+pub struct Running {
+    shared: Arc<Shared>,
+    fixed: Fixed,
+    est_addresses: Vec<SocketAddr>,
+    status_address: SocketAddr,
+    stop: watch::Sender<bool>,
+    listeners: JoinSet<()>,
+    renewal: JoinHandle<()>,
+}
+
+impl Running {
+    async fn start(shared: Arc<Shared>, fixed: Fixed) -> Result<Self, ServerError> {
+        let mut est = Vec::new();
+        for address in &fixed.listen {
+            est.push(bind(*address).await?);
+        }
+        let (status, status_address) = bind(fixed.status_listen).await?;
+        let (stop, stopping) = watch::channel(false);
+        let mut listeners = JoinSet::new();
+        let mut est_addresses = Vec::new();
+        for (socket, address) in est {
+            est_addresses.push(address);
+            listeners.spawn(listener::serve_devices(socket, Arc::clone(&shared), stopping.clone()));
+        }
+        let store = Arc::clone(&shared.store);
+        let edge = Arc::new(StatusEdge::new(Arc::clone(&shared.metrics), move || store.certificate_count().is_ok()));
+        listeners.spawn(listener::serve_status(status, edge, Arc::clone(&shared), stopping));
+        let renewal = tokio::spawn(renew_when_due(Arc::clone(&shared)));
+        Ok(Self { shared, fixed, est_addresses, status_address, stop, listeners, renewal })
+    }
+
+    /// Where devices connect, with the ports that were taken.
+    pub fn est_addresses(&self) -> &[SocketAddr] {
+        &self.est_addresses
+    }
+
+    /// Where `/healthz` and `/metrics` are.
+    pub fn status_address(&self) -> SocketAddr {
+        self.status_address
+    }
+
+    /// Takes over a new configuration: labels, authorities and anchors for the next request, TLS and limits for the
+    /// next connection. Open connections stay. Returns the keys that differ but that only a restart changes.
+    ///
+    /// # Errors
+    /// When the new configuration does not work out; then all stays as it was.
+    pub async fn reload(&self, config: Config) -> Result<Vec<&'static str>, ServerError> {
+        let left = self.fixed.differences(&config.server, &config.limits, &self.shared.data_dir);
+        let shared = &self.shared;
+        let mut renewal = shared.renewal.lock().await;
+        let authority = composition::registration_authority(&config, &shared.ports)?;
+        let ServerSettings { tls, drain, .. } = config.server;
+        let own = Own::obtain(Arc::new(tls.certificate), &shared.data_dir, &shared.ports).await?;
+        let doors = Doors::new(
+            &config.limits,
+            tls.min_version,
+            drain,
+            Arc::clone(&shared.authority),
+            &shared.certificate,
+            &shared.metrics,
+        )?;
+        // From here on nothing fails.
+        *renewal = Renewal { source: own.source, due: own.renew_at };
+        shared.certificate.replace(&own.certificate);
+        shared.authority.store(Arc::new(authority));
+        shared.doors.store(Arc::new(doors));
+        Ok(left)
+    }
+
+    /// Stops accepting, lets requests in flight finish for `drain` at most, and flushes the store.
+    pub async fn shutdown(mut self) {
+        self.stop.send_replace(true);
+        self.renewal.abort();
+        while self.listeners.join_next().await.is_some() {}
+        let store = Arc::clone(&self.shared.store);
+        if let Err(error) = blocking(move || store.close()).await {
+            tracing::error!(%error, "the store was not closed");
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.renewal.abort();
+        // The listeners see the channel close and drain; a JoinSet would cut them off.
+        self.listeners.detach_all();
+    }
+}
+
+impl Fixed {
+    fn differences(&self, server: &ServerSettings, limits: &Limits, data_dir: &std::path::Path) -> Vec<&'static str> {
+        let keys = [
+            ("server.listen", self.listen != server.listen),
+            ("server.status_listen", self.status_listen != server.status_listen),
+            ("server.data_dir", data_dir != server.data_dir),
+            ("limits.queue", self.limits.queue != limits.queue),
+            (
+                "limits.audit_refusals_per_second",
+                self.limits.audit_refusals_per_second != limits.audit_refusals_per_second,
+            ),
+        ];
+        keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+}
+
+/// A server certificate with its source.
+struct Own {
+    source: Arc<CertificateSource>,
+    certificate: ServerCertificate,
+    renew_at: Option<DateTime<Utc>>,
+}
+
+impl Own {
+    /// Reads or issues, off the runtime: it signs and writes a file.
+    async fn obtain(
+        source: Arc<CertificateSource>,
+        data_dir: &std::path::Path,
+        ports: &Ports,
+    ) -> Result<Self, ServerError> {
+        let (data_dir, ports) = (data_dir.to_owned(), ports.clone());
+        let obtained = blocking(move || {
+            own_certificate::obtain(&source, &data_dir, &ports).map(|presented| (source, presented))
+        });
+        let (source, presented) = obtained.await??;
+        Ok(Self { source, certificate: presented.certificate, renew_at: presented.renew_at })
+    }
+}
+
+/// Replaces the server's own certificate when two thirds of its life are over. Looks at the clock again and again
+/// instead of sleeping until then: a clock that jumps is noticed.
+async fn renew_when_due(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(RENEWAL_CHECK).await;
+        let mut renewal = shared.renewal.lock().await;
+        if renewal.due.is_none_or(|due| shared.ports.clock.now() < due) {
+            continue;
+        }
+        match Own::obtain(Arc::clone(&renewal.source), &shared.data_dir, &shared.ports).await {
+            Ok(own) => {
+                shared.certificate.replace(&own.certificate);
+                renewal.due = own.renew_at;
+                tracing::info!("the server certificate was renewed");
+            }
+            Err(error) => tracing::error!(%error, "the server certificate was not renewed"),
+        }
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound.await.map_err(|source| ServerError::Bind { address, source })
+}
+
+/// Runs what blocks off the runtime.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ServerError> {
+    Ok(tokio::task::spawn_blocking(work).await?)
+}

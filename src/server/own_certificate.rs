@@ -1,0 +1,170 @@
+//! The server's own certificate: kept with its key in the data folder, issued anew when it is due or does not fit.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use zeroize::Zeroizing;
+
+use crate::audit::{AuditEvent, AuditOutcome};
+use crate::ca::ceremony::{self, CeremonyError};
+use crate::ca::{CertificateAuthority, Signer as _, SignerError, SoftwareSigner};
+use crate::clock::EntropyFailure;
+use crate::config::{self, CertificateSource};
+use crate::pki::certificate::{self, CertificateError};
+use crate::pki::pem;
+use crate::pki::public_key::KeyType;
+use crate::pki::serial::Serial;
+use crate::pki::signature::{self, SignatureAlgorithm};
+use crate::ra::Ports;
+use crate::tls::{ServerCertificate, ServerCertificateError};
+use estd_asn1::{Certificate, GeneralName};
+
+/// Key, leaf and chain in one file: replacing it is one rename.
+const FILE: &str = "server-certificate.pem";
+/// How far notBefore lies in the past, for devices whose clocks are behind.
+const BACKDATE: TimeDelta = TimeDelta::hours(1);
+/// Entries a kept certificate may have in its subjectAltName.
+const MAX_NAMES: usize = 256;
+
+/// Why there is no server certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnCertificateError {
+    /// The file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The key cannot be made.
+    #[error("cannot make a key: {0}")]
+    Key(#[from] SignerError),
+    /// The authority does not issue it.
+    #[error("cannot be issued: {0}")]
+    Issue(#[from] CeremonyError),
+    /// No randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyFailure),
+    /// It would be valid at no time.
+    #[error("cannot be issued: {0}")]
+    Validity(#[from] CertificateError),
+    /// Clients would refuse it.
+    #[error(transparent)]
+    Unfit(#[from] ServerCertificateError),
+}
+
+/// What the server shows.
+pub(super) struct Presented {
+    /// Leaf and intermediates with the key.
+    pub(super) certificate: ServerCertificate,
+    /// When it must be replaced; `None` when that is not ours to do.
+    pub(super) renew_at: Option<DateTime<Utc>>,
+}
+
+/// The certificate from files, or our own: the one kept in `data_dir` while it fits, else a new one.
+pub(super) fn obtain(
+    source: &CertificateSource,
+    data_dir: &Path,
+    ports: &Ports,
+) -> Result<Presented, OwnCertificateError> {
+    match source {
+        CertificateSource::Files(certificate) => Ok(Presented { certificate: certificate.as_ref().clone(), renew_at: None }),
+        CertificateSource::Own { issuer, names, validity } => {
+            let order = Order { issuer, names, validity: *validity };
+            match order.kept(data_dir, ports.clock.now()) {
+                Some(presented) => Ok(presented),
+                None => order.issue(data_dir, ports),
+            }
+        }
+    }
+}
+
+/// What our own certificate should be.
+struct Order<'a> {
+    issuer: &'a CertificateAuthority,
+    names: &'a [GeneralName],
+    validity: TimeDelta,
+}
+
+impl Order<'_> {
+    /// The kept certificate, unless it is missing, unreadable, due, or not what is ordered.
+    fn kept(&self, data_dir: &Path, now: DateTime<Utc>) -> Option<Presented> {
+        let text = config::secret(&data_dir.join(FILE)).ok()?;
+        let certificate = ServerCertificate::from_pem(text.as_bytes(), text.as_bytes()).ok()?;
+        let leaf = certificate.leaf();
+        let renew_at = self.renew_at(leaf);
+        let fits = leaf.subject_alt_names(MAX_NAMES).ok()? == self.names
+            && self.is_issuer_of(leaf)
+            && (leaf.validity().not_before..renew_at).contains(&now);
+        fits.then_some(Presented { certificate, renew_at: Some(renew_at) })
+    }
+
+    fn issue(&self, data_dir: &Path, ports: &Ports) -> Result<Presented, OwnCertificateError> {
+        let now = ports.clock.now();
+        let (signer, key) = SoftwareSigner::generate(KeyType::P256)?;
+        let mut random = [0; 20];
+        ports.entropy.fill(&mut random)?;
+        let serial = Serial::from_entropy(random);
+        let validity = certificate::clamp_validity(now, BACKDATE, self.validity, self.issuer.certificate())?;
+        let leaf = ceremony::server_certificate(self.issuer, self.names, signer.public_key(), validity, &serial)?;
+        let chain: String = self.chain(&leaf).map(|certificate| pem::certificate(certificate.der())).collect();
+        let text = Zeroizing::new([key.as_str(), &chain].concat());
+        let certificate = ServerCertificate::from_pem(text.as_bytes(), text.as_bytes())?;
+        replace(&data_dir.join(FILE), text.as_bytes())
+            .map_err(|source| OwnCertificateError::Write { path: data_dir.join(FILE), source })?;
+        ports.store.record_event(self.event(&serial, now));
+        let renew_at = self.renew_at(&leaf);
+        tracing::info!(%serial, until = %leaf.validity().not_after, renewal = %renew_at, "issued the server certificate");
+        Ok(Presented { certificate, renew_at: Some(renew_at) })
+    }
+
+    /// After two thirds of its life, or of the life that is configured now if that is shorter.
+    fn renew_at(&self, leaf: &Certificate) -> DateTime<Utc> {
+        let life = leaf.validity().not_after - leaf.validity().not_before;
+        leaf.validity().not_before + life.min(self.validity) * 2 / 3
+    }
+
+    fn is_issuer_of(&self, leaf: &Certificate) -> bool {
+        let Ok(algorithm) = SignatureAlgorithm::from_identifier(leaf.signature_algorithm()) else { return false };
+        leaf.issuer() == self.issuer.certificate().subject()
+            && signature::verify(self.issuer.key(), algorithm, leaf.tbs_der(), leaf.signature()).is_ok()
+    }
+
+    /// RFC 8446 §4.4.2: leaf first, each certifying the one before; the root, which the peer must hold, left out.
+    fn chain<'c>(&'c self, leaf: &'c Certificate) -> impl Iterator<Item = &'c Certificate> {
+        let above = std::iter::once(self.issuer.certificate()).chain(self.issuer.chain());
+        let intermediates = above.take(self.issuer.chain().len());
+        std::iter::once(leaf).chain(intermediates)
+    }
+
+    fn event(&self, serial: &Serial, at: DateTime<Utc>) -> AuditEvent {
+        AuditEvent {
+            at,
+            request_id: String::new(),
+            source: String::new(),
+            tenant: String::new(),
+            label: String::new(),
+            operation: "server-certificate".to_owned(),
+            peer: None,
+            device: None,
+            outcome: AuditOutcome::Issued { serial: serial.octets().to_vec(), repeated: false },
+        }
+    }
+}
+
+/// Writes a file that only its owner can read, whole or not at all.
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let draft = path.with_extension("new");
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&draft, path)
+}

@@ -1,0 +1,283 @@
+//! The journal's file: opened by one process, appended to in whole writes, cut back when a write fails.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::JournalError;
+use super::frame::{self, FILE_HEADER, FILE_HEADER_OCTETS, FILE_MAGIC_OCTETS, Head, Place};
+use super::scan::{DamageKind, Frame, Scan, Stop, frame_at, was_durable};
+
+/// Name of the journal within the data folder.
+const FILE_NAME: &str = "journal";
+/// Nobody else reads who enrolled.
+const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+/// A buffer that grew beyond this for one large write is given back, in octets.
+const KEPT_BUFFER_OCTETS: usize = 1 << 20;
+
+/// A journal that this process alone may append to.
+#[derive(Debug)]
+pub struct Journal {
+    reader: JournalReader,
+    /// The last durable frame.
+    head: Head,
+    /// There may be octets behind the head that a failed write left and that could not be cut yet.
+    littered: bool,
+    buffer: Vec<u8>,
+}
+
+/// Reads what is durable, from any thread.
+#[derive(Debug, Clone)]
+pub struct JournalReader {
+    path: Arc<Path>,
+    file: Arc<File>,
+}
+
+/// What stood at the end of a journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tail {
+    /// A whole frame, or nothing.
+    Whole,
+    /// This many octets of a write that was under way when the process or the machine stopped.
+    Torn {
+        /// Octets.
+        octets: u64,
+    },
+}
+
+impl Journal {
+    /// Opens the journal of a data folder for appending, creating both when they are not there. Nothing is read yet
+    /// beyond the file header: [`recover`](Self::recover) must come before the first [`append`](Self::append).
+    ///
+    /// # Errors
+    /// When the file system refuses, another process uses the journal, or the file is none of ours.
+    pub fn open(directory: &Path) -> Result<Self, JournalError> {
+        let at = |path: &Path, source| JournalError::Io { path: path.to_owned(), source };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIRECTORY_MODE)
+            .create(directory)
+            .map_err(|error| at(directory, error))?;
+        let path = directory.join(FILE_NAME);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(FILE_MODE)
+            .open(&path)
+            .map_err(|error| at(&path, error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(JournalError::Locked { path }),
+            Err(TryLockError::Error(error)) => return Err(at(&path, error)),
+        }
+        begin(&file, directory).map_err(|error| at(&path, error))?;
+        let reader = JournalReader { path: path.into(), file: Arc::new(file) };
+        reader.check_header()?;
+        Ok(Self { reader, head: Head::genesis(), littered: false, buffer: Vec::new() })
+    }
+
+    /// Reads on from `from`, hands every frame to `each`, and cuts what an interrupted write left at the end.
+    ///
+    /// `durable_to` is how far the journal is known to have been durable: damage before it is never taken for an
+    /// interrupted write.
+    ///
+    /// # Errors
+    /// When the journal is damaged elsewhere than at its end, or cannot be read or cut, or `each` fails.
+    pub fn recover<E: From<JournalError>>(
+        &mut self,
+        from: Head,
+        durable_to: u64,
+        each: impl FnMut(Frame<'_>) -> Result<(), E>,
+    ) -> Result<Tail, E> {
+        let (head, tail) = self.reader.scan(from, durable_to, each)?;
+        self.head = head;
+        self.littered = matches!(tail, Tail::Torn { .. });
+        self.cut().map_err(|source| self.reader.io_error(source))?;
+        Ok(tail)
+    }
+
+    /// Appends the payloads in one write and returns their places once they are durable.
+    ///
+    /// # Errors
+    /// When they did not reach the disk; then none of them is kept, and a later call may succeed.
+    pub fn append<'p>(&mut self, payloads: impl IntoIterator<Item = &'p [u8]>) -> io::Result<Vec<Place>> {
+        self.cut()?;
+        self.buffer.clear();
+        let mut head = self.head;
+        let mut places = Vec::new();
+        for payload in payloads {
+            let (next, place) = frame::encode(&head, self.head.sequence + 1, payload, &mut self.buffer);
+            head = next;
+            places.push(place);
+        }
+        let file = &self.reader.file;
+        let written = file.write_all_at(&self.buffer, self.head.end).and_then(|()| file.sync_data());
+        self.buffer.shrink_to(KEPT_BUFFER_OCTETS);
+        match written {
+            Ok(()) => self.head = head,
+            Err(error) => {
+                self.littered = true;
+                // What cannot be cut now is cut before the next write.
+                let _ = self.cut();
+                return Err(error);
+            }
+        }
+        Ok(places)
+    }
+
+    /// The last durable frame.
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// A reader of this journal.
+    pub fn reader(&self) -> &JournalReader {
+        &self.reader
+    }
+
+    /// Cuts what lies behind the last durable frame. Until that is durable nothing may be appended: a shorter write
+    /// would leave the frames of the failed one behind it.
+    fn cut(&mut self) -> io::Result<()> {
+        if self.littered {
+            self.reader.file.set_len(self.head.end)?;
+            self.reader.file.sync_all()?;
+            self.littered = false;
+        }
+        Ok(())
+    }
+}
+
+impl JournalReader {
+    /// Opens the journal of a data folder for reading only, also while a server appends to it.
+    ///
+    /// # Errors
+    /// When it cannot be read or is none of ours.
+    pub fn open(directory: &Path) -> Result<Self, JournalError> {
+        let path = directory.join(FILE_NAME);
+        let file = File::open(&path).map_err(|source| JournalError::Io { path: path.clone(), source })?;
+        let reader = Self { path: path.into(), file: Arc::new(file) };
+        reader.check_header()?;
+        Ok(reader)
+    }
+
+    /// The payload at a place.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn payload(&self, place: Place) -> io::Result<Vec<u8>> {
+        let mut payload = vec![0; place.octets as usize];
+        self.file.read_exact_at(&mut payload, place.offset)?;
+        Ok(payload)
+    }
+
+    /// Whether this journal has the frame `head` names.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn holds(&self, head: &Head) -> io::Result<bool> {
+        if *head == Head::genesis() {
+            return Ok(true);
+        }
+        let Some((header, hash)) = frame_at(&self.file, head.start, self.octets()?)? else { return Ok(false) };
+        let end = head.start + header.frame_octets() as u64;
+        Ok((header.sequence, end, hash) == (head.sequence, head.end, head.hash))
+    }
+
+    /// Its length in octets.
+    ///
+    /// # Errors
+    /// When the file system refuses to tell.
+    pub fn octets(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// Reads on from `from` and hands every frame to `each`; returns the last frame and what follows it.
+    ///
+    /// # Errors
+    /// When the journal is damaged elsewhere than at its end or before `durable_to`, or cannot be read, or `each` fails.
+    pub fn scan<E: From<JournalError>>(
+        &self,
+        from: Head,
+        durable_to: u64,
+        mut each: impl FnMut(Frame<'_>) -> Result<(), E>,
+    ) -> Result<(Head, Tail), E> {
+        let mut scan = Scan::after(&self.file, from).map_err(|source| self.io_error(source))?;
+        loop {
+            match scan.next() {
+                Ok(Some(frame)) => each(frame)?,
+                Ok(None) => return Ok((scan.head(), Tail::Whole)),
+                Err(Stop::Io(source)) => return Err(self.io_error(source).into()),
+                Err(Stop::Damage(damage)) => {
+                    // A whole frame that does not belong there was put there: no interrupted write does that.
+                    let torn = damage.offset >= durable_to
+                        && damage.kind != DamageKind::Chain
+                        && !was_durable(&self.file, &damage).map_err(|source| self.io_error(source))?;
+                    if !torn {
+                        return Err(JournalError::Damaged { path: self.path.to_path_buf(), damage }.into());
+                    }
+                    let octets = self.octets().map_err(|source| self.io_error(source))? - damage.offset;
+                    return Ok((scan.head(), Tail::Torn { octets }));
+                }
+            }
+        }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn check_header(&self) -> Result<(), JournalError> {
+        let mut header = [0; FILE_HEADER_OCTETS];
+        self.file.read_exact_at(&mut header, 0).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => JournalError::NotAJournal { path: self.path.to_path_buf() },
+            _ => self.io_error(error),
+        })?;
+        let (magic, version) = header.split_at(FILE_MAGIC_OCTETS);
+        let (known_magic, known_version) = FILE_HEADER.split_at(FILE_MAGIC_OCTETS);
+        if magic != known_magic {
+            return Err(JournalError::NotAJournal { path: self.path.to_path_buf() });
+        }
+        if version != known_version {
+            let number = |octets: &[u8]| octets.iter().fold(0, |number, octet| number << 8 | u32::from(*octet));
+            return Err(JournalError::Version {
+                path: self.path.to_path_buf(),
+                found: number(version),
+                known: number(known_version),
+            });
+        }
+        Ok(())
+    }
+
+    fn io_error(&self, source: io::Error) -> JournalError {
+        JournalError::Io { path: self.path.to_path_buf(), source }
+    }
+}
+
+/// Writes the file header of a new journal, also of one whose creation was interrupted, and makes its name durable.
+fn begin(file: &File, directory: &Path) -> io::Result<()> {
+    let octets = file.metadata()?.len();
+    if octets >= FILE_HEADER_OCTETS as u64 {
+        return Ok(());
+    }
+    let mut written = vec![0; octets as usize];
+    file.read_exact_at(&mut written, 0)?;
+    // A power cut may leave the length without the content.
+    if !FILE_HEADER.starts_with(&written) && written.iter().any(|octet| *octet != 0) {
+        return Ok(());
+    }
+    file.write_all_at(&FILE_HEADER, 0)?;
+    file.sync_all()?;
+    sync_directory(directory)?;
+    directory.canonicalize()?.parent().map_or(Ok(()), sync_directory)
+}
+
+/// Makes the names in a folder durable.
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}

@@ -1,0 +1,69 @@
+//! The journal: the append-only file that is the truth of the store, and its tamper-evident audit log.
+
+mod entry;
+mod file;
+mod frame;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+pub use entry::{Entry, EventEntry, OutcomeEntry};
+pub use file::{Journal, JournalReader, Tail};
+pub use frame::{Head, MAX_PAYLOAD_OCTETS, Place};
+pub use scan::{Damage, DamageKind, Frame};
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a journal cannot be opened, read or verified.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file system refused.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another process holds it.
+    #[error("{path}: another process uses this journal", path = path.display())]
+    Locked {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// The file is something else.
+    #[error("{path}: the file is not an estd journal", path = path.display())]
+    NotAJournal {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A format this version does not know.
+    #[error("{path}: format version {found}, this program reads version {known}", path = path.display())]
+    Version {
+        /// The journal.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// Damage that no power cut explains: records that were durable do not read any more.
+    #[error("{path}: damaged, {damage}; restore it from a backup", path = path.display())]
+    Damaged {
+        /// The journal.
+        path: PathBuf,
+        /// The first damage.
+        damage: Damage,
+    },
+    /// A whole frame carries a record this version does not know.
+    #[error("record {sequence} at offset {offset} of the journal is of a kind this program does not know: {source}")]
+    UnknownRecord {
+        /// Where its frame starts.
+        offset: u64,
+        /// Its sequence number.
+        sequence: u64,
+        /// What the decoder met.
+        source: minicbor::decode::Error,
+    },
+}

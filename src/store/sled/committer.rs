@@ -1,0 +1,221 @@
+//! The one thread that writes: it drains the queue, makes the records durable together, and tells all who wait.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::index::{Changes, Index, Progress};
+use super::recovery::reopen;
+use super::shared::Shared;
+use crate::store::StoreFault;
+use crate::store::claims::locked;
+use crate::store::journal::{Journal, Place};
+use crate::store::pending::{PendingCertificate, PendingRevocation};
+
+/// Most records made durable by one write.
+const MAX_BATCH: usize = 256;
+/// How often an idle committer looks whether the index is in order.
+const TEND_EVERY: Duration = Duration::from_secs(1);
+
+/// A record on its way to the disk.
+#[derive(Debug)]
+pub(super) struct Submission {
+    /// What is written.
+    pub(super) payload: Vec<u8>,
+    /// Refusals it accounts for, to be counted again when it is lost.
+    pub(super) suppressed: u64,
+    /// What it changes.
+    pub(super) effect: Effect,
+}
+
+/// What a record changes.
+#[derive(Debug)]
+pub(super) enum Effect {
+    /// A certificate is known.
+    Issued(Arc<PendingCertificate>),
+    /// A certificate is revoked.
+    Revoked(Arc<PendingRevocation>),
+    /// Nothing.
+    Event,
+}
+
+/// The records that wait for the disk; bounded.
+#[derive(Debug)]
+pub(super) struct Queue {
+    state: Mutex<QueueState>,
+    arrived: Condvar,
+    limit: usize,
+}
+
+#[derive(Debug, Default)]
+struct QueueState {
+    waiting: VecDeque<Submission>,
+    closed: bool,
+}
+
+impl Queue {
+    /// A queue of at most `limit` records.
+    pub(super) fn bounded(limit: usize) -> Self {
+        Self { state: Mutex::default(), arrived: Condvar::new(), limit }
+    }
+
+    /// Lines a record up, or hands it back with the reason why not.
+    pub(super) fn push(&self, submission: Submission) -> Result<(), (Submission, StoreFault)> {
+        let mut state = locked(&self.state);
+        if state.closed {
+            return Err((submission, StoreFault::Closed));
+        }
+        if state.waiting.len() >= self.limit {
+            return Err((submission, StoreFault::Overloaded { waiting: self.limit }));
+        }
+        state.waiting.push_back(submission);
+        let first = state.waiting.len() == 1;
+        drop(state);
+        if first {
+            self.arrived.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Lets no more in; what waits is still written.
+    pub(super) fn close(&self) {
+        locked(&self.state).closed = true;
+        self.arrived.notify_one();
+    }
+
+    /// The next records, none when time passed without any; `None` when the queue is closed and empty.
+    fn next(&self) -> Option<Vec<Submission>> {
+        let (mut state, _) = self
+            .arrived
+            .wait_timeout_while(locked(&self.state), TEND_EVERY, |state| state.waiting.is_empty() && !state.closed)
+            .unwrap_or_else(PoisonError::into_inner);
+        if state.closed && state.waiting.is_empty() {
+            return None;
+        }
+        let octets = state.waiting.len().min(MAX_BATCH);
+        Some(state.waiting.drain(..octets).collect())
+    }
+}
+
+/// The committer's belongings.
+#[derive(Debug)]
+pub(super) struct Committer {
+    shared: Arc<Shared>,
+    journal: Journal,
+    /// How far the index has come, and how far it was synced.
+    progress: Progress,
+    synced: u64,
+    checkpoint_every: u64,
+    /// What is durable and not in the index, which failed.
+    unindexed: Vec<Effect>,
+    index_down: bool,
+}
+
+impl Committer {
+    /// A committer that goes on where recovery ended.
+    pub(super) fn new(shared: Arc<Shared>, journal: Journal, progress: Progress, checkpoint_every: u64) -> Self {
+        let synced = progress.head.sequence;
+        Self { shared, journal, progress, synced, checkpoint_every, unindexed: Vec::new(), index_down: false }
+    }
+
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        // Also when this thread panics nobody may line up and wait for ever.
+        let _closing = CloseAtEnd(Arc::clone(&self.shared));
+        while let Some(batch) = self.shared.queue.next() {
+            if batch.is_empty() {
+                self.index_down |= self.index().progress().is_err();
+            } else {
+                self.commit(batch);
+            }
+            self.tend();
+        }
+        if !self.index_down && self.synced < self.progress.head.sequence {
+            // When this fails the next start replays a little more.
+            let _ = self.index().sync(&self.progress);
+        }
+    }
+
+    fn index(&self) -> &Index {
+        &self.shared.index
+    }
+
+    fn commit(&mut self, batch: Vec<Submission>) {
+        match self.journal.append(batch.iter().map(|submission| submission.payload.as_slice())) {
+            Ok(places) => {
+                // Durable is what the journal holds; lookups find the rest in `pending` until the index has it.
+                batch.iter().for_each(|submission| submission.effect.settle(Ok(())));
+                self.follow(batch, &places);
+            }
+            Err(error) => {
+                let fault = StoreFault::NotDurable(Arc::new(error));
+                batch.into_iter().for_each(|submission| self.shared.lose(submission, &fault));
+            }
+        }
+    }
+
+    /// Brings the index to the head of the journal.
+    fn follow(&mut self, batch: Vec<Submission>, places: &[Place]) {
+        let effects = batch.into_iter().map(|submission| submission.effect);
+        if self.index_down {
+            self.unindexed.extend(effects);
+            return;
+        }
+        let effects: Vec<_> = effects.collect();
+        let mut changes = Changes::default();
+        for (effect, place) in effects.iter().zip(places) {
+            match effect {
+                Effect::Issued(row) => changes.issued(&row.record, *place),
+                Effect::Revoked(row) => changes.revoked(&row.id, row.revocation),
+                Effect::Event => {}
+            }
+        }
+        self.progress =
+            Progress { head: self.journal.head(), certificates: self.progress.certificates + changes.certificates };
+        match self.index().apply(changes, &self.progress) {
+            Ok(()) => effects.iter().for_each(|effect| self.shared.forget(effect)),
+            Err(_) => {
+                self.index_down = true;
+                self.unindexed.extend(effects);
+            }
+        }
+    }
+
+    /// Checkpoints the index when it is due, opens it anew when it failed.
+    fn tend(&mut self) {
+        if !self.index_down && self.progress.head.sequence - self.synced >= self.checkpoint_every {
+            match self.index().sync(&self.progress) {
+                Ok(()) => self.synced = self.progress.head.sequence,
+                Err(_) => self.index_down = true,
+            }
+        }
+        if self.index_down
+            && let Ok(progress) = reopen(self.journal.reader(), self.index())
+        {
+            self.progress = progress;
+            self.synced = progress.head.sequence;
+            self.index_down = false;
+            self.unindexed.drain(..).for_each(|effect| self.shared.forget(&effect));
+        }
+    }
+}
+
+impl Effect {
+    /// Tells those who wait for it.
+    pub(super) fn settle(&self, outcome: Result<(), StoreFault>) {
+        match self {
+            Self::Issued(row) => row.commit.settle(outcome),
+            Self::Revoked(row) => row.commit.settle(outcome),
+            Self::Event => {}
+        }
+    }
+}
+
+struct CloseAtEnd(Arc<Shared>);
+
+impl Drop for CloseAtEnd {
+    fn drop(&mut self) {
+        self.0.queue.close();
+        self.0.pending.abandon();
+    }
+}

@@ -1,0 +1,301 @@
+//! The index over the journal: one sled tree that may be deleted at any time and is made anew from the journal.
+//!
+//! sled's `flush` does not reach the disk, so nothing here is relied on after a power cut: a checkpoint, kept in a file
+//! of its own, says up to where the tree was synced for real, and the journal is replayed from there.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use minicbor::{Decode, Encode};
+use sled::{Batch, Db, IVec};
+
+use crate::pki::digest::sha256;
+use crate::store::journal::{Entry, Head, JournalReader, Place};
+use crate::store::pending::Durable;
+use crate::store::{CertificateId, CertificateRecord, RequestKey, Revocation, StoreFault};
+
+/// Name of the index's folder within the data folder.
+const FOLDER: &str = "index";
+const TREE: &str = "sled";
+const CHECKPOINT: &str = "checkpoint";
+const CHECKPOINT_DRAFT: &str = "checkpoint.new";
+/// sled lets go of its file some time after it was closed: so often, and so long between, is it asked again.
+const OPEN_ATTEMPTS: u32 = 50;
+const OPEN_PAUSE: Duration = Duration::from_millis(20);
+
+/// The index could not be opened, read or written: it is to be opened anew, or rebuilt.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum IndexError {
+    /// sled says so.
+    #[error(transparent)]
+    Sled(#[from] sled::Error),
+    /// The file system says so.
+    #[error(transparent)]
+    Io(Arc<io::Error>),
+    /// sled panicked, as it does on some damage to its files.
+    #[error("sled panicked")]
+    Panicked,
+    /// It failed before and was not opened since.
+    #[error("the index is being recovered")]
+    Down,
+}
+
+/// How far the index has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Progress {
+    /// The last frame that is in it.
+    #[n(0)]
+    pub(super) head: Head,
+    /// Certificates in the journal up to there.
+    #[n(1)]
+    pub(super) certificates: u64,
+}
+
+impl Progress {
+    /// An empty index.
+    pub(super) fn none() -> Self {
+        Self { head: Head::genesis(), certificates: 0 }
+    }
+}
+
+/// The index, open or down.
+#[derive(Debug)]
+pub(super) struct Index {
+    folder: PathBuf,
+    cache_octets: u64,
+    journal: JournalReader,
+    tree: RwLock<Option<Db>>,
+}
+
+impl Index {
+    /// The index of a data folder over its journal; down until [`open`](Self::open)ed.
+    pub(super) fn of(directory: &Path, cache_octets: u64, journal: JournalReader) -> Self {
+        Self { folder: directory.join(FOLDER), cache_octets, journal, tree: RwLock::new(None) }
+    }
+
+    /// Opens what is there, or an empty tree.
+    pub(super) fn open(&self) -> Result<(), IndexError> {
+        self.close();
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        let config = sled::Config::new()
+            .path(self.folder.join(TREE))
+            .cache_capacity(self.cache_octets)
+            // Durability comes from checkpoints: a background flush would only cost.
+            .flush_every_ms(None);
+        let mut attempts = 0;
+        let tree = loop {
+            match guarded(|| config.open()) {
+                Err(IndexError::Sled(sled::Error::Io(error)))
+                    if error.kind() == io::ErrorKind::Other && attempts < OPEN_ATTEMPTS =>
+                {
+                    attempts += 1;
+                    std::thread::sleep(OPEN_PAUSE);
+                }
+                opened => break opened?,
+            }
+        };
+        *self.tree.write().unwrap_or_else(PoisonError::into_inner) = Some(tree);
+        Ok(())
+    }
+
+    /// Closes it: every lookup fails until it is opened again.
+    pub(super) fn close(&self) {
+        let tree = self.tree.write().unwrap_or_else(PoisonError::into_inner).take();
+        // What sled does when it is dropped after a failure must not end this thread.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(tree)));
+    }
+
+    /// Deletes it and opens an empty one.
+    pub(super) fn recreate(&self) -> Result<(), IndexError> {
+        self.close();
+        match fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => self.open(),
+        }
+    }
+
+    /// How far the tree says it has come; `None` when it is empty.
+    pub(super) fn progress(&self) -> Result<Option<Progress>, IndexError> {
+        let marker = self.get(&Key::Marker)?;
+        Ok(marker.and_then(|marker| minicbor::decode(&marker).ok()))
+    }
+
+    /// How far the tree was synced for real; `None` when it never was.
+    pub(super) fn checkpoint(&self) -> Option<Progress> {
+        let written = fs::read(self.folder.join(CHECKPOINT)).ok()?;
+        let (hash, progress) = written.split_first_chunk::<32>()?;
+        (*hash == sha256(&[progress])).then(|| minicbor::decode(progress).ok()).flatten()
+    }
+
+    /// Syncs the tree for real, then says so.
+    pub(super) fn sync(&self, progress: &Progress) -> Result<(), IndexError> {
+        self.with(|tree| tree.flush())?;
+        let tree = self.folder.join(TREE);
+        for file in fs::read_dir(&tree)? {
+            let path = file?.path();
+            File::open(path)?.sync_all()?;
+        }
+        File::open(&tree)?.sync_all()?;
+
+        let progress = encoded(progress);
+        let draft = self.folder.join(CHECKPOINT_DRAFT);
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        file.write_all(&sha256(&[&progress]))?;
+        file.write_all(&progress)?;
+        file.sync_all()?;
+        fs::rename(&draft, self.folder.join(CHECKPOINT))?;
+        File::open(&self.folder)?.sync_all()?;
+        Ok(())
+    }
+
+    /// Applies a batch whole or not at all, with how far it brings the index.
+    pub(super) fn apply(&self, changes: Changes, progress: &Progress) -> Result<(), IndexError> {
+        let mut batch = changes.batch;
+        for (id, revocation) in &changes.revocations {
+            let key = Key::Revocation(id);
+            // The first revocation stands.
+            if self.get(&key)?.is_none() {
+                batch.insert(key.octets(), encoded(revocation));
+            }
+        }
+        batch.insert(Key::Marker.octets(), encoded(progress));
+        self.with(|tree| tree.apply_batch(batch))
+    }
+
+    fn get(&self, key: &Key<'_>) -> Result<Option<IVec>, IndexError> {
+        self.with(|tree| tree.get(key.octets()))
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&Db) -> sled::Result<T>) -> Result<T, IndexError> {
+        let tree = self.tree.read().unwrap_or_else(PoisonError::into_inner);
+        let tree = tree.as_ref().ok_or(IndexError::Down)?;
+        guarded(|| work(tree))
+    }
+
+    fn record(&self, key: &Key<'_>) -> Result<Option<Arc<CertificateRecord>>, StoreFault> {
+        let Some(place) = self.get(key)? else { return Ok(None) };
+        let place = decode_place(&place).ok_or_else(|| StoreFault::Corrupt("no place in the journal".into()))?;
+        let payload = self.journal.payload(place).map_err(|error| StoreFault::Corrupt(error.to_string()))?;
+        match Entry::decode(&payload) {
+            Ok(Entry::Issued { record, .. }) => Ok(Some(Arc::new(record.into_owned()))),
+            Ok(Entry::Revoked { .. } | Entry::Event { .. }) => {
+                Err(StoreFault::Corrupt("no certificate at its place in the journal".into()))
+            }
+            Err(error) => Err(StoreFault::Corrupt(error.to_string())),
+        }
+    }
+}
+
+impl Durable for Index {
+    fn answer(&self, request: &RequestKey) -> Result<Option<Arc<CertificateRecord>>, StoreFault> {
+        self.record(&Key::Request(request))
+    }
+
+    fn certificate(&self, id: &CertificateId) -> Result<Option<Arc<CertificateRecord>>, StoreFault> {
+        self.record(&Key::Certificate(id))
+    }
+
+    fn revocation(&self, id: &CertificateId) -> Result<Option<Revocation>, StoreFault> {
+        let Some(revocation) = self.get(&Key::Revocation(id))? else { return Ok(None) };
+        minicbor::decode(&revocation).map(Some).map_err(|error| StoreFault::Corrupt(error.to_string()))
+    }
+
+    fn key_holder(&self, tenant: &str, spki_sha256: &[u8; 32]) -> Result<Option<String>, StoreFault> {
+        let Some(device) = self.get(&Key::Holder(spki_sha256, tenant))? else { return Ok(None) };
+        let device = std::str::from_utf8(&device).map_err(|error| StoreFault::Corrupt(error.to_string()))?;
+        Ok(Some(device.to_owned()))
+    }
+}
+
+impl From<io::Error> for IndexError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(Arc::new(error))
+    }
+}
+
+impl From<IndexError> for StoreFault {
+    fn from(error: IndexError) -> Self {
+        Self::Index(error.to_string())
+    }
+}
+
+/// Changes to be applied together.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    batch: Batch,
+    revocations: Vec<(CertificateId, Revocation)>,
+    /// Certificates among them.
+    pub(super) certificates: u64,
+}
+
+impl Changes {
+    /// A certificate, recorded at a place in the journal.
+    pub(super) fn issued(&mut self, record: &CertificateRecord, place: Place) {
+        let place = encode_place(place);
+        self.batch.insert(Key::Certificate(&record.id).octets(), &place);
+        self.batch.insert(Key::Request(&record.request).octets(), &place);
+        self.batch.insert(Key::Holder(&record.spki_sha256, &record.tenant).octets(), record.device.as_bytes());
+        self.certificates += 1;
+    }
+
+    /// A revocation.
+    pub(super) fn revoked(&mut self, id: &CertificateId, revocation: Revocation) {
+        self.revocations.push((id.clone(), revocation));
+    }
+}
+
+/// The keys of the tree, told apart by their first octet. Its values: a [`Place`] for certificates and requests, the
+/// device for key holders, CBOR for revocations and the marker.
+enum Key<'a> {
+    Certificate(&'a CertificateId),
+    Request(&'a RequestKey),
+    Holder(&'a [u8; 32], &'a str),
+    Revocation(&'a CertificateId),
+    Marker,
+}
+
+impl Key<'_> {
+    fn octets(&self) -> Vec<u8> {
+        match self {
+            Self::Certificate(id) => [b"c", &id.issuer[..], &id.serial].concat(),
+            Self::Request(request) => [b"q", &request.0[..]].concat(),
+            Self::Holder(spki_sha256, tenant) => [b"k", &spki_sha256[..], tenant.as_bytes()].concat(),
+            Self::Revocation(id) => [b"r", &id.issuer[..], &id.serial].concat(),
+            Self::Marker => b"m".to_vec(),
+        }
+    }
+}
+
+fn encode_place(place: Place) -> [u8; 12] {
+    let mut octets = [0; 12];
+    octets[..8].copy_from_slice(&place.offset.to_be_bytes());
+    octets[8..].copy_from_slice(&place.octets.to_be_bytes());
+    octets
+}
+
+fn decode_place(octets: &[u8]) -> Option<Place> {
+    let (offset, octets) = octets.split_first_chunk()?;
+    let octets = u32::from_be_bytes(octets.try_into().ok()?);
+    Some(Place { offset: u64::from_be_bytes(*offset), octets })
+}
+
+fn encoded(value: &impl Encode<()>) -> Vec<u8> {
+    let mut octets = Vec::new();
+    #[expect(clippy::expect_used, reason = "writing to a vector cannot fail")]
+    // Unwrap safety: a vector takes every write, and the encoders of these types make no error of their own.
+    minicbor::encode(value, &mut octets).expect("a vector takes every write");
+    octets
+}
+
+/// Turns sled's panics into errors: a damaged index is rebuilt, it does not end the server.
+fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, IndexError> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(outcome) => Ok(outcome?),
+        Err(_) => Err(IndexError::Panicked),
+    }
+}

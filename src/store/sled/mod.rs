@@ -1,0 +1,271 @@
+//! The store of one node: a journal that is the truth, and a sled index over it that can always be made anew.
+
+mod committer;
+mod index;
+mod recovery;
+mod refusals;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+pub use index::IndexError;
+pub use recovery::{OpenError, Recovery};
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use chrono::{DateTime, Utc};
+
+use self::committer::{Committer, Effect, Queue, Submission};
+use self::index::Index;
+use self::refusals::RefusalBucket;
+use self::shared::Shared;
+use super::claims::locked;
+use super::journal::{Entry, Head, Journal, JournalError, JournalReader, MAX_PAYLOAD_OCTETS, Tail};
+use super::pending::{Pending, Revoking};
+use super::{
+    CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, ClaimGuard, Claims, Receipt,
+    RequestKey, Revocation, StoreFault,
+};
+use crate::audit::{AuditEvent, AuditOutcome};
+
+/// The limits of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Records that may wait for the disk.
+    pub queue: usize,
+    /// Refusals written to the journal each second; those above are counted.
+    pub audit_refusals_per_second: u32,
+    /// Memory sled may use to cache the index, in octets.
+    pub index_cache_octets: u64,
+    /// Records after which the index is synced: so many are replayed at most after a crash.
+    pub checkpoint_every: u64,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { queue: 1024, audit_refusals_per_second: 200, index_cache_octets: 16 << 20, checkpoint_every: 32_768 }
+    }
+}
+
+/// A [`CertificateStore`] in a folder: `journal`, and `index/` beside it.
+#[derive(Debug)]
+pub struct SledStore {
+    shared: Arc<Shared>,
+    claims: Claims,
+    refusals: Mutex<RefusalBucket>,
+    recovery: Recovery,
+    committer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl SledStore {
+    /// Opens the store of a data folder, creating it when it is not there.
+    ///
+    /// # Errors
+    /// When another process uses it, the journal is damaged or cannot be written, or the index cannot be rebuilt.
+    pub fn open(directory: &Path, options: StoreOptions) -> Result<Self, OpenError> {
+        let mut journal = Journal::open(directory)?;
+        let index = Index::of(directory, options.index_cache_octets, journal.reader().clone());
+        let (progress, recovery) = recovery::recover(&mut journal, &index)?;
+        let shared = Arc::new(Shared {
+            queue: Queue::bounded(options.queue),
+            index,
+            pending: Pending::default(),
+            certificates: AtomicU64::new(progress.certificates),
+            suppressed: AtomicU64::new(0),
+        });
+        let committer = Committer::new(Arc::clone(&shared), journal, progress, options.checkpoint_every);
+        let thread = std::thread::Builder::new()
+            .name("committer".into())
+            .spawn(|| committer.run())
+            .map_err(|source| JournalError::Io { path: directory.to_owned(), source })?;
+        Ok(Self {
+            shared,
+            claims: Claims::default(),
+            refusals: Mutex::new(RefusalBucket::new(options.audit_refusals_per_second)),
+            recovery,
+            committer: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// What it took to open it.
+    pub fn recovery(&self) -> Recovery {
+        self.recovery
+    }
+
+    /// Writes what waits, syncs the index and stops; every later verb that writes fails with [`StoreFault::Closed`],
+    /// those that look something up still work. Dropping the store does the same.
+    pub fn close(&self) {
+        self.shared.queue.close();
+        if let Some(thread) = locked(&self.committer).take() {
+            // A committer that panicked has left nobody waiting.
+            let _ = thread.join();
+        }
+    }
+
+    /// Encodes a record, with the count of events that were not written before it, and lines it up.
+    fn submit<'e>(&self, effect: Effect, entry: impl FnOnce(u64) -> Entry<'e>) -> Result<(), StoreFault> {
+        let suppressed = match self.shared.suppressed.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.shared.suppressed.swap(0, Ordering::Relaxed),
+        };
+        let payload = entry(suppressed).encode();
+        let too_large = payload.len() > MAX_PAYLOAD_OCTETS;
+        let submission = Submission { payload, suppressed, effect };
+        if too_large {
+            let fault = StoreFault::NotDurable(Arc::new(std::io::ErrorKind::FileTooLarge.into()));
+            self.shared.lose(submission, &fault);
+            return Err(fault);
+        }
+        self.shared.submit(submission)
+    }
+}
+
+impl CertificateStore for SledStore {
+    fn claim(&self, key: &RequestKey, not_older_than: DateTime<Utc>) -> Result<Claim<'_>, StoreFault> {
+        let guard = self.claims.hold(key);
+        Ok(match self.shared.pending.answer(key, not_older_than, &self.shared.index)? {
+            Some((record, receipt)) => Claim::Recorded { record, receipt },
+            None => Claim::Granted(guard),
+        })
+    }
+
+    fn record_issued(
+        &self,
+        claim: ClaimGuard<'_>,
+        record: CertificateRecord,
+        event: AuditEvent,
+    ) -> Result<Receipt, StoreFault> {
+        debug_assert_eq!(*claim.key(), record.request, "a record answers the request that was claimed");
+        let row = self.shared.pending.issue(record);
+        let receipt = row.commit.receipt();
+        self.shared.certificates.fetch_add(1, Ordering::Relaxed);
+        self.submit(Effect::Issued(Arc::clone(&row)), |suppressed| Entry::Issued {
+            record: Cow::Borrowed(&row.record),
+            event: (&event).into(),
+            suppressed,
+        })?;
+        Ok(receipt)
+    }
+
+    fn certificate(&self, id: &CertificateId) -> Result<Option<Arc<CertificateRecord>>, StoreFault> {
+        self.shared.pending.certificate(id, &self.shared.index)
+    }
+
+    fn status(&self, id: &CertificateId) -> Result<CertificateStatus, StoreFault> {
+        self.shared.pending.status(id, &self.shared.index)
+    }
+
+    fn key_holder(&self, tenant: &str, spki_sha256: &[u8; 32]) -> Result<Option<String>, StoreFault> {
+        self.shared.pending.key_holder(tenant, spki_sha256, &self.shared.index)
+    }
+
+    fn revoke(
+        &self,
+        id: &CertificateId,
+        revocation: Revocation,
+        event: AuditEvent,
+    ) -> Result<Option<Receipt>, StoreFault> {
+        let row = match self.shared.pending.revoke(id, revocation, &self.shared.index)? {
+            Revoking::Unknown => return Ok(None),
+            Revoking::Already(receipt) => return Ok(Some(receipt)),
+            Revoking::New(row) => row,
+        };
+        let receipt = row.commit.receipt();
+        self.submit(Effect::Revoked(row), |suppressed| Entry::Revoked {
+            id: id.clone(),
+            revocation,
+            event: (&event).into(),
+            suppressed,
+        })?;
+        Ok(Some(receipt))
+    }
+
+    fn record_event(&self, event: AuditEvent) {
+        let limited = match event.outcome {
+            AuditOutcome::Refused { .. } => true,
+            AuditOutcome::Issued { .. } | AuditOutcome::Failed | AuditOutcome::Revoked { .. } => false,
+        };
+        if limited && !locked(&self.refusals).admit(event.at) {
+            self.shared.suppressed.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        // One that finds no place is counted.
+        let _ = self.submit(Effect::Event, |suppressed| Entry::Event { event: (&event).into(), suppressed });
+    }
+
+    fn certificate_count(&self) -> Result<u64, StoreFault> {
+        Ok(self.shared.certificates.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for SledStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// What a verified journal holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contents {
+    /// Certificates issued.
+    pub certificates: u64,
+    /// Revocations.
+    pub revocations: u64,
+    /// Other audit events.
+    pub events: u64,
+    /// Records of kinds this program does not know.
+    pub unknown: u64,
+    /// Audit events that were counted and not written.
+    pub suppressed: u64,
+    /// The last record: its sequence number is how many there are, as the first is number 1, and its hash, noted down
+    /// elsewhere, proves later that nothing before it was changed.
+    pub head: Head,
+    /// What follows it.
+    pub tail: Tail,
+}
+
+/// Verifies the whole chain of a data folder's journal, also while a server appends to it (its write under way then
+/// shows as a torn tail).
+///
+/// # Errors
+/// With the first damage, where it lies, and the sequence number of the record that should be there.
+pub fn verify(directory: &Path) -> Result<Contents, JournalError> {
+    let journal = JournalReader::open(directory)?;
+    let mut contents = Contents {
+        certificates: 0,
+        revocations: 0,
+        events: 0,
+        unknown: 0,
+        suppressed: 0,
+        head: Head::genesis(),
+        tail: Tail::Whole,
+    };
+    let (head, tail) = journal.scan(Head::genesis(), 0, |frame| {
+        let (count, suppressed) = match frame.entry() {
+            Ok(Entry::Issued { suppressed, .. }) => (&mut contents.certificates, suppressed),
+            Ok(Entry::Revoked { suppressed, .. }) => (&mut contents.revocations, suppressed),
+            Ok(Entry::Event { suppressed, .. }) => (&mut contents.events, suppressed),
+            Err(_) => (&mut contents.unknown, 0),
+        };
+        *count += 1;
+        contents.suppressed += suppressed;
+        Ok::<_, JournalError>(())
+    })?;
+    Ok(Contents { head, tail, ..contents })
+}
+
+/// Deletes the index of a data folder and makes it anew from the journal; no server may be running.
+///
+/// # Errors
+/// When another process uses the store, the journal is damaged, or the index cannot be written.
+pub fn rebuild(directory: &Path) -> Result<Recovery, OpenError> {
+    let mut journal = Journal::open(directory)?;
+    let index = Index::of(directory, StoreOptions::default().index_cache_octets, journal.reader().clone());
+    let (_, recovery) = recovery::rebuild(&mut journal, &index, 0)?;
+    index.close();
+    Ok(recovery)
+}

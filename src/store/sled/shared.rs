@@ -1,0 +1,55 @@
+//! What the verbs and the committer share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::committer::{Effect, Queue, Submission};
+use super::index::Index;
+use crate::store::StoreFault;
+use crate::store::pending::Pending;
+
+/// What the verbs and the committer share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) queue: Queue,
+    pub(super) index: Index,
+    pub(super) pending: Pending,
+    /// Certificates recorded and not lost.
+    pub(super) certificates: AtomicU64,
+    /// Events counted and not written since the last record.
+    pub(super) suppressed: AtomicU64,
+}
+
+impl Shared {
+    /// Lines a record up; one that finds no place is lost.
+    pub(super) fn submit(&self, submission: Submission) -> Result<(), StoreFault> {
+        self.queue.push(submission).map_err(|(submission, fault)| {
+            self.lose(submission, &fault);
+            fault
+        })
+    }
+
+    /// Undoes what a record changed: it will never be durable.
+    pub(super) fn lose(&self, submission: Submission, fault: &StoreFault) {
+        self.forget(&submission.effect);
+        let own = match submission.effect {
+            Effect::Issued(_) => {
+                self.certificates.fetch_sub(1, Ordering::Relaxed);
+                0
+            }
+            Effect::Revoked(_) => 0,
+            // Nobody hears of it, so it is counted.
+            Effect::Event => 1,
+        };
+        self.suppressed.fetch_add(submission.suppressed + own, Ordering::Relaxed);
+        submission.effect.settle(Err(fault.clone()));
+    }
+
+    /// Lookups find it in the index, or not at all.
+    pub(super) fn forget(&self, effect: &Effect) {
+        match effect {
+            Effect::Issued(row) => self.pending.forget_certificate(row),
+            Effect::Revoked(row) => self.pending.forget_revocation(row),
+            Effect::Event => {}
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The program as its user meets it: exit codes, what it says, and what signals do to it.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+fn estd(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_estd")).args(arguments).env_remove("ESTD_LOG").output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A demo folder and, as its configuration names it, the path of its config.toml.
+fn demo_folder() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = folder.path().join("demo");
+    let output = estd(&["demo", "--dir", demo.to_str().unwrap(), "--listen", "127.0.0.1:0", "--once"]);
+    assert!(output.status.success(), "{}", text(&output));
+    let config = demo.join("config.toml");
+    let free = fs::read_to_string(&config).unwrap().replace("127.0.0.1:8443", "127.0.0.1:0");
+    fs::write(&config, free).unwrap();
+    (folder, config.to_str().unwrap().to_owned())
+}
+
+/// A running `estd serve`, killed when dropped.
+struct Served {
+    child: Child,
+    port: u16,
+    log: std::path::PathBuf,
+}
+
+impl Served {
+    fn start(config: &str) -> Self {
+        let log = Path::new(config).with_file_name("test.log");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_estd"))
+            .args(["serve", "--config", config, "--log", "info"])
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let listening = lines.next().unwrap_or_else(|| panic!("{}", fs::read_to_string(&log).unwrap())).unwrap();
+        let address = listening.strip_prefix("estd: listening on https://127.0.0.1:").unwrap();
+        let port = address.strip_suffix("/.well-known/est").unwrap().parse().unwrap();
+        let status = lines.next().unwrap().unwrap();
+        assert!(status.starts_with("estd: status on http://127.0.0.1:"), "{status}");
+        Self { child, port, log }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
+    /// Waits until the log holds `text`.
+    fn says(&self, text: &str) {
+        let until = Instant::now() + Duration::from_secs(10);
+        while !fs::read_to_string(&self.log).unwrap().contains(text) {
+            assert!(Instant::now() < until, "no {text:?} in {}", fs::read_to_string(&self.log).unwrap());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn stop(mut self) -> i32 {
+        self.signal("TERM");
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[test]
+fn help_and_version_exit_0_and_wrong_usage_2() {
+    for (arguments, code) in [(vec!["--help"], 0), (vec!["--version"], 0), (vec![], 2), (vec!["frobnicate"], 2)] {
+        let output = estd(&arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(&output));
+    }
+    assert_eq!(estd(&["serve"]).status.code(), Some(2));
+    assert_eq!(estd(&["journal", "verify"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_failure() {
+    let (_folder, config) = demo_folder();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_estd"))
+        .args(["check", "--config", &config])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn the_demo_enrolls_again_in_the_folder_it_made() {
+    let (folder, _) = demo_folder();
+    let demo = folder.path().join("demo");
+    let first = fs::read(demo.join("devices/device-0001/operational.pem")).unwrap();
+    let output = estd(&["demo", "--dir", demo.to_str().unwrap(), "--listen", "127.0.0.1:0", "--once"]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("CN=device-0001"), "{}", text(&output));
+    assert_ne!(fs::read(demo.join("devices/device-0001/operational.pem")).unwrap(), first);
+}
+
+#[test]
+fn the_demo_touches_no_folder_of_somebody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("thesis.txt"), "all of it").unwrap();
+    let output = estd(&["demo", "--dir", folder.path().to_str().unwrap(), "--listen", "127.0.0.1:0", "--once"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("is not empty"), "{}", text(&output));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_init_makes_checks_once_a_manufacturer_is_there_without_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = folder.path().join("est");
+    let made = made.to_str().unwrap();
+    let output = estd(&["init", made, "--dns", "est.example.com", "--tenant", "globex", "--label", "sensors"]);
+    assert!(output.status.success(), "{}", text(&output));
+    let mode = |file: &str| fs::metadata(format!("{made}/{file}")).unwrap().permissions().mode() & 0o777;
+    assert_eq!([mode("ca/root.key"), mode("ca/issuing.key"), mode("data")], [0o600, 0o600, 0o700]);
+
+    let config = format!("{made}/config.toml");
+    let check = || estd(&["check", "--config", &config]);
+    let output = check();
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("warning: ") && text(&output).contains("no device can enroll"), "{}", text(&output));
+    assert!(text(&output).contains("label sensors (default): tenant globex"), "{}", text(&output));
+    fs::copy(format!("{made}/ca/root.pem"), format!("{made}/manufacturers/maker.pem")).unwrap();
+    assert!(!text(&check()).contains("warning"), "{}", text(&check()));
+
+    let fingerprint = estd(&["ca", "fingerprint", "--config", &config]);
+    let fingerprint = text(&fingerprint).split(' ').next().unwrap().to_owned();
+    assert!(text(&check()).contains(&fingerprint));
+    assert!(text(&estd(&["ca", "show", "--config", &config])).contains(&fingerprint));
+
+    let again = estd(&["init", made]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again).contains("exists already"), "{}", text(&again));
+}
+
+#[test]
+fn names_that_would_break_the_configuration_are_refused_before_anything_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("est");
+    for option in [["--tenant", "a\"b"], ["--label", "cacerts"], ["--dns", "*.example.com"]] {
+        let output = estd(&["init", path.to_str().unwrap(), option[0], option[1]]);
+        assert_eq!(output.status.code(), Some(1), "{option:?}");
+        assert!(text(&output).contains(option[0]), "{}", text(&output));
+        assert!(!path.exists());
+    }
+}
+
+#[test]
+fn check_and_serve_tell_every_problem_and_exit_1() {
+    let (_folder, config) = demo_folder();
+    let broken = fs::read_to_string(&config).unwrap().replace("validity = \"398d\"", "validity = \"soon\"");
+    fs::write(&config, broken.replace("default_label = \"devices\"", "default_label = \"toasters\"")).unwrap();
+    let key = Path::new(&config).with_file_name("ca/issuing.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    for command in ["check", "serve"] {
+        let output = estd(&[command, "--config", &config]);
+        assert_eq!(output.status.code(), Some(1));
+        for line in ["is open to others (mode 0644)", "profile device, validity: ", "no label \"toasters\""] {
+            assert!(text(&output).contains(line), "no {line:?} in {}", text(&output));
+        }
+        assert!(text(&output).lines().all(|line| line.starts_with("estd: ")), "{}", text(&output));
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_said_to_be() {
+    let (_folder, config) = demo_folder();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    fs::write(&config, fs::read_to_string(&config).unwrap().replace("127.0.0.1:0", &address)).unwrap();
+    let output = estd(&["serve", "--config", &config]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains(&format!("cannot listen on {address}")), "{}", text(&output));
+}
+
+#[test]
+fn sighup_takes_over_what_checks_and_keeps_the_old_otherwise() {
+    let (_folder, config) = demo_folder();
+    let served = Served::start(&config);
+    let good = fs::read_to_string(&config).unwrap();
+    fs::write(&config, good.replace("identity = \"subject", "identity = \"guess")).unwrap();
+    served.signal("HUP");
+    served.says("identity: expected subject-serial-number");
+    served.says("was not reloaded");
+    fs::write(&config, good.replace("127.0.0.1:0\"]", "127.0.0.1:1\"]")).unwrap();
+    served.signal("HUP");
+    served.says("takes a restart");
+    served.says("configuration reloaded");
+    assert!(std::net::TcpStream::connect(("127.0.0.1", served.port)).is_ok());
+    assert_eq!(served.stop(), 0);
+}
+
+#[test]
+fn revocation_waits_for_the_server_to_stop_and_the_journal_tells_of_it() {
+    let (folder, config) = demo_folder();
+    let pem = folder.path().join("demo/devices/device-0001/operational.pem");
+    let serial = Command::new("openssl").args(["x509", "-noout", "-serial", "-in"]).arg(&pem).output().unwrap();
+    let serial = String::from_utf8(serial.stdout).unwrap().trim().replace("serial=", "");
+    let revoke =
+        |serial: &str| estd(&["ca", "revoke", "--config", &config, "--serial", serial, "--reason", "keyCompromise"]);
+
+    let served = Served::start(&config);
+    let output = revoke(&serial);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("stop the server"), "{}", text(&output));
+    assert!(estd(&["journal", "verify", "--config", &config]).status.success());
+    assert_eq!(served.stop(), 0);
+
+    let output = revoke(&serial);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains(&format!("revoked {serial} of device device-0001")), "{}", text(&output));
+    assert!(text(&revoke(&serial)).contains("was revoked already"));
+    let output = revoke("0102");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("no certificate with serial number 0102"), "{}", text(&output));
+
+    let data = folder.path().join("demo/data");
+    let output = estd(&["journal", "verify", "--data-dir", data.to_str().unwrap()]);
+    assert!(text(&output).contains("1 certificates, 1 revocations"), "{}", text(&output));
+    assert!(estd(&["journal", "rebuild", "--data-dir", data.to_str().unwrap()]).status.success());
+    assert!(text(&revoke(&serial)).contains("was revoked already"));
+}

@@ -1,0 +1,371 @@
+//! The decision to issue, end to end through the core: who gets what, who gets nothing, and what is left behind.
+
+#[path = "support/world.rs"]
+mod world;
+
+use chrono::TimeDelta;
+use estd::audit::AuditOutcome;
+use estd::ca::Signer;
+use estd::est::{Operation, PresentedChain, RejectionCode};
+use estd::pki::public_key::KeyType;
+use estd::ra::{Fault, PeerSession, Refusal};
+use estd::store::memory::MemoryStore;
+use estd::store::{CertificateId, CertificateStore, Revocation, StoreFault};
+use estd_asn1::{BasicConstraints, Certificate, Extension, GeneralName, KeyUsage, Name, extension, oid};
+use world::*;
+
+fn fresh_key() -> Box<dyn Signer> {
+    device_key(KeyType::P256)
+}
+
+/// The code of a refusal that left exactly one audit event and no other trace.
+fn refused(world: &World, attempt: impl FnOnce() -> Result<Vec<u8>, Refusal>) -> RejectionCode {
+    let before = (world.store.events().len(), world.store.certificate_count().unwrap(), world.entropy.drawn());
+    let Err(Refusal::Rejected(rejection)) = attempt() else { panic!("it was not refused") };
+    let events = world.store.events();
+    let after = (events.len() - 1, world.store.certificate_count().unwrap(), world.entropy.drawn());
+    assert_eq!(before, after, "a refusal leaves one event, no record, no serial");
+    let AuditOutcome::Refused { code, .. } = &events.last().unwrap().outcome else { panic!("another event") };
+    assert_eq!(*code, rejection.code());
+    assert!(!rejection.reason().is_empty() && !rejection.reason().contains('\n'));
+    rejection.code()
+}
+
+#[test]
+fn every_device_key_under_every_ca_key_gets_a_certificate_with_the_name_its_birth_certificate_proves() {
+    const KEYS: [KeyType; 5] = [KeyType::P256, KeyType::P384, KeyType::P521, KeyType::Ed25519, KeyType::Rsa];
+    for ca_key in [KeyType::P256, KeyType::P384, KeyType::Ed25519, KeyType::Rsa] {
+        let world = World::with(ca_key, |_| (), |_| ());
+        for (index, key_type) in KEYS.into_iter().enumerate() {
+            let device = world.birth(&format!("SN-{index}"), KeyType::P256);
+            let operational = world.operational(&device, key_type);
+            let certificate = operational.certificate();
+            assert_eq!(certificate.subject().to_string(), format!("O=Acme,CN=SN-{index}"));
+            assert_eq!(certificate.issuer().der(), world.label("devices").authority.certificate().subject().der());
+            assert_eq!(
+                certificate.subject_alt_names(9).unwrap(),
+                [GeneralName::Uri(format!("urn:acme:SN-{index}"))]
+            );
+            assert_eq!(certificate.public_key().der(), operational.key.public_key().der());
+            assert!(!certificate.basic_constraints().unwrap().unwrap_or_default().ca);
+        }
+    }
+}
+
+#[test]
+fn birth_keys_of_every_kind_are_welcome() {
+    let world = World::new();
+    for (index, key_type) in
+        [KeyType::P256, KeyType::P384, KeyType::P521, KeyType::Ed25519, KeyType::Rsa].into_iter().enumerate()
+    {
+        world.operational(&world.birth(&format!("B-{index}"), key_type), KeyType::P256);
+    }
+}
+
+#[test]
+fn a_request_may_name_the_device_itself_and_nobody_else() {
+    let world = World::new();
+    let device = world.birth("SN-1", KeyType::P256);
+    let enroll = |subject: &Name, extensions: &[Extension]| {
+        world.enroll(Operation::SimpleEnroll, &device.session(), &request(fresh_key().as_ref(), subject, extensions))
+    };
+    let own = common_name("SN-1");
+    assert!(enroll(&own, &[]).is_ok());
+    assert!(enroll(device.certificate().subject(), &[]).is_ok(), "the subject of the birth certificate");
+    let asked = alt_names(&[GeneralName::DnsName("sn-1.ACME.example".into())]);
+    let certificate = Certificate::decode(&enroll(&own, &[asked]).unwrap()).unwrap();
+    let names = certificate.subject_alt_names(9).unwrap();
+    assert_eq!(names.len(), 2, "the optional name was asked for");
+
+    assert_eq!(refused(&world, || enroll(&common_name("SN-2"), &[])), RejectionCode::IdentityMismatch);
+    for foreign in [
+        GeneralName::DnsName("sn-2.acme.example".into()),
+        GeneralName::Uri("urn:acme:SN-2".into()),
+        GeneralName::Rfc822Name("root@acme.example".into()),
+        GeneralName::IpAddress(vec![192, 0, 2, 7]),
+        GeneralName::RegisteredId(oid::KP_CLIENT_AUTH),
+        GeneralName::DirectoryName(common_name("SN-2")),
+        GeneralName::OtherName { type_id: oid::HARDWARE_MODULE_NAME, value: vec![0x05, 0x00] },
+    ] {
+        let extensions = [alt_names(&[foreign.clone()])];
+        let code = refused(&world, || enroll(&own, &extensions));
+        assert!(matches!(code, RejectionCode::IdentityMismatch | RejectionCode::BadName), "{foreign}: {code:?}");
+    }
+}
+
+#[test]
+fn privileges_are_refused() {
+    let world = World::new();
+    let device = world.birth("SN-1", KeyType::P256);
+    let extension = |oid, value| Extension { oid, critical: true, value };
+    let usage = |usage: KeyUsage| extension(oid::KEY_USAGE, usage.encode());
+    let purpose = |purposes: &[estd_asn1::Oid]| extension(oid::EXT_KEY_USAGE, extension::encode_ext_key_usage(purposes));
+    let session = device.session();
+    let enroll = |extension: Extension| {
+        world.enroll(Operation::SimpleEnroll, &session, &request(fresh_key().as_ref(), &Name::empty(), &[extension]))
+    };
+    for wish in [
+        extension(oid::BASIC_CONSTRAINTS, BasicConstraints { ca: true, path_len: None }.encode()),
+        usage(KeyUsage::KEY_CERT_SIGN.union(KeyUsage::DIGITAL_SIGNATURE)),
+        usage(KeyUsage::CRL_SIGN),
+        // RFC 5272 §3.1: never digitalSignature for somebody who asked for keyAgreement.
+        usage(KeyUsage::KEY_AGREEMENT),
+        purpose(&[oid::KP_CLIENT_AUTH, oid::KP_OCSP_SIGNING]),
+        purpose(&[oid::ANY_EXTENDED_KEY_USAGE]),
+        purpose(&[oid::KP_CMC_RA]),
+        purpose(&[oid::KP_SERVER_AUTH]),
+        extension(oid::NAME_CONSTRAINTS, vec![0x30, 0x00]),
+        extension(oid::KP_CLIENT_AUTH, vec![0x05, 0x00]),
+    ] {
+        let shown = wish.oid.to_string();
+        assert_eq!(refused(&world, || enroll(wish)), RejectionCode::ExtensionNotAllowed, "{shown}");
+    }
+    // What a client copies out of an old certificate does no harm.
+    let harmless = Extension { oid: oid::SUBJECT_KEY_IDENTIFIER, critical: false, value: vec![0x04, 0x01, 0x00] };
+    assert!(enroll(harmless).is_ok());
+    assert!(enroll(usage(KeyUsage::DIGITAL_SIGNATURE.union(KeyUsage::KEY_AGREEMENT))).is_ok());
+}
+
+#[test]
+fn nobody_enrolls_without_a_certificate_that_leads_to_the_label() {
+    let world = World::new();
+    let body = request(fresh_key().as_ref(), &Name::empty(), &[]);
+    let enroll = |label: &str, session: &PeerSession| {
+        world.enroll_at(label, Operation::SimpleEnroll, session, &body).map(|pending| issued(&pending))
+    };
+    let nobody = PeerSession::new(None, "192.0.2.1:4711".into());
+    assert_eq!(refused(&world, || enroll("devices", &nobody)), RejectionCode::AuthMissing);
+
+    let stranger = authority("Unknown CA", KeyType::P256, START.parse().unwrap());
+    let stranger = birth(&stranger, "SN-1", KeyType::P256, START.parse().unwrap());
+    assert_eq!(refused(&world, || enroll("devices", &stranger.session())), RejectionCode::Untrusted);
+
+    // Both ways: the other tenant's manufacturer, and the other tenant's operational certificate.
+    let theirs = birth(&world.other_maker, "SN-1", KeyType::P256, START.parse().unwrap());
+    let ours = world.birth("SN-1", KeyType::P256);
+    assert_eq!(refused(&world, || enroll("devices", &theirs.session())), RejectionCode::CrossTenant);
+    assert_eq!(refused(&world, || enroll("other", &ours.session())), RejectionCode::CrossTenant);
+    let operational = world.operational(&ours, KeyType::P256);
+    assert_eq!(refused(&world, || enroll("other", &operational.session())), RejectionCode::CrossTenant);
+    // Another label of the same tenant and the same authority.
+    assert_eq!(refused(&world, || enroll("second", &operational.session())), RejectionCode::CrossTenant);
+
+    let ca = PresentedChain::possession_proven(vec![world.maker.certificate().der().to_vec()]);
+    let ca = PeerSession::new(ca, String::new());
+    assert_eq!(refused(&world, || enroll("devices", &ca)), RejectionCode::CertificateUsage);
+}
+
+#[test]
+fn an_expired_manufacturer_vouches_for_nobody() {
+    let world = World::new();
+    let device = world.birth("SN-1", KeyType::P256);
+    let session = device.session();
+    let body = request(fresh_key().as_ref(), &Name::empty(), &[]);
+    assert!(world.enroll(Operation::SimpleEnroll, &session, &body).is_ok());
+    // The birth certificate itself never ends; the session stays open across the end of its CA.
+    world.clock.advance(TimeDelta::days(3651));
+    let code = refused(&world, || world.enroll(Operation::SimpleEnroll, &session, &body));
+    assert_eq!(code, RejectionCode::NotInValidity);
+}
+
+#[test]
+fn a_renewal_keeps_subject_and_names_with_the_old_key_or_a_new_one_on_either_path() {
+    let world = World::new();
+    let current = world.operational(&world.birth("SN-1", KeyType::P256), KeyType::P256);
+    let certificate = current.certificate();
+    let names = alt_names(&certificate.subject_alt_names(9).unwrap());
+    for operation in [Operation::SimpleReenroll, Operation::SimpleEnroll] {
+        let rekey = fresh_key();
+        for key in [&current.key, &rekey] {
+            let body = request(key.as_ref(), certificate.subject(), &[names.clone()]);
+            let renewed = world.enroll(operation, &current.session(), &body).unwrap();
+            let renewed = Certificate::decode(&renewed).unwrap();
+            assert_eq!(renewed.subject().der(), certificate.subject().der());
+            assert_eq!(renewed.subject_alt_names(9).unwrap(), certificate.subject_alt_names(9).unwrap());
+            assert_ne!(renewed.serial(), certificate.serial());
+            let id = CertificateId {
+                issuer: world.label("devices").authority.issuer_id(),
+                serial: renewed.serial().to_vec(),
+            };
+            let record = world.store.certificate(&id).unwrap().unwrap();
+            assert_eq!(record.device, "SN-1");
+            assert_eq!(record.renews.as_ref().unwrap().serial, certificate.serial());
+        }
+    }
+}
+
+#[test]
+fn a_renewal_of_another_subject_or_other_names_is_refused_however_they_are_spelt() {
+    let world = World::new();
+    let current = world.operational(&world.birth("SN-1", KeyType::P256), KeyType::P256);
+    let subject = current.certificate().subject().clone();
+    let uri = GeneralName::Uri("urn:acme:SN-1".into());
+    let session = current.session();
+    let renew = |subject: &Name, extensions: &[Extension]| {
+        world.enroll(Operation::SimpleReenroll, &session, &request(fresh_key().as_ref(), subject, extensions))
+    };
+    for other in [Name::empty(), common_name("SN-1"), common_name("SN-2")] {
+        let code = refused(&world, || renew(&other, &[alt_names(&[uri.clone()])]));
+        assert_eq!(code, RejectionCode::SubjectMismatch, "{other}");
+    }
+    let more = GeneralName::DnsName("sn-1.acme.example".into());
+    for names in [vec![], vec![alt_names(&[more.clone()])], vec![alt_names(&[uri.clone(), more])]] {
+        assert_eq!(refused(&world, || renew(&subject, &names)), RejectionCode::SubjectAltNameMismatch);
+    }
+    // RFC 5280 §7.1: case and string type do not make another name; the certificate keeps the old encoding.
+    let shouted = Name::from_rdns(&[
+        vec![estd_asn1::AttributeTypeAndValue { oid: oid::AT_COMMON_NAME, value: b"\x13\x04sn-1".to_vec() }],
+        vec![estd_asn1::AttributeTypeAndValue { oid: oid::AT_ORGANIZATION_NAME, value: b"\x13\x04ACME".to_vec() }],
+    ]);
+    let renewed = Certificate::decode(&renew(&shouted, &[alt_names(&[uri])]).unwrap()).unwrap();
+    assert_eq!(renewed.subject().der(), subject.der());
+}
+
+#[test]
+fn only_a_certificate_issued_here_renews() {
+    let world = World::new();
+    let device = world.birth("SN-1", KeyType::P256);
+    let body = request(fresh_key().as_ref(), device.certificate().subject(), &[]);
+    let code = refused(&world, || world.enroll(Operation::SimpleReenroll, &device.session(), &body));
+    assert_eq!(code, RejectionCode::NotRenewable);
+}
+
+#[test]
+fn a_revoked_certificate_neither_renews_nor_enrolls_on_an_open_connection() {
+    let world = World::new();
+    let current = world.operational(&world.birth("SN-1", KeyType::P256), KeyType::P256);
+    let session = current.session();
+    let names = alt_names(&[GeneralName::Uri("urn:acme:SN-1".into())]);
+    let renew = |operation| {
+        let body = request(fresh_key().as_ref(), current.certificate().subject(), &[names.clone()]);
+        world.enroll(operation, &session, &body)
+    };
+    assert!(renew(Operation::SimpleReenroll).is_ok());
+    let id = CertificateId {
+        issuer: world.label("devices").authority.issuer_id(),
+        serial: current.certificate().serial().to_vec(),
+    };
+    let mut event = world.store.events().pop().unwrap();
+    event.outcome = AuditOutcome::Revoked { serial: id.serial.clone(), reason: 1 };
+    let revocation = Revocation { at: START.parse().unwrap(), reason: 1 };
+    world.store.revoke(&id, revocation, event).unwrap().unwrap().wait().unwrap();
+    for operation in [Operation::SimpleReenroll, Operation::SimpleEnroll] {
+        assert_eq!(refused(&world, || renew(operation)), RejectionCode::Revoked);
+    }
+}
+
+#[test]
+fn an_expired_certificate_renews_within_the_grace_of_its_label_and_not_a_second_longer() {
+    let grace = TimeDelta::days(7);
+    let world = World::with(KeyType::P256, |_| (), |label| label.rules.renewal_grace = grace);
+    let current = world.operational(&world.birth("SN-1", KeyType::P256), KeyType::P256);
+    let names = alt_names(&[GeneralName::Uri("urn:acme:SN-1".into())]);
+    let renew = || {
+        let body = request(fresh_key().as_ref(), current.certificate().subject(), &[names.clone()]);
+        world.enroll(Operation::SimpleReenroll, &current.session(), &body)
+    };
+    let end = current.certificate().validity().not_after;
+    world.clock.advance(end - estd::clock::Clock::now(world.clock.as_ref()) + grace);
+    assert!(renew().is_ok());
+    world.clock.advance(TimeDelta::seconds(1));
+    assert_eq!(refused(&world, renew), RejectionCode::NotInValidity);
+}
+
+#[test]
+fn a_lost_answer_is_given_again_and_a_later_request_is_a_new_one() {
+    let world = World::new();
+    let device = world.birth("SN-1", KeyType::P256);
+    let key = fresh_key();
+    // Signed anew each time, as clients that retry do: the bytes differ, the request is the same.
+    let enroll = || {
+        let body = request(key.as_ref(), &Name::empty(), &[]);
+        world.enroll(Operation::SimpleEnroll, &device.session(), &body).unwrap()
+    };
+    let first = enroll();
+    assert_eq!(enroll(), first);
+    assert_eq!(world.store.certificate_count().unwrap(), 1);
+    world.clock.advance(TimeDelta::minutes(10) + TimeDelta::seconds(1));
+    assert_ne!(enroll(), first);
+    assert_eq!(world.store.certificate_count().unwrap(), 2);
+}
+
+#[test]
+fn the_same_request_many_times_at_once_gets_one_certificate() {
+    let world = World::new();
+    let device = world.birth("SN-1", KeyType::P256);
+    let body = request(fresh_key().as_ref(), &Name::empty(), &[]);
+    let certificates: std::collections::HashSet<Vec<u8>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| world.enroll(Operation::SimpleEnroll, &device.session(), &body).unwrap()))
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!((certificates.len(), world.store.certificate_count().unwrap()), (1, 1));
+}
+
+#[test]
+fn a_key_belongs_to_one_device_and_never_to_a_ca() {
+    let world = World::new();
+    let key = fresh_key();
+    let body = request(key.as_ref(), &Name::empty(), &[]);
+    let first = world.birth("SN-1", KeyType::P256).session();
+    let second = world.birth("SN-2", KeyType::P256).session();
+    assert!(world.enroll(Operation::SimpleEnroll, &first, &body).is_ok());
+    let code = refused(&world, || world.enroll(Operation::SimpleEnroll, &second, &body));
+    assert_eq!(code, RejectionCode::KeyInUse);
+}
+
+#[test]
+fn a_profile_may_demand_a_new_key_at_each_renewal() {
+    let world = World::with(KeyType::P256, |profile| profile.allow_key_reuse = false, |_| ());
+    let current = world.operational(&world.birth("SN-1", KeyType::P256), KeyType::P256);
+    let names = [alt_names(&[GeneralName::Uri("urn:acme:SN-1".into())])];
+    let subject = current.certificate().subject().clone();
+    let renew = |key: &dyn Signer| world.enroll(Operation::SimpleReenroll, &current.session(), &request(key, &subject, &names));
+    assert_eq!(refused(&world, || renew(current.key.as_ref())), RejectionCode::KeyNotAllowed);
+    assert!(renew(fresh_key().as_ref()).is_ok());
+}
+
+#[test]
+fn requests_that_prove_nothing_are_refused() {
+    let world = World::new();
+    let session = world.birth("SN-1", KeyType::P256).session();
+    let good = request(fresh_key().as_ref(), &Name::empty(), &[]);
+    let mut forged = good.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(refused(&world, || world.enroll(Operation::SimpleEnroll, &session, &forged)), RejectionCode::PossessionInvalid);
+    let mut trailing = good.clone();
+    trailing.push(0);
+    for body in [&trailing[..], &good[..good.len() - 1], b"", b"\x30\x80\x00\x00"] {
+        assert_eq!(refused(&world, || world.enroll(Operation::SimpleEnroll, &session, body)), RejectionCode::BadRequestSyntax);
+    }
+}
+
+#[test]
+fn what_the_disk_did_not_take_was_never_answered_and_leaves_no_trace() {
+    let world = World::on(MemoryStore::holding_back());
+    let device = world.birth("SN-1", KeyType::P256);
+    let body = request(fresh_key().as_ref(), &Name::empty(), &[]);
+    let enroll = || world.enroll_at("devices", Operation::SimpleEnroll, &device.session(), &body).unwrap();
+    let (first, again) = (enroll(), enroll());
+    assert_eq!(issued(&first), issued(&again), "a repeat joins the record that is on its way");
+    world.store.settle(Err(StoreFault::Closed));
+    for pending in [first, again] {
+        let fault = Fault::from(pending.receipt.wait().unwrap_err());
+        assert!(fault.retry_after().is_some(), "the device is told to come back");
+    }
+    assert_eq!(world.store.certificate_count().unwrap(), 0);
+    let second = enroll();
+    world.store.settle(Ok(()));
+    second.receipt.wait().unwrap();
+    assert_eq!(world.store.certificate_count().unwrap(), 1);
+}
+
+#[test]
+fn no_certificate_outlives_its_ca() {
+    let world = World::new();
+    world.clock.advance(TimeDelta::days(3500));
+    let operational = world.operational(&world.birth("SN-1", KeyType::P256), KeyType::P256);
+    let ca_end = world.label("devices").authority.certificate().validity().not_after;
+    assert_eq!(operational.certificate().validity().not_after, ca_end);
+}

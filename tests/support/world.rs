@@ -1,0 +1,335 @@
+//! A small world to enroll in, without sockets: two tenants, their CAs and manufacturers, and devices.
+//!
+//! Shared by `tests/enrollment.rs`, `benches/core.rs` and the fuzz target `enroll_decision`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use estd::ca::{CertificateAuthority, Signer, SoftwareSigner, ceremony};
+use estd::clock::{Clock, Entropy, SystemEntropy};
+use estd::est::transfer::LineWrapping;
+use estd::est::{EstRequest, EstTarget, Label, Operation, PresentedChain, ResponseBody};
+use estd::pki::device_identity::IdentitySource;
+use estd::pki::profile::{EnrollmentProfile, KeyUsagePolicy, RequestNames};
+use estd::pki::public_key::{KeyPolicy, KeyType};
+use estd::pki::serial::Serial;
+use estd::pki::signature::SignatureAlgorithm;
+use estd::pki::template::{SubjectAltNameTemplate, SubjectAttributeTemplate};
+use estd::pki::trust::{PathLimits, TrustAnchors};
+use estd::policy::EnrollmentRules;
+use estd::ra::{LabelContext, PeerSession, PendingResponse, Ports, Refusal, RegistrationAuthority, RequestRules};
+use estd::store::CertificateStore;
+use estd::store::memory::MemoryStore;
+use estd_asn1::pkcs10::{self, RequestLimits};
+use estd_asn1::{
+    AttributeTypeAndValue, Certificate, Extension, GeneralName, Name, SubjectPublicKeyInfo, certs_only, general_name, oid,
+};
+
+/// A clock that stands until it is set.
+pub struct TestClock(Mutex<DateTime<Utc>>);
+
+impl TestClock {
+    pub fn advance(&self, by: TimeDelta) {
+        *self.0.lock().unwrap() += by;
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> DateTime<Utc> {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// Randomness that counts what was drawn: a refusal draws none.
+#[derive(Default)]
+pub struct CountingEntropy(AtomicU64);
+
+impl CountingEntropy {
+    pub fn drawn(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Entropy for CountingEntropy {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), estd::clock::EntropyFailure> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        SystemEntropy.fill(buffer)
+    }
+}
+
+/// A key with the certificate over it.
+pub struct Device {
+    pub key: Box<dyn Signer>,
+    pub certificate: Vec<u8>,
+}
+
+impl Device {
+    pub fn session(&self) -> PeerSession {
+        PeerSession::new(PresentedChain::possession_proven(vec![self.certificate.clone()]), "192.0.2.1:4711".into())
+    }
+
+    pub fn certificate(&self) -> Certificate {
+        Certificate::decode(&self.certificate).unwrap()
+    }
+}
+
+pub struct World {
+    pub clock: Arc<TestClock>,
+    pub entropy: Arc<CountingEntropy>,
+    pub store: Arc<MemoryStore>,
+    pub ra: RegistrationAuthority,
+    /// The manufacturer of tenant `acme`'s devices.
+    pub maker: CertificateAuthority,
+    /// The manufacturer of tenant `other`'s devices.
+    pub other_maker: CertificateAuthority,
+}
+
+pub const START: &str = "2026-06-01T12:00:00Z";
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(KeyType::P256, |_| (), |_| ())
+    }
+
+    /// Over a store of one's own.
+    pub fn on(store: MemoryStore) -> Self {
+        Self::build(store, KeyType::P256, |_| (), |_| ())
+    }
+
+    /// `profile` and `label` change what the label `devices` of tenant `acme` has.
+    pub fn with(
+        ca_key: KeyType,
+        profile: impl Fn(&mut EnrollmentProfile),
+        label: impl Fn(&mut LabelContext),
+    ) -> Self {
+        Self::build(MemoryStore::new(), ca_key, profile, label)
+    }
+
+    fn build(
+        store: MemoryStore,
+        ca_key: KeyType,
+        profile: impl Fn(&mut EnrollmentProfile),
+        label: impl Fn(&mut LabelContext),
+    ) -> Self {
+        let start = START.parse().unwrap();
+        let clock = Arc::new(TestClock(Mutex::new(start)));
+        let entropy = Arc::new(CountingEntropy::default());
+        let store = Arc::new(store);
+        let maker = authority("Acme Devices Birth CA", KeyType::P256, start);
+        let other_maker = authority("Other Birth CA", KeyType::P256, start);
+
+        let mut acme = label_context("acme", "devices", ca_key, &maker, start);
+        let mut checked = (*acme.rules.profile).clone();
+        profile(&mut checked);
+        acme.rules.profile = Arc::new(checked.check().unwrap());
+        label(&mut acme);
+        let second = LabelContext { label: Label::parse("second").unwrap(), ..share(&acme) };
+        let other = label_context("other", "other", KeyType::P256, &other_maker, start);
+
+        let ports = Ports {
+            store: Arc::clone(&store) as Arc<dyn CertificateStore>,
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            entropy: Arc::clone(&entropy) as Arc<dyn Entropy>,
+        };
+        let default_label = Label::parse("devices").unwrap();
+        let ra = RegistrationAuthority::new(vec![acme, second, other], &default_label, ports).unwrap();
+        Self { clock, entropy, store, ra, maker, other_maker }
+    }
+
+    pub fn label(&self, name: &str) -> &LabelContext {
+        self.ra.label(Some(&Label::parse(name).unwrap())).unwrap()
+    }
+
+    /// A device of tenant `acme`, fresh from the factory.
+    pub fn birth(&self, serial_number: &str, key_type: KeyType) -> Device {
+        birth(&self.maker, serial_number, key_type, self.clock.now())
+    }
+
+    pub fn enroll_at(
+        &self,
+        label: &str,
+        operation: Operation,
+        session: &PeerSession,
+        body: &[u8],
+    ) -> Result<PendingResponse, Refusal> {
+        let target = EstTarget { label: Some(Label::parse(label).unwrap()), operation };
+        self.ra.enroll(self.label(label), &EstRequest { target, body: body.to_vec() }, session, "test")
+    }
+
+    /// Enrolls at `devices` and takes the certificate out of the answer.
+    pub fn enroll(&self, operation: Operation, session: &PeerSession, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+        self.enroll_at("devices", operation, session, body).map(|pending| issued(&pending))
+    }
+
+    /// Birth to operational certificate, with a fresh key and an empty subject.
+    pub fn operational(&self, device: &Device, key_type: KeyType) -> Device {
+        let key = device_key(key_type);
+        let body = request(key.as_ref(), &Name::empty(), &[]);
+        let certificate = self.enroll(Operation::SimpleEnroll, &device.session(), &body).unwrap();
+        Device { key, certificate }
+    }
+}
+
+/// The one certificate of an answer.
+pub fn issued(pending: &PendingResponse) -> Vec<u8> {
+    let ResponseBody::Issued(der) = &pending.response.body else { panic!("not an enrollment's answer") };
+    let mut certificates = certs_only::decode(der, 1).unwrap();
+    certificates.pop().unwrap()
+}
+
+pub fn birth(maker: &CertificateAuthority, serial_number: &str, key_type: KeyType, now: DateTime<Utc>) -> Device {
+    let key = device_key(key_type);
+    let identity = ceremony::DeviceIdentity { serial_number, hardware_module_name: None };
+    let certificate = ceremony::birth_certificate(maker, identity, key.public_key(), now, &serial()).unwrap();
+    Device { key, certificate: certificate.der().to_vec() }
+}
+
+/// A key of a kind devices may have; one of them, P-521, is not for CAs.
+pub fn device_key(key_type: KeyType) -> Box<dyn Signer> {
+    match key_type {
+        KeyType::P521 => Box::new(P521Key::new()),
+        KeyType::Rsa | KeyType::P256 | KeyType::P384 | KeyType::Ed25519 => {
+            Box::new(SoftwareSigner::generate(key_type).unwrap().0)
+        }
+    }
+}
+
+struct P521Key {
+    key: p521::ecdsa::SigningKey,
+    spki: SubjectPublicKeyInfo,
+}
+
+impl P521Key {
+    fn new() -> Self {
+        let mut scalar = [0; 66];
+        SystemEntropy.fill(&mut scalar[2..]).unwrap();
+        let secret = p521::SecretKey::from_slice(&scalar).unwrap();
+        let der = pkcs8::EncodePublicKey::to_public_key_der(&secret.public_key()).unwrap();
+        let key = p521::ecdsa::SigningKey::from_slice(&scalar).unwrap();
+        Self { key, spki: SubjectPublicKeyInfo::decode(der.as_bytes()).unwrap() }
+    }
+}
+
+impl Signer for P521Key {
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::EcdsaSha512
+    }
+
+    fn public_key(&self) -> &SubjectPublicKeyInfo {
+        &self.spki
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, estd::ca::SignerError> {
+        use p521::ecdsa::signature::Signer as _;
+        let signature: p521::ecdsa::Signature = self.key.sign(message);
+        Ok(signature.to_der().as_bytes().to_vec())
+    }
+}
+
+/// A signed PKCS#10.
+pub fn request(key: &dyn Signer, subject: &Name, extensions: &[Extension]) -> Vec<u8> {
+    let info = pkcs10::encode_certification_request_info(subject, key.public_key().der(), extensions);
+    let signature = key.sign(&info).unwrap();
+    pkcs10::encode_certification_request(&info, key.algorithm().identifier(), &signature)
+}
+
+pub fn common_name(text: &str) -> Name {
+    Name::from_rdns(&[vec![AttributeTypeAndValue::from_text(oid::AT_COMMON_NAME, text).unwrap()]])
+}
+
+pub fn alt_names(names: &[GeneralName]) -> Extension {
+    Extension { oid: oid::SUBJECT_ALT_NAME, critical: false, value: general_name::encode_general_names(names) }
+}
+
+pub fn serial() -> Serial {
+    let mut random = [0; 20];
+    SystemEntropy.fill(&mut random).unwrap();
+    Serial::from_entropy(random)
+}
+
+/// A self-signed CA, valid for ten years from an hour before `start`.
+pub fn authority(name: &str, key_type: KeyType, start: DateTime<Utc>) -> CertificateAuthority {
+    let (signer, _) = SoftwareSigner::generate(key_type).unwrap();
+    let validity =
+        estd_asn1::Validity { not_before: start - TimeDelta::hours(1), not_after: start + TimeDelta::days(3650) };
+    let root = ceremony::self_signed_ca(&signer, &common_name(name), validity, None, &serial()).unwrap();
+    CertificateAuthority::new(root, Vec::new(), Arc::new(signer)).unwrap()
+}
+
+/// An issuing CA below a root of its own.
+fn issuing_authority(tenant: &str, key_type: KeyType, start: DateTime<Utc>) -> CertificateAuthority {
+    let root = authority(&format!("{tenant} Root"), key_type, start);
+    let (signer, _) = SoftwareSigner::generate(key_type).unwrap();
+    let spki: &SubjectPublicKeyInfo = signer.public_key();
+    let name = common_name(&format!("{tenant} Issuing CA"));
+    let validity = root.certificate().validity();
+    let certificate = ceremony::subordinate_ca(&root, &name, spki, validity, Some(0), &serial()).unwrap();
+    CertificateAuthority::new(certificate, vec![root.certificate().clone()], Arc::new(signer)).unwrap()
+}
+
+pub fn profile() -> EnrollmentProfile {
+    EnrollmentProfile {
+        name: "device".into(),
+        validity: TimeDelta::days(398),
+        backdate: TimeDelta::hours(1),
+        keys: KeyPolicy::default(),
+        key_usage: KeyUsagePolicy::ByKeyType,
+        ext_key_usage: vec![oid::KP_CLIENT_AUTH],
+        subject: vec![
+            SubjectAttributeTemplate::parse("CN={device_id}").unwrap(),
+            SubjectAttributeTemplate::parse("O=Acme").unwrap(),
+        ],
+        subject_alt_names: vec![SubjectAltNameTemplate::parse("uri:urn:acme:{device_id}").unwrap()],
+        optional_subject_alt_names: vec![SubjectAltNameTemplate::parse("dns:{device_id}.acme.example").unwrap()],
+        request_names: RequestNames::Agree,
+        crl_urls: vec!["http://pki.acme.example/issuing.crl".into()],
+        ocsp_urls: Vec::new(),
+        ca_issuer_urls: Vec::new(),
+        policies: Vec::new(),
+        extensions: Vec::new(),
+        allow_key_reuse: true,
+    }
+}
+
+fn label_context(
+    tenant: &str,
+    label: &str,
+    ca_key: KeyType,
+    maker: &CertificateAuthority,
+    start: DateTime<Utc>,
+) -> LabelContext {
+    let authority = issuing_authority(tenant, ca_key, start);
+    let anchors =
+        TrustAnchors::new(vec![authority.certificate().clone()], vec![maker.certificate().clone()]).unwrap();
+    LabelContext {
+        tenant: tenant.into(),
+        label: Label::parse(label).unwrap(),
+        authority: Arc::new(authority),
+        rules: EnrollmentRules {
+            identity: IdentitySource::SubjectSerialNumber,
+            profile: Arc::new(profile().check().unwrap()),
+            renewal_grace: TimeDelta::zero(),
+        },
+        anchors: Arc::new(anchors),
+        requests: RequestRules {
+            limits: RequestLimits::default(),
+            path: PathLimits::default(),
+            repeat_window: TimeDelta::minutes(10),
+        },
+        wire: LineWrapping::Lines64,
+    }
+}
+
+/// Another label over the same authority, anchors and rules.
+fn share(label: &LabelContext) -> LabelContext {
+    LabelContext {
+        tenant: label.tenant.clone(),
+        label: label.label.clone(),
+        authority: Arc::clone(&label.authority),
+        rules: label.rules.clone(),
+        anchors: Arc::clone(&label.anchors),
+        requests: label.requests.clone(),
+        wire: label.wire,
+    }
+}
