@@ -261,7 +261,7 @@ mod tests {
                 };
                 key.verify(scheme, &digest, &signature).is_ok()
             }
-            // No second implementation at hand: the backend verifies in the tests of `pki::signature`.
+            // The vector of RFC 8032 below is the second opinion.
             SignatureAlgorithm::Ed25519 => {
                 let key = PublicKey::check(signer.public_key(), &KeyPolicy::default()).unwrap();
                 crate::pki::signature::verify(&key, SignatureAlgorithm::Ed25519, MESSAGE, &signature).is_ok()
@@ -292,6 +292,18 @@ mod tests {
     fn a_generated_rsa_key_has_3072_bits() {
         let (_, pem) = SoftwareSigner::generate(KeyType::Rsa).unwrap();
         assert_eq!(rsa::RsaPrivateKey::from_pkcs8_pem(&pem).unwrap().n().bits(), 3072);
+    }
+
+    /// RFC 8032 section 7.1, test 2: an Ed25519 signature has one value.
+    #[test]
+    fn ed25519_signs_as_the_rfc_does() {
+        let pem = "-----BEGIN PRIVATE KEY-----\n\
+                   MC4CAQAwBQYDK2VwBCIEIEzNCJso/5banbbDRuwRTg9bijGfNaumJNqM9u1PuKb7\n\
+                   -----END PRIVATE KEY-----\n";
+        let signature = SoftwareSigner::from_pem(pem).unwrap().sign(&[0x72]).unwrap();
+        let expected = "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da\
+                        085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00";
+        assert_eq!(crate::pki::digest::hex(&signature), expected);
     }
 
     #[test]
