@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::est::RejectionCode;
+use crate::est::{Rejection, RejectionCode};
 
 /// One audit event. It carries no secret and no certificate request; names in it are data, to be escaped where shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,4 +53,11 @@ pub enum AuditOutcome {
         /// RFC 5280 section 5.3.1 reason code.
         reason: u8,
     },
+}
+
+impl AuditOutcome {
+    /// The outcome of a rejection, as the client saw it.
+    pub fn refused(rejection: &Rejection) -> Self {
+        Self::Refused { code: rejection.code(), reason: rejection.reason().to_owned() }
+    }
 }

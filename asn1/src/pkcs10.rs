@@ -1,37 +1,309 @@
 //! CertificationRequest (RFC 2986, module of RFC 5912) and the attributes EST gives meaning to.
-use crate::{AlgorithmIdentifier, DecodeError, Extension, Name, Oid, SubjectPublicKeyInfo};
-/// Attribute; values are whole TLVs
+
+use std::fmt;
+
+use rasn::prelude::*;
+
+use crate::der::{self, tag};
+use crate::spki::whole_octets;
+use crate::{AlgorithmIdentifier, DecodeError, Extension, GeneralName, Name, Oid, SubjectPublicKeyInfo};
+use crate::{extension, general_name, name, oid};
+
+/// Most values of one attribute.
+pub const MAX_ATTRIBUTE_VALUES: usize = 32;
+
+/// Longest challengePassword, in characters (RFC 2985 section 5.4.1, pkcs-9-ub-challengePassword).
+pub const MAX_CHALLENGE_PASSWORD: usize = 255;
+
+/// An attribute; its values are whole TLVs in the order received.
+///
+/// ```asn1
+/// Attribute { ATTRIBUTE:IOSet } ::= SEQUENCE {
+///    type    ATTRIBUTE.&id({IOSet}),
+///    values  SET SIZE(1..MAX) OF ATTRIBUTE.&Type({IOSet}{@type})
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attribute { /** type */ pub oid: Oid, /** values */ pub values: Vec<Vec<u8>> }
+pub struct Attribute {
+    /// type
+    pub oid: Oid,
+    /// values
+    pub values: Vec<Vec<u8>>,
+}
+
+impl Attribute {
+    /// Decodes a value that the door has let in. The order of the values is not judged: unsorted ones are common, and the
+    /// signature is verified over the octets received.
+    pub(crate) fn decode_checked(der: &[u8]) -> Result<Self, DecodeError> {
+        let wire: AttributeWire = der::decode_unordered("Attribute", der)?;
+        if wire.values.len() > MAX_ATTRIBUTE_VALUES {
+            return Err(DecodeError::TooMany { what: "values of an attribute", limit: MAX_ATTRIBUTE_VALUES });
+        }
+        let values = wire.values.into_vec().into_iter().map(Any::into_bytes).collect();
+        Ok(Self { oid: Oid::from_wire(&wire.r#type), values })
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let values: Vec<Any> = self.values.iter().cloned().map(Any::new).collect();
+        der::encode(&AttributeWire { r#type: self.oid.to_wire(), values: values.into() })
+    }
+}
+
+#[derive(AsnType, Decode, Encode)]
+struct AttributeWire {
+    r#type: ObjectIdentifier,
+    values: SetOf<Any>,
+}
+
 /// Bounds on counts inside a request.
 #[derive(Debug, Clone, Copy)]
-pub struct RequestLimits { /** attributes */ pub max_attributes: usize, /** extensions */ pub max_extensions: usize, /** RDNs in the subject */ pub max_rdns: usize, /** subjectAltName entries */ pub max_subject_alt_names: usize, /** accept an omitted attributes field (violates PKCS#10, seen in the field) */ pub lenient_attributes: bool }
-impl Default for RequestLimits { fn default() -> Self { Self { max_attributes: 32, max_extensions: 32, max_rdns: 32, max_subject_alt_names: 32, lenient_attributes: true } } }
-/// A decoded PKCS#10. The signature has NOT been verified.
-#[derive(Debug, Clone)]
-pub struct CertificationRequest { _p: () }
-impl CertificationRequest {
-    /// Strict decode: version v1(0), one object, no duplicate extensionRequest/challengePassword attributes or values, no duplicate extnID, limits held.
-    pub fn decode(_der: &[u8], _limits: &RequestLimits) -> Result<Self, DecodeError> { todo!() }
-    /// The exact CertificationRequestInfo TLV, over which the signature stands.
-    pub fn info_der(&self) -> &[u8] { todo!() }
-    /// subject
-    pub fn subject(&self) -> &Name { todo!() }
-    /// subjectPKInfo
-    pub fn public_key(&self) -> &SubjectPublicKeyInfo { todo!() }
-    /// all attributes
-    pub fn attributes(&self) -> &[Attribute] { todo!() }
-    /// extensionRequest (RFC 2985 5.4.2; Microsoft alias too) content, empty when absent
-    pub fn extension_request(&self) -> &[Extension] { todo!() }
-    /// challengePassword as text, when present (1..=255 characters)
-    pub fn challenge_password(&self) -> Option<&str> { todo!() }
-    /// signatureAlgorithm
-    pub fn signature_algorithm(&self) -> &AlgorithmIdentifier { todo!() }
-    /// signature bits (whole octets)
-    pub fn signature(&self) -> &[u8] { todo!() }
+pub struct RequestLimits {
+    /// Attributes.
+    pub max_attributes: usize,
+    /// Extensions asked for.
+    pub max_extensions: usize,
+    /// RDNs in the subject; never more than [`name::MAX_RDNS`].
+    pub max_rdns: usize,
+    /// Names in the subjectAltName asked for.
+    pub max_subject_alt_names: usize,
+    /// Accept an omitted attributes field, which violates PKCS #10 but is seen in the field.
+    pub lenient_attributes: bool,
 }
-/// Encodes a CertificationRequestInfo for a client side (demo, tests): one extensionRequest when extensions are given.
-pub fn encode_certification_request_info(_subject: &Name, _spki_der: &[u8], _extensions: &[Extension]) -> Vec<u8> { todo!() }
-/// Encodes the outer CertificationRequest.
-pub fn encode_certification_request(_info_der: &[u8], _algorithm: &AlgorithmIdentifier, _signature: &[u8]) -> Vec<u8> { todo!() }
-#[allow(unused)] fn _g(_: Name, _: SubjectPublicKeyInfo) {}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            max_attributes: 32,
+            max_extensions: 32,
+            max_rdns: 32,
+            max_subject_alt_names: 32,
+            lenient_attributes: true,
+        }
+    }
+}
+
+/// A decoded PKCS #10 request. The signature has NOT been verified.
+///
+/// ```asn1
+/// CertificationRequest ::= SEQUENCE {
+///    certificationRequestInfo  CertificationRequestInfo,
+///    signatureAlgorithm        AlgorithmIdentifier{SIGNATURE-ALGORITHM,
+///                                  { SignatureAlgorithms }},
+///    signature                 BIT STRING
+/// }
+/// ```
+#[derive(Clone)]
+pub struct CertificationRequest {
+    info_der: Vec<u8>,
+    subject: Name,
+    public_key: SubjectPublicKeyInfo,
+    attributes: RequestAttributes,
+    signature_algorithm: AlgorithmIdentifier,
+    signature: Vec<u8>,
+}
+
+impl CertificationRequest {
+    /// Strictly decodes one request: version v1(0), nothing after it, no attribute, single value or extension twice, and
+    /// all counts within `limits`. Only the values of an attribute may stand in any order.
+    ///
+    /// # Errors
+    /// When the bytes break one of the rules above.
+    pub fn decode(der: &[u8], limits: &RequestLimits) -> Result<Self, DecodeError> {
+        let outer: CertificationRequestWire = der::decode("CertificationRequest", der)?;
+        let info_der = outer.certification_request_info.into_bytes();
+        let info: CertificationRequestInfoWire = der::decode_checked("CertificationRequestInfo", &info_der)?;
+        // RFC 2986 §4.1: "It shall be 0 for this version of the standard."
+        if info.version != 0 {
+            return Err(DecodeError::Version { what: "CertificationRequest" });
+        }
+        let subject = Name::decode_checked(info.subject.as_bytes())?;
+        if subject.rdns().len() > limits.max_rdns {
+            return Err(DecodeError::TooMany { what: "RDNs in the subject", limit: limits.max_rdns });
+        }
+        let attributes = match info.attributes {
+            Some(attributes) => RequestAttributes::decode_checked(&attributes, limits)?,
+            // RFC 2986 §4.1: the field is not OPTIONAL.
+            None if limits.lenient_attributes => RequestAttributes::default(),
+            None => return Err(DecodeError::Malformed { what: "CertificationRequestInfo" }),
+        };
+        Ok(Self {
+            subject,
+            public_key: SubjectPublicKeyInfo::decode_checked(info.subject_pk_info.as_bytes())?,
+            attributes,
+            signature_algorithm: AlgorithmIdentifier::decode_checked(outer.signature_algorithm.as_bytes())?,
+            signature: whole_octets(outer.signature, "signature")?,
+            info_der,
+        })
+    }
+
+    /// The exact CertificationRequestInfo, over which the signature stands.
+    pub fn info_der(&self) -> &[u8] {
+        &self.info_der
+    }
+
+    /// subject
+    pub fn subject(&self) -> &Name {
+        &self.subject
+    }
+
+    /// subjectPKInfo
+    pub fn public_key(&self) -> &SubjectPublicKeyInfo {
+        &self.public_key
+    }
+
+    /// All attributes, in the order received.
+    pub fn attributes(&self) -> &[Attribute] {
+        &self.attributes.all
+    }
+
+    /// The extensions asked for (RFC 2985 section 5.4.2, or Microsoft's alias); empty when there are none.
+    pub fn extension_request(&self) -> &[Extension] {
+        &self.attributes.extensions
+    }
+
+    /// The names in the subjectAltName asked for; empty when none is.
+    pub fn subject_alt_names(&self) -> &[GeneralName] {
+        &self.attributes.subject_alt_names
+    }
+
+    /// challengePassword, of 1 to [`MAX_CHALLENGE_PASSWORD`] characters.
+    pub fn challenge_password(&self) -> Option<&str> {
+        self.attributes.challenge_password.as_deref()
+    }
+
+    /// signatureAlgorithm
+    pub fn signature_algorithm(&self) -> &AlgorithmIdentifier {
+        &self.signature_algorithm
+    }
+
+    /// Content of the signature; it has no unused bits.
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+}
+
+/// The attributes may hold a secret (challengePassword), so they are not shown.
+impl fmt::Debug for CertificationRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("CertificationRequest").field("subject", &self.subject).finish_non_exhaustive()
+    }
+}
+
+/// The attributes of a request, and what those that EST knows say.
+#[derive(Clone, Default)]
+struct RequestAttributes {
+    all: Vec<Attribute>,
+    extensions: Vec<Extension>,
+    subject_alt_names: Vec<GeneralName>,
+    challenge_password: Option<String>,
+}
+
+impl RequestAttributes {
+    fn decode_checked(attributes: &[Any], limits: &RequestLimits) -> Result<Self, DecodeError> {
+        if attributes.len() > limits.max_attributes {
+            return Err(DecodeError::TooMany { what: "attributes", limit: limits.max_attributes });
+        }
+        let mut decoded = Self::default();
+        for attribute in attributes {
+            let attribute = Attribute::decode_checked(attribute.as_bytes())?;
+            // RFC 2986 §4.1: SET SIZE (1..MAX) OF.
+            if attribute.values.is_empty() {
+                return Err(DecodeError::Malformed { what: "Attribute" });
+            }
+            // X.501 §8.2: a type stands once in a set of attributes. `max_attributes` bounds the search.
+            if decoded.all.iter().any(|earlier| earlier.oid == attribute.oid) {
+                return Err(DecodeError::Duplicate { what: "attribute of one type" });
+            }
+            decoded.read(&attribute, limits)?;
+            decoded.all.push(attribute);
+        }
+        Ok(decoded)
+    }
+
+    fn read(&mut self, attribute: &Attribute, limits: &RequestLimits) -> Result<(), DecodeError> {
+        if [oid::EXTENSION_REQUEST, oid::MS_EXTENSION_REQUEST].contains(&attribute.oid) {
+            // RFC 2985 §5.4.2: SINGLE VALUE TRUE; asking twice, by both names, would leave open which one counts.
+            let [value] = attribute.values.as_slice() else {
+                return Err(DecodeError::Duplicate { what: "extensionRequest value" });
+            };
+            if !self.extensions.is_empty() {
+                return Err(DecodeError::Duplicate { what: "extensionRequest" });
+            }
+            self.extensions = extension::decode_extensions(value, limits.max_extensions)?;
+            let subject_alt_name = self.extensions.iter().find(|extension| extension.oid == oid::SUBJECT_ALT_NAME);
+            if let Some(extension) = subject_alt_name {
+                self.subject_alt_names =
+                    general_name::decode_general_names(&extension.value, limits.max_subject_alt_names)?;
+            }
+        }
+        if attribute.oid == oid::CHALLENGE_PASSWORD {
+            // RFC 2985 §5.4.1: SINGLE VALUE TRUE.
+            let [value] = attribute.values.as_slice() else {
+                return Err(DecodeError::Duplicate { what: "challengePassword value" });
+            };
+            self.challenge_password = Some(decode_challenge_password(value)?);
+        }
+        Ok(())
+    }
+}
+
+/// RFC 2985 section 5.4.1: a DirectoryString of at most 255 characters.
+fn decode_challenge_password(value: &[u8]) -> Result<String, DecodeError> {
+    const DIRECTORY_STRING: &[u8] =
+        &[tag::TELETEX_STRING, tag::PRINTABLE_STRING, tag::UNIVERSAL_STRING, tag::UTF8_STRING, tag::BMP_STRING];
+    let what = "challengePassword";
+    if !value.first().is_some_and(|identifier| DIRECTORY_STRING.contains(identifier)) {
+        return Err(DecodeError::Malformed { what });
+    }
+    match name::decode_text(value) {
+        Some(text) if (1..=MAX_CHALLENGE_PASSWORD).contains(&text.chars().count()) => Ok(text),
+        _ => Err(DecodeError::Text { what }),
+    }
+}
+
+/// Encodes a CertificationRequestInfo for the client side, with one extensionRequest when extensions are given.
+///
+/// ```asn1
+/// CertificationRequestInfo ::= SEQUENCE {
+///    version       INTEGER { v1(0) } (v1, ... ),
+///    subject       Name,
+///    subjectPKInfo SubjectPublicKeyInfo{{ PKInfoAlgorithms }},
+///    attributes    [0] Attributes{{ CRIAttributes }}
+/// }
+/// ```
+pub fn encode_certification_request_info(subject: &Name, spki_der: &[u8], extensions: &[Extension]) -> Vec<u8> {
+    let extension_request =
+        Attribute { oid: oid::EXTENSION_REQUEST, values: vec![extension::encode_extensions(extensions)] };
+    let attributes = if extensions.is_empty() { Vec::new() } else { vec![Any::new(extension_request.encode())] };
+    der::encode(&CertificationRequestInfoWire {
+        version: 0,
+        subject: Any::new(subject.der().to_vec()),
+        subject_pk_info: Any::new(spki_der.to_vec()),
+        attributes: Some(attributes),
+    })
+}
+
+/// Encodes the outer CertificationRequest; `info_der` is copied, never re-encoded.
+pub fn encode_certification_request(info_der: &[u8], algorithm: &AlgorithmIdentifier, signature: &[u8]) -> Vec<u8> {
+    der::encode(&CertificationRequestWire {
+        certification_request_info: Any::new(info_der.to_vec()),
+        signature_algorithm: Any::new(algorithm.der().to_vec()),
+        signature: BitString::from_slice(signature),
+    })
+}
+
+#[derive(AsnType, Decode, Encode)]
+struct CertificationRequestWire {
+    certification_request_info: Any,
+    signature_algorithm: Any,
+    signature: BitString,
+}
+
+#[derive(AsnType, Decode, Encode)]
+struct CertificationRequestInfoWire {
+    version: u64,
+    subject: Any,
+    subject_pk_info: Any,
+    #[rasn(tag(0))]
+    attributes: Option<SequenceOf<Any>>,
+}

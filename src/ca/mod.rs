@@ -1,1 +1,12 @@
-//! x
+//! The certificate authority: signs what policy authorized, and nothing else.
+
+pub mod authority;
+pub mod ceremony;
+pub mod issuance;
+pub mod signer;
+pub mod software_signer;
+
+pub use authority::{AuthorityError, CertificateAuthority};
+pub use issuance::{IssuanceFault, PreparedCertificate, SignedCertificate};
+pub use signer::{Signer, SignerError};
+pub use software_signer::SoftwareSigner;

@@ -5,6 +5,7 @@ pub mod digest;
 pub mod profile;
 pub mod public_key;
 pub mod request;
+pub mod rsa_modulus;
 pub mod serial;
 pub mod signature;
 pub mod template;

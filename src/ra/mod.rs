@@ -1,1 +1,108 @@
-//! x
+//! The registration authority: takes a request and a proven peer through policy, CA and store.
+
+mod attempt;
+mod enroll;
+mod label;
+mod peer_session;
+mod refusal;
+mod request_key;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::audit::AuditOutcome;
+use crate::clock::{Clock, Entropy};
+use crate::est::{EstResponse, Label, Rejection, ResponseBody};
+use crate::store::CertificateStore;
+
+use attempt::Attempt;
+
+pub use enroll::PendingResponse;
+pub use label::{LabelContext, RequestRules};
+pub use peer_session::PeerSession;
+pub use refusal::{Fault, Refusal};
+
+/// The outside world, as the core sees it.
+#[derive(Clone)]
+pub struct Ports {
+    /// What is remembered.
+    pub store: Arc<dyn CertificateStore>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where serial numbers come from.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// One configuration's worth of labels over the ports they share. A reload builds a new one.
+pub struct RegistrationAuthority {
+    labels: HashMap<Label, Arc<LabelContext>>,
+    default_label: Arc<LabelContext>,
+    ports: Ports,
+}
+
+/// Why labels do not make a registration authority.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LabelsError {
+    /// Two labels of one name.
+    #[error("label {0} is defined twice")]
+    Duplicate(Label),
+    /// The default label is none of them.
+    #[error("the default label {0} is not defined")]
+    NoDefault(Label),
+}
+
+impl RegistrationAuthority {
+    /// Labels are unique over all tenants; the path without a label stands for `default_label`.
+    ///
+    /// # Errors
+    /// When a label stands twice or the default one is missing.
+    pub fn new(labels: Vec<LabelContext>, default_label: &Label, ports: Ports) -> Result<Self, LabelsError> {
+        let mut by_name = HashMap::new();
+        for context in labels {
+            let name = context.label.clone();
+            if by_name.insert(name.clone(), Arc::new(context)).is_some() {
+                return Err(LabelsError::Duplicate(name));
+            }
+        }
+        let Some(default_label) = by_name.get(default_label).cloned() else {
+            return Err(LabelsError::NoDefault(default_label.clone()));
+        };
+        Ok(Self { labels: by_name, default_label, ports })
+    }
+
+    /// The label a path names. An unknown label is nobody's, never the default's (RFC 7030 section 3.2.2).
+    pub fn label(&self, label: Option<&Label>) -> Option<&Arc<LabelContext>> {
+        match label {
+            Some(label) => self.labels.get(label),
+            None => Some(&self.default_label),
+        }
+    }
+
+    /// Every label.
+    pub fn labels(&self) -> impl Iterator<Item = &Arc<LabelContext>> {
+        self.labels.values()
+    }
+
+    /// The ports, for the next configuration.
+    pub fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    /// The CA certificates of a label, to whoever asks (RFC 7030 section 4.1.2).
+    pub fn ca_certs(&self, label: &LabelContext) -> EstResponse {
+        EstResponse { body: ResponseBody::CaCerts(label.authority.ca_certs()) }
+    }
+
+    /// Leaves the one audit event of a refusal that was decided before the request reached the core.
+    pub fn refused_at_edge(
+        &self,
+        label: Option<&LabelContext>,
+        operation: &str,
+        rejection: &Rejection,
+        peer: &PeerSession,
+        request_id: &str,
+    ) {
+        let attempt = Attempt::new(self.ports.clock.now(), label, operation, peer, request_id);
+        self.ports.store.record_event(attempt.event(AuditOutcome::refused(rejection)));
+    }
+}

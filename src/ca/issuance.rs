@@ -1,0 +1,104 @@
+//! From an authorized enrollment to a certificate: prepare (serial drawn, contents fixed), then sign.
+
+use chrono::{DateTime, Utc};
+
+use super::authority::CertificateAuthority;
+use super::signer::SignerError;
+use crate::clock::{Entropy, EntropyFailure};
+use crate::pki::certificate::{self, CertificateError, EndEntity};
+use crate::pki::serial::Serial;
+use crate::pki::signature::{self, SignatureError};
+use crate::policy::AuthorizedEnrollment;
+use crate::store::{CertificateId, ClaimGuard};
+use estd_asn1::Validity;
+
+/// Why an authorized enrollment did not become a certificate: our failure, never the client's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IssuanceFault {
+    /// No randomness for the serial number.
+    #[error(transparent)]
+    Entropy(#[from] EntropyFailure),
+    /// The contents cannot be composed, for instance because the CA has expired.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The signer failed.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+    /// The signer's signature does not verify under the CA's key.
+    #[error("the signer returned a signature that does not verify: {0}")]
+    BadSignature(#[source] SignatureError),
+}
+
+/// A certificate about to be signed: everything in it is fixed, and the claim on its request is held. Signing it
+/// consumes it, so nothing can be signed twice.
+pub struct PreparedCertificate<'store> {
+    enrollment: AuthorizedEnrollment,
+    claim: ClaimGuard<'store>,
+    serial: Serial,
+    validity: Validity,
+    tbs: Vec<u8>,
+}
+
+/// A signed certificate that has not been recorded: it must not leave the process yet.
+pub struct SignedCertificate<'store> {
+    /// What was authorized.
+    pub enrollment: AuthorizedEnrollment,
+    /// The claim, to be given to the store with the record.
+    pub claim: ClaimGuard<'store>,
+    /// Issuer and serial number.
+    pub id: CertificateId,
+    /// When it is valid.
+    pub validity: Validity,
+    /// The certificate, DER.
+    pub der: Vec<u8>,
+}
+
+impl CertificateAuthority {
+    /// Fixes the contents of the certificate for `enrollment`: names and key from it, validity from its profile and
+    /// the CA's own, a fresh random serial number.
+    ///
+    /// # Errors
+    /// When there is no randomness, or the CA cannot certify now; see [`IssuanceFault`].
+    pub fn prepare<'store>(
+        &self,
+        enrollment: AuthorizedEnrollment,
+        claim: ClaimGuard<'store>,
+        entropy: &dyn Entropy,
+        now: DateTime<Utc>,
+    ) -> Result<PreparedCertificate<'store>, IssuanceFault> {
+        let profile = enrollment.profile();
+        let validity = certificate::clamp_validity(now, profile.backdate, profile.validity, self.certificate())?;
+        let mut random = [0; 20];
+        entropy.fill(&mut random)?;
+        let serial = Serial::from_entropy(random);
+        let tbs = certificate::end_entity_tbs(&EndEntity {
+            serial: &serial,
+            signature: self.signer().algorithm(),
+            issuer: self.certificate().subject(),
+            issuer_key_identifier: self.key_identifier(),
+            validity,
+            subject: enrollment.subject(),
+            subject_alt_names: enrollment.subject_alt_names(),
+            key: enrollment.key(),
+            profile,
+        })?;
+        Ok(PreparedCertificate { enrollment, claim, serial, validity, tbs })
+    }
+
+    /// Signs, and checks the signature before anybody can see it.
+    ///
+    /// # Errors
+    /// When the signer fails or its signature does not verify; the claim is dropped and nothing is recorded.
+    pub fn sign<'store>(
+        &self,
+        prepared: PreparedCertificate<'store>,
+    ) -> Result<SignedCertificate<'store>, IssuanceFault> {
+        let PreparedCertificate { enrollment, claim, serial, validity, tbs } = prepared;
+        let algorithm = self.signer().algorithm();
+        let signature = self.signer().sign(&tbs)?;
+        signature::verify(self.key(), algorithm, &tbs, &signature).map_err(IssuanceFault::BadSignature)?;
+        let der = estd_asn1::certificate::encode_certificate(&tbs, &algorithm.identifier(), &signature);
+        let id = CertificateId { issuer: self.issuer_id(), serial: serial.octets().to_vec() };
+        Ok(SignedCertificate { enrollment, claim, id, validity, der })
+    }
+}

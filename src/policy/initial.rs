@@ -1,0 +1,100 @@
+//! The first certificate of a device: its names come from the birth certificate through the profile's templates.
+
+use std::sync::Arc;
+
+use super::{AuthorizedEnrollment, EnrollmentKind, EnrollmentRules};
+use crate::est::{Rejection, RejectionCode};
+use crate::pki::profile::{EnrollmentProfile, RequestNames};
+use crate::pki::request::VerifiedRequest;
+use crate::pki::template::TemplateValues;
+use crate::pki::trust::AuthenticatedPeer;
+use estd_asn1::{AttributeTypeAndValue, Certificate, GeneralName, Name};
+
+/// The names a profile gives to one device.
+struct DeviceNames {
+    subject: Name,
+    /// In the certificate in any case.
+    subject_alt_names: Vec<GeneralName>,
+    /// In the certificate when the request asks for them.
+    optional: Vec<GeneralName>,
+    /// What else the birth certificate says of the device: a request may repeat it, it is not certified.
+    birth_subject: Name,
+    birth_alt_names: Vec<GeneralName>,
+}
+
+pub(super) fn authorize(
+    request: &VerifiedRequest,
+    peer: &AuthenticatedPeer,
+    rules: &EnrollmentRules,
+) -> Result<AuthorizedEnrollment, Rejection> {
+    let birth = peer.certificate();
+    let device = rules
+        .identity
+        .device_id(birth)
+        .map_err(|error| Rejection::new(RejectionCode::IdentityMissing, "IEEE 802.1AR 8", error.to_string()))?;
+    let names = DeviceNames::render(&rules.profile, device.as_str(), birth)?;
+    match rules.profile.request_names {
+        RequestNames::Agree => names.refuse_others(request)?,
+        RequestNames::Replace => {}
+    }
+    Ok(AuthorizedEnrollment {
+        device: device.as_str().to_owned(),
+        subject_alt_names: names.granted_alt_names(request),
+        subject: names.subject,
+        key: request.key().clone(),
+        profile: Arc::clone(&rules.profile),
+        kind: EnrollmentKind::Initial,
+    })
+}
+
+impl DeviceNames {
+    fn render(profile: &EnrollmentProfile, device_id: &str, birth: &Certificate) -> Result<Self, Rejection> {
+        let values = TemplateValues { device_id, birth };
+        let missing =
+            |error: &dyn std::fmt::Display| Rejection::new(RejectionCode::IdentityMissing, "IEEE 802.1AR 8", error.to_string());
+        Ok(Self {
+            subject: profile.render_subject(&values).map_err(|error| missing(&error))?,
+            subject_alt_names: profile.render_subject_alt_names(&values).map_err(|error| missing(&error))?,
+            optional: profile.render_optional_subject_alt_names(&values).map_err(|error| missing(&error))?,
+            birth_subject: birth.subject().clone(),
+            birth_alt_names: birth.subject_alt_names().map_err(|error| missing(&error))?,
+        })
+    }
+
+    /// RFC 7030 §4.2 and 3.7: the request may name the device that was authenticated, and nobody else.
+    fn refuse_others(&self, request: &VerifiedRequest) -> Result<(), Rejection> {
+        let known_attributes = || self.subject.rdns().iter().chain(self.birth_subject.rdns()).flatten();
+        for attribute in request.subject().rdns().iter().flatten() {
+            if !known_attributes().any(|known| same_attribute(known, attribute)) {
+                let shown = Name::from_rdns(&[vec![attribute.clone()]]);
+                let reason = format!(
+                    "the request's subject has {shown}, which the birth certificate does not prove; expected {} or an \
+                     empty subject",
+                    self.subject
+                );
+                return Err(Rejection::new(RejectionCode::IdentityMismatch, "RFC 7030 4.2", reason));
+            }
+        }
+        let known_names = || self.subject_alt_names.iter().chain(&self.optional).chain(&self.birth_alt_names);
+        for name in request.subject_alt_names() {
+            if !known_names().any(|known| known.matches(name)) {
+                let reason = format!("the request's subjectAltName has {name}, which is not a name of this device");
+                return Err(Rejection::new(RejectionCode::IdentityMismatch, "RFC 7030 4.2", reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn granted_alt_names(&self, request: &VerifiedRequest) -> Vec<GeneralName> {
+        let asked = |name: &&GeneralName| request.subject_alt_names().iter().any(|wanted| wanted.matches(name));
+        let optional = self.optional.iter().filter(|name| !self.subject_alt_names.contains(name)).filter(asked);
+        self.subject_alt_names.iter().chain(optional).cloned().collect()
+    }
+}
+
+/// RFC 5280 §7.1 comparison of single attributes.
+fn same_attribute(left: &AttributeTypeAndValue, right: &AttributeTypeAndValue) -> bool {
+    left.oid == right.oid
+        && (left.value == right.value
+            || Name::from_rdns(&[vec![left.clone()]]).matches(&Name::from_rdns(&[vec![right.clone()]])))
+}

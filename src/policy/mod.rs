@@ -1,0 +1,139 @@
+//! Who may enroll for what. Pure: the same request, peer and rules always give the same decision.
+
+mod extensions;
+mod initial;
+mod renewal;
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+
+use crate::est::{Operation, Rejection, RejectionCode};
+use crate::pki::device_identity::{DeviceId, IdentitySource};
+use crate::pki::profile::EnrollmentProfile;
+use crate::pki::public_key::PublicKey;
+use crate::pki::request::VerifiedRequest;
+use crate::pki::trust::{AnchorClass, AuthenticatedPeer};
+use estd_asn1::{GeneralName, Name, oid};
+
+/// What a label demands of those who enroll at it.
+#[derive(Debug, Clone)]
+pub struct EnrollmentRules {
+    /// Where the device id stands in a birth certificate.
+    pub identity: IdentitySource,
+    /// What is issued.
+    pub profile: Arc<EnrollmentProfile>,
+    /// How long after its end a certificate of this CA may still renew itself.
+    pub renewal_grace: TimeDelta,
+}
+
+/// Leave to issue: the outcome of [`authorize`], and the only way to a certificate.
+///
+/// Its names are the ones that go into the certificate; they come from what the peer proved, never from the request.
+#[derive(Debug)]
+pub struct AuthorizedEnrollment {
+    device: String,
+    subject: Name,
+    subject_alt_names: Vec<GeneralName>,
+    key: PublicKey,
+    profile: Arc<EnrollmentProfile>,
+    kind: EnrollmentKind,
+}
+
+/// First certificate or a further one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnrollmentKind {
+    /// By birth certificate.
+    Initial,
+    /// By the certificate this CA issued before (RFC 7030 section 4.2.2), whichever operation asked for it.
+    Renewal,
+}
+
+impl AuthorizedEnrollment {
+    /// The device, as the birth certificate proved it.
+    pub fn device(&self) -> &str {
+        &self.device
+    }
+
+    /// The subject to certify.
+    pub fn subject(&self) -> &Name {
+        &self.subject
+    }
+
+    /// The subjectAltName entries to certify.
+    pub fn subject_alt_names(&self) -> &[GeneralName] {
+        &self.subject_alt_names
+    }
+
+    /// The key whose possession the request proved.
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// The profile of today.
+    pub fn profile(&self) -> &EnrollmentProfile {
+        &self.profile
+    }
+
+    /// First certificate or a further one.
+    pub fn kind(&self) -> EnrollmentKind {
+        self.kind
+    }
+}
+
+/// Decides whether `peer` gets a certificate for `request` under `rules`.
+///
+/// `recorded_device` is the device the store knows the presented certificate to belong to, if it was issued here and
+/// is on record. Validity in time, revocation and label of the presented certificate were judged before.
+///
+/// # Errors
+/// The refusal, with the clause it rests on.
+pub fn authorize(
+    operation: Operation,
+    request: &VerifiedRequest,
+    peer: &AuthenticatedPeer,
+    recorded_device: Option<&str>,
+    rules: &EnrollmentRules,
+) -> Result<AuthorizedEnrollment, Rejection> {
+    refuse_identity_linking(request)?;
+    extensions::refuse_privileges(request, &rules.profile)?;
+    match (peer.class(), operation) {
+        (AnchorClass::Implicit, Operation::SimpleEnroll) => initial::authorize(request, peer, rules),
+        // RFC 7030 §4.2.2 renews "an existing certificate" of this CA. Azure IoT's client asks for its renewals by
+        // simpleenroll: the certificate it holds decides, not the path it took.
+        (AnchorClass::Explicit, Operation::SimpleEnroll | Operation::SimpleReenroll) => {
+            renewal::authorize(request, peer, recorded_device, rules)
+        }
+        (AnchorClass::Implicit, Operation::SimpleReenroll) => Err(Rejection::new(
+            RejectionCode::NotRenewable,
+            "RFC 7030 4.2.2",
+            "simplereenroll expects the certificate this CA issued, a birth certificate came; use simpleenroll",
+        )),
+        (AnchorClass::Implicit | AnchorClass::Explicit, Operation::CaCerts) => {
+            Err(Rejection::new(RejectionCode::NotFound, "RFC 7030 4.1", "cacerts enrolls nobody"))
+        }
+    }
+}
+
+/// A value that links the request to a TLS session cannot be checked yet, and one that is not checked must not pass.
+fn refuse_identity_linking(request: &VerifiedRequest) -> Result<(), Rejection> {
+    // RFC 7030 §3.5: a server that gets a challengePassword verifies it; RFC 7894 §3.3 likewise.
+    let linked = request.challenge_password().is_some()
+        || request.attributes().iter().any(|attribute| attribute.oid == oid::EST_IDENTITY_LINKING);
+    if linked {
+        return Err(Rejection::new(
+            RejectionCode::IdentityLinking,
+            "RFC 7030 3.5",
+            "the request carries challengePassword or estIdentityLinking, which this label does not use; send the \
+             request without it",
+        ));
+    }
+    Ok(())
+}
+
+/// The device id of a peer whose certificate is not on record.
+fn unrecorded_device(peer: &AuthenticatedPeer) -> Result<DeviceId, Rejection> {
+    IdentitySource::SubjectAndIssuer.device_id(peer.certificate()).map_err(|error| {
+        Rejection::new(RejectionCode::IdentityMissing, "IEEE 802.1AR 8", error.to_string())
+    })
+}

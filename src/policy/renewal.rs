@@ -1,0 +1,70 @@
+//! Renewal and rekey (RFC 7030 section 4.2.2): same subject, same subjectAltName, today's profile.
+
+use std::sync::Arc;
+
+use super::{AuthorizedEnrollment, EnrollmentKind, EnrollmentRules, unrecorded_device};
+use crate::est::{Rejection, RejectionCode};
+use crate::pki::request::VerifiedRequest;
+use crate::pki::trust::AuthenticatedPeer;
+use estd_asn1::GeneralName;
+
+pub(super) fn authorize(
+    request: &VerifiedRequest,
+    peer: &AuthenticatedPeer,
+    recorded_device: Option<&str>,
+    rules: &EnrollmentRules,
+) -> Result<AuthorizedEnrollment, Rejection> {
+    let current = peer.certificate();
+    // RFC 7030 §4.2.2: "The request Subject field and SubjectAltName extension MUST be identical to the corresponding
+    // fields in the certificate being renewed/rekeyed."
+    if !request.subject().matches(current.subject()) {
+        let reason = format!(
+            "the request's subject is {}, the certificate being renewed has {}",
+            shown(request.subject()),
+            shown(current.subject())
+        );
+        return Err(Rejection::new(RejectionCode::SubjectMismatch, "RFC 7030 4.2.2", reason));
+    }
+    let current_names = current
+        .subject_alt_names()
+        .map_err(|error| Rejection::new(RejectionCode::SubjectAltNameMismatch, "RFC 7030 4.2.2", error.to_string()))?;
+    refuse_other_alt_names(request.subject_alt_names(), &current_names)?;
+    if !rules.profile.allow_key_reuse && request.key().spki_der() == current.public_key().der() {
+        return Err(Rejection::new(
+            RejectionCode::KeyNotAllowed,
+            "RFC 7030 4.2.2",
+            "this profile expects a new key at each renewal, the request has the key of the current certificate",
+        ));
+    }
+    let device = match recorded_device {
+        Some(device) => device.to_owned(),
+        None => unrecorded_device(peer)?.as_str().to_owned(),
+    };
+    Ok(AuthorizedEnrollment {
+        device,
+        // The names keep the encoding they were certified with, whatever string types the request used.
+        subject: current.subject().clone(),
+        subject_alt_names: current_names,
+        key: request.key().clone(),
+        profile: Arc::clone(&rules.profile),
+        kind: EnrollmentKind::Renewal,
+    })
+}
+
+/// Both are sets: order and repetition carry no meaning.
+fn refuse_other_alt_names(asked: &[GeneralName], current: &[GeneralName]) -> Result<(), Rejection> {
+    let mismatch = |reason: String| {
+        Err(Rejection::new(RejectionCode::SubjectAltNameMismatch, "RFC 7030 4.2.2", reason))
+    };
+    if let Some(extra) = asked.iter().find(|name| !current.iter().any(|known| known.matches(name))) {
+        return mismatch(format!("the request's subjectAltName has {extra}, the certificate being renewed does not"));
+    }
+    if let Some(absent) = current.iter().find(|name| !asked.iter().any(|wanted| wanted.matches(name))) {
+        return mismatch(format!("the certificate being renewed has subjectAltName {absent}, the request does not"));
+    }
+    Ok(())
+}
+
+fn shown(name: &estd_asn1::Name) -> String {
+    if name.is_empty() { "empty".to_owned() } else { name.to_string() }
+}

@@ -1,0 +1,184 @@
+//! The enrollment: peer, request, policy, claim, certificate, record; each step takes the proof of the one before.
+
+use super::attempt::Attempt;
+use super::label::LabelContext;
+use super::peer_session::PeerSession;
+use super::refusal::{self, Fault, Refusal};
+use super::request_key::request_key;
+use super::{AuditOutcome, RegistrationAuthority};
+use crate::ca::SignedCertificate;
+use crate::est::{EstRequest, EstResponse, Rejection, RejectionCode, ResponseBody};
+use crate::pki::request::VerifiedRequest;
+use crate::pki::trust::{AnchorClass, AuthenticatedPeer};
+use crate::policy::{self, AuthorizedEnrollment, EnrollmentKind};
+use crate::store::{CertificateId, CertificateRecord, CertificateStatus, Claim, ClaimGuard, Receipt};
+use chrono::TimeDelta;
+use estd_asn1::certs_only;
+
+/// An answer that must not leave before its receipt resolves to `Ok`.
+pub struct PendingResponse {
+    /// The answer.
+    pub response: EstResponse,
+    /// Resolves when the record is durable.
+    pub receipt: Receipt,
+    /// An earlier certificate is handed out again.
+    pub repeated: bool,
+}
+
+impl RegistrationAuthority {
+    /// Enrolls or renews. Synchronous: signs, hands the record to the store, and returns the answer with the receipt
+    /// the caller waits for.
+    ///
+    /// # Errors
+    /// A refusal, which left exactly one audit event and no other trace.
+    pub fn enroll(
+        &self,
+        label: &LabelContext,
+        request: &EstRequest,
+        peer: &PeerSession,
+        request_id: &str,
+    ) -> Result<PendingResponse, Refusal> {
+        let operation = request.target.operation;
+        let mut attempt = Attempt::new(self.ports.clock.now(), Some(label), operation.segment(), peer, request_id);
+        let outcome = self.decide(label, request, peer, &mut attempt);
+        if let Err(refusal) = &outcome {
+            let outcome = match refusal {
+                Refusal::Rejected(rejection) => AuditOutcome::refused(rejection),
+                Refusal::Fault(_) => AuditOutcome::Failed,
+            };
+            self.ports.store.record_event(attempt.event(outcome));
+        }
+        outcome
+    }
+
+    fn decide(
+        &self,
+        label: &LabelContext,
+        request: &EstRequest,
+        session: &PeerSession,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<PendingResponse, Refusal> {
+        let peer = self.authenticate(label, session, attempt)?;
+        attempt.device = self.device_on_record(label, &peer)?;
+        let profile = &label.rules.profile;
+        let verified = VerifiedRequest::verify(&request.body, &label.requests.limits, &profile.keys)
+            .map_err(refusal::request_rejection)?;
+        let operation = request.target.operation;
+        let enrollment = policy::authorize(operation, &verified, &peer, attempt.device.as_deref(), &label.rules)?;
+        attempt.device = Some(enrollment.device().to_owned());
+        self.refuse_foreign_key(label, &enrollment)?;
+
+        // A certificate that is about to end is of no use to a device that asks again.
+        let window = label.requests.repeat_window.min(profile.validity / 2);
+        let key = request_key(label, &peer, &enrollment);
+        match self.ports.store.claim(&key, attempt.at - window).map_err(Fault::from)? {
+            Claim::Known(record, receipt) => {
+                let serial = record.id.serial.clone();
+                self.ports.store.record_event(attempt.event(AuditOutcome::Issued { serial, repeated: true }));
+                Ok(PendingResponse { response: issued(&record.der), receipt, repeated: true })
+            }
+            Claim::Fresh(claim) => self.issue(label, enrollment, claim, &peer, attempt),
+        }
+    }
+
+    /// Who the peer is, at this label and now.
+    fn authenticate(
+        &self,
+        label: &LabelContext,
+        session: &PeerSession,
+        attempt: &Attempt<'_>,
+    ) -> Result<AuthenticatedPeer, Rejection> {
+        let Some(outcome) = session.authenticate(&label.anchors, &label.requests.path) else {
+            return Err(Rejection::new(
+                RejectionCode::AuthMissing,
+                "RFC 7030 3.3.2",
+                "a client certificate is expected in the TLS handshake, none came",
+            ));
+        };
+        let peer = outcome.map_err(|error| self.trust_rejection(label, session, &error))?;
+        // Only a certificate of this CA renews itself after its end; a birth certificate has no grace.
+        let grace = match peer.class() {
+            AnchorClass::Explicit => label.rules.renewal_grace,
+            AnchorClass::Implicit => TimeDelta::zero(),
+        };
+        peer.check_time(attempt.at, grace).map_err(|error| refusal::trust_rejection(&error))?;
+        Ok(peer)
+    }
+
+    /// The device the presented certificate was issued to here, when it is on record.
+    fn device_on_record(&self, label: &LabelContext, peer: &AuthenticatedPeer) -> Result<Option<String>, Refusal> {
+        match self.ports.store.status(&peer_id(peer)).map_err(Fault::from)? {
+            // "Unknown" is not "revoked": birth certificates, and those of a CA taken over, are not on record.
+            CertificateStatus::Unknown => Ok(None),
+            CertificateStatus::Revoked(revocation) => {
+                let since = revocation.at.format("%Y-%m-%dT%H:%M:%SZ");
+                let reason = format!("the presented certificate was revoked at {since}");
+                Err(Rejection::new(RejectionCode::Revoked, "RFC 7030 3.3.2", reason).into())
+            }
+            CertificateStatus::Good { tenant, label: issued_at, .. }
+                if tenant != label.tenant || issued_at != label.label.as_str() =>
+            {
+                let reason = "the presented certificate was issued at another label; renew it there";
+                Err(Rejection::new(RejectionCode::CrossTenant, "RFC 7030 4.2.2", reason).into())
+            }
+            CertificateStatus::Good { device, .. } => Ok(Some(device)),
+        }
+    }
+
+    /// One key is one device's: a key that was certified for another device, or is a CA's, is not certified again.
+    fn refuse_foreign_key(&self, label: &LabelContext, enrollment: &AuthorizedEnrollment) -> Result<(), Refusal> {
+        let in_use = |reason| Err(Rejection::new(RejectionCode::KeyInUse, "RFC 7030 3.7", reason).into());
+        let key = enrollment.key();
+        if self.labels().any(|label| label.authority.key().spki_der() == key.spki_der()) {
+            return in_use("the key of the request is the key of a certificate authority");
+        }
+        match self.ports.store.key_holder(&label.tenant, &key.spki_sha256()).map_err(Fault::from)? {
+            Some(holder) if holder != enrollment.device() => {
+                in_use("the key of the request was certified for another device; each device needs a key of its own")
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn issue(
+        &self,
+        label: &LabelContext,
+        enrollment: AuthorizedEnrollment,
+        claim: ClaimGuard<'_>,
+        peer: &AuthenticatedPeer,
+        attempt: &Attempt<'_>,
+    ) -> Result<PendingResponse, Refusal> {
+        let entropy = self.ports.entropy.as_ref();
+        let prepared = label.authority.prepare(enrollment, claim, entropy, attempt.at).map_err(Fault::from)?;
+        let signed = label.authority.sign(prepared).map_err(Fault::from)?;
+        let SignedCertificate { enrollment, claim, id, validity, der } = signed;
+        let event = attempt.event(AuditOutcome::Issued { serial: id.serial.clone(), repeated: false });
+        let response = issued(&der);
+        let record = CertificateRecord {
+            id,
+            request: claim.key(),
+            tenant: label.tenant.clone(),
+            label: label.label.to_string(),
+            device: enrollment.device().to_owned(),
+            spki_sha256: enrollment.key().spki_sha256(),
+            renews: match enrollment.kind() {
+                EnrollmentKind::Initial => None,
+                EnrollmentKind::Renewal => Some(peer_id(peer)),
+            },
+            issued_at: attempt.at,
+            not_after: validity.not_after,
+            der,
+        };
+        let receipt = self.ports.store.record_issued(claim, record, event).map_err(Fault::from)?;
+        Ok(PendingResponse { response, receipt, repeated: false })
+    }
+}
+
+fn peer_id(peer: &AuthenticatedPeer) -> CertificateId {
+    CertificateId { issuer: peer.issuer_spki_sha256(), serial: peer.certificate().serial().to_vec() }
+}
+
+/// RFC 7030 §4.2.3: "only the issued certificate".
+fn issued(der: &[u8]) -> EstResponse {
+    EstResponse { body: ResponseBody::Issued(certs_only::encode([der])) }
+}

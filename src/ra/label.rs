@@ -1,0 +1,41 @@
+//! What a label resolves to.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+
+use crate::ca::CertificateAuthority;
+use crate::est::Label;
+use crate::est::transfer::LineWrapping;
+use crate::pki::trust::{PathLimits, TrustAnchors};
+use crate::policy::EnrollmentRules;
+use estd_asn1::pkcs10::RequestLimits;
+
+/// A label with everything an enrollment at it needs.
+pub struct LabelContext {
+    /// The tenant that owns it.
+    pub tenant: String,
+    /// Its name.
+    pub label: Label,
+    /// Who signs.
+    pub authority: Arc<CertificateAuthority>,
+    /// Who may enroll for what.
+    pub rules: EnrollmentRules,
+    /// Explicit and implicit trust anchors (RFC 7030 section 3.3.2), kept apart.
+    pub anchors: Arc<TrustAnchors>,
+    /// Bounds and windows.
+    pub requests: RequestRules,
+    /// How its answers are wrapped.
+    pub wire: LineWrapping,
+}
+
+/// Bounds on what is read, and how long an answer may be asked for again.
+#[derive(Debug, Clone)]
+pub struct RequestRules {
+    /// Bounds on a PKCS#10.
+    pub limits: RequestLimits,
+    /// Bounds on a presented chain.
+    pub path: PathLimits,
+    /// The same request within this time gets the same certificate.
+    pub repeat_window: TimeDelta,
+}

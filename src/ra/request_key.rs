@@ -1,0 +1,29 @@
+//! When two requests are the same request.
+
+use super::label::LabelContext;
+use crate::pki::digest::sha256;
+use crate::pki::trust::AuthenticatedPeer;
+use crate::policy::AuthorizedEnrollment;
+use crate::store::RequestKey;
+
+/// The same peer certificate, label, names and key. The bytes of the PKCS#10 are left out on purpose: a client that
+/// retries signs again, and an ECDSA signature has a twin anybody can make.
+pub(super) fn request_key(
+    label: &LabelContext,
+    peer: &AuthenticatedPeer,
+    enrollment: &AuthorizedEnrollment,
+) -> RequestKey {
+    let names = estd_asn1::general_name::encode_general_names(enrollment.subject_alt_names());
+    let fields: [&[u8]; 6] = [
+        label.tenant.as_bytes(),
+        label.label.as_str().as_bytes(),
+        &peer.fingerprint(),
+        enrollment.subject().der(),
+        &names,
+        enrollment.key().spki_der(),
+    ];
+    // Each field is led by its length, so that no two lists of fields run together to the same octets.
+    let lengths = fields.map(|field| (field.len() as u64).to_be_bytes());
+    let parts: Vec<&[u8]> = lengths.iter().zip(fields).flat_map(|(length, field)| [length.as_slice(), field]).collect();
+    RequestKey(sha256(&parts))
+}
