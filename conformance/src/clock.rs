@@ -1,5 +1,8 @@
 //! The only place of the harness that asks the clock.
-#![expect(clippy::disallowed_methods, reason = "the harness measures real programs in real time; it has no core to hand time to")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the harness measures real programs in real time; it has no core to hand time to"
+)]
 
 use std::time::{Duration, Instant};
 

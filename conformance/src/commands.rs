@@ -66,7 +66,15 @@ fn init(stage: &Stage, folder: &Path, made: &mut Vec<PathBuf>) -> Check {
     stage.binary.run(&["check", "--config", &text(&configuration)])?.succeeded("estd check")?;
     let mut server = Server::start(&stage.binary, &configuration)?;
     let mut curl = Command::new("curl");
-    curl.args(["--silent", "--insecure", "--output", "/dev/null", "--write-out", "%{http_code}", &server.url("cacerts")]);
+    curl.args([
+        "--silent",
+        "--insecure",
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{http_code}",
+        &server.url("cacerts"),
+    ]);
     let status = command::run(&mut curl, &[], command::DEFAULT_LIMIT)?.succeeded("curl")?;
     ensure!(status == b"200", "cacerts: {}", String::from_utf8_lossy(&status));
     let exit = server.stop(Duration::from_secs(20))?;
@@ -107,7 +115,10 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
         let path = entry?.path();
         if path.is_dir() {
             found.extend(files(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "pem" || extension == "key" || extension == "crt") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "pem" || extension == "key" || extension == "crt")
+        {
             found.push(path);
         }
     }

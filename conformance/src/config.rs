@@ -26,7 +26,8 @@ pub(crate) fn write_folder(folder: &Path, pki: &Pki, variant: Variant) -> Result
         std::fs::create_dir_all(folder.join(part))?;
     }
     let mut authorities = vec!["single".to_owned(), "short".to_owned(), "globex-root".into(), "globex-issuing".into()];
-    authorities.extend(AUTHORITIES.iter().flat_map(|k| [format!("root-{}", k.name()), format!("issuing-{}", k.name())]));
+    authorities
+        .extend(AUTHORITIES.iter().flat_map(|k| [format!("root-{}", k.name()), format!("issuing-{}", k.name())]));
     for name in &authorities {
         write(&folder.join("ca").join(format!("{name}.pem")), read(&pki.identity(name).certificate)?)?;
         if !name.contains("root") {

@@ -178,10 +178,7 @@ fn request(device: &str) -> Result<(Vec<u8>, Vec<u8>), Problem> {
     let pkcs8 = key.to_pkcs8v1().map_err(broken)?.as_ref().to_vec();
     let algorithm = der::sequence(&[&der::oid("1.2.840.10045.2.1"), &der::oid("1.2.840.10045.3.1.7")]);
     let spki = der::sequence(&[&algorithm, &der::bit_string(key.public_key().as_ref())]);
-    let subject = name_of(&[
-        ("2.5.4.3", der::UTF8_STRING, device.as_bytes()),
-        ("2.5.4.10", der::UTF8_STRING, b"Acme"),
-    ]);
+    let subject = name_of(&[("2.5.4.3", der::UTF8_STRING, device.as_bytes()), ("2.5.4.10", der::UTF8_STRING, b"Acme")]);
     let info = der::sequence(&[&der::value(der::INTEGER, [0]), &subject, &spki, &attributes(&[])]);
     let signature = key.sign(&SystemRandom::new(), &info).map_err(broken)?;
     let algorithm = der::sequence(&[&der::oid(ECDSA_WITH_SHA256)]);

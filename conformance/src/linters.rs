@@ -23,7 +23,14 @@ const SUBJECT_ALT_NAME: &str = "2.5.29.17";
 const UTC_TIME: u8 = 0x17;
 
 /// Judges end entity certificates and CA certificates.
-pub(crate) fn run(pki: &Pki, harvest: &[Harvested], authorities: &[PathBuf], python: &Path, required: bool, matrix: &mut Matrix) {
+pub(crate) fn run(
+    pki: &Pki,
+    harvest: &[Harvested],
+    authorities: &[PathBuf],
+    python: &Path,
+    required: bool,
+    matrix: &mut Matrix,
+) {
     type Rule = fn(&Certificate, &Certificate) -> Check;
     let rules: [(&str, Rule); 11] = [
         ("version", version),
@@ -66,8 +73,10 @@ fn each(pki: &Pki, harvest: &[Harvested], rule: impl Fn(&Certificate, &Certifica
         }
         let certificate = Certificate::from_pem(&read(&one.certificate)?)?;
         rule(&certificate, &authorities[one.authority.as_str()]).map_err(|problem| match problem {
-            Problem::Failed(message) => Problem::failed(format!("{} ({}): {message}", one.name, text(&one.certificate))),
-            other => other,
+            Problem::Failed(message) => {
+                Problem::failed(format!("{} ({}): {message}", one.name, text(&one.certificate)))
+            }
+            other @ Problem::NotRun(_) => other,
         })?;
     }
     Ok(())
@@ -141,7 +150,8 @@ fn subject(certificate: &Certificate, _: &Certificate) -> Check {
 // RFC 5280 §4.2.1.1.
 fn authority_key_identifier(certificate: &Certificate, authority: &Certificate) -> Check {
     let missing = |what: &str| Problem::failed(format!("no {what}"));
-    let theirs = authority.extension(SUBJECT_KEY_IDENTIFIER).ok_or_else(|| missing("subjectKeyIdentifier in the CA"))?;
+    let theirs =
+        authority.extension(SUBJECT_KEY_IDENTIFIER).ok_or_else(|| missing("subjectKeyIdentifier in the CA"))?;
     let ours = certificate.extension(AUTHORITY_KEY_IDENTIFIER).ok_or_else(|| missing("authorityKeyIdentifier"))?;
     ensure!(ours.critical.is_none(), "a critical authorityKeyIdentifier");
     let expected = der::value(0x80, Value::parse(&theirs.value)?.content);
@@ -151,7 +161,8 @@ fn authority_key_identifier(certificate: &Certificate, authority: &Certificate) 
 
 // RFC 5280 §4.2.1.2 method 1, or RFC 7093 §2 method 1.
 fn subject_key_identifier(certificate: &Certificate, _: &Certificate) -> Check {
-    let ours = certificate.extension(SUBJECT_KEY_IDENTIFIER).ok_or_else(|| Problem::failed("no subjectKeyIdentifier"))?;
+    let ours =
+        certificate.extension(SUBJECT_KEY_IDENTIFIER).ok_or_else(|| Problem::failed("no subjectKeyIdentifier"))?;
     ensure!(ours.critical.is_none(), "a critical subjectKeyIdentifier");
     let bits = &Value::parse(&certificate.spki)?.child(1)?.content[1..];
     let said = Value::parse(&ours.value)?.content;
@@ -239,8 +250,12 @@ const LINTER: &str = include_str!("../clients/pkilint/lint_all.py");
 
 /// pkilint over all of them at once, minus the written allow-list.
 fn lint(files: Vec<PathBuf>, python: &Path) -> Check {
-    let allowed: AllowList = toml::from_str(ALLOW_LIST).map_err(|error| Problem::failed(format!("pkilint-allow.toml: {error}")))?;
-    ensure!(allowed.allow.iter().all(|entry| !entry.reason.trim().is_empty()), "an entry of the allow-list has no reason");
+    let allowed: AllowList =
+        toml::from_str(ALLOW_LIST).map_err(|error| Problem::failed(format!("pkilint-allow.toml: {error}")))?;
+    ensure!(
+        allowed.allow.iter().all(|entry| !entry.reason.trim().is_empty()),
+        "an entry of the allow-list has no reason"
+    );
     let list: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
     let mut linter = Command::new(python);
     linter.args(["-c", LINTER]);
@@ -250,11 +265,17 @@ fn lint(files: Vec<PathBuf>, python: &Path) -> Check {
     }
     let found: BTreeMap<String, Vec<Finding>> = serde_json::from_slice(&out.succeeded("pkilint")?)
         .map_err(|error| Problem::failed(format!("pkilint's output: {error}")))?;
-    ensure!(found.len() == files.iter().collect::<BTreeSet<_>>().len(), "pkilint judged {} of {} files", found.len(), files.len());
+    ensure!(
+        found.len() == files.iter().collect::<BTreeSet<_>>().len(),
+        "pkilint judged {} of {} files",
+        found.len(),
+        files.len()
+    );
     let mut told = BTreeMap::new();
     for (file, findings) in &found {
         for finding in findings.iter().filter(|finding| allowed.allow.iter().all(|entry| entry.code != finding.code)) {
-            let text = format!("{} {} at {}: {} ({file})", finding.severity, finding.code, finding.node, finding.message);
+            let text =
+                format!("{} {} at {}: {} ({file})", finding.severity, finding.code, finding.node, finding.message);
             told.entry(&finding.code).or_insert(text);
         }
     }

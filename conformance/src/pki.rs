@@ -128,11 +128,6 @@ impl Pki {
         Ok(Self { folder })
     }
 
-    /// Where everything lies.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// A path inside the folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
@@ -169,8 +164,7 @@ impl Pki {
     pub(crate) fn issue(&self, issuer: &str, spec: &Spec<'_>) -> Result<Identity, Problem> {
         let key = self.key(spec.name, spec.key)?;
         let by = self.identity(issuer);
-        let signer =
-            ["-keyfile".to_owned(), text(&by.key), "-cert".to_owned(), text(&by.certificate)];
+        let signer = ["-keyfile".to_owned(), text(&by.key), "-cert".to_owned(), text(&by.certificate)];
         self.sign(spec, &key, &signer)?;
         let identity = self.identity(spec.name);
         let mut chain = read(&identity.certificate)?;
@@ -194,16 +188,19 @@ impl Pki {
         let out = text(&self.path(&format!("{}.pem", spec.name)));
         let digest = if spec.digest == "default" { "sha256" } else { spec.digest };
         openssl(
-            ["req", "-new", "-config", &configuration, "-key", &text(key), "-subj", spec.subject]
-                .into_iter()
-                .chain([&*format!("-{digest}"), "-utf8", "-out", &request]),
+            ["req", "-new", "-config", &configuration, "-key", &text(key), "-subj", spec.subject].into_iter().chain([
+                &*format!("-{digest}"),
+                "-utf8",
+                "-out",
+                &request,
+            ]),
             &[],
         )?;
         let fixed = ["ca", "-batch", "-notext", "-utf8", "-config", &configuration, "-in", &request, "-out", &out]
             .map(str::to_owned);
         let chosen = ["-extensions", spec.extensions, "-startdate", spec.not_before, "-enddate", spec.not_after]
             .map(str::to_owned);
-        let placed = ["-md", spec.digest, "-outdir", &text(&self.folder), "-rand_serial"].map(str::to_owned);
+        let placed = ["-md", spec.digest, "-outdir", &text(&self.folder)].map(str::to_owned);
         openssl(fixed.iter().chain(&chosen).chain(&placed).chain(signer), &[])?;
         Ok(())
     }

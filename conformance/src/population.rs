@@ -82,17 +82,24 @@ fn authorities(pki: &Pki) -> Result<(), Problem> {
     pki.self_signed(&Spec::new("single", "/O=Acme/CN=Acme Single", KeyKind::P256, "root"))?;
     // Ends before a certificate of the default profile would.
     let ends = soon()?;
-    pki.self_signed(&Spec::new("short", "/O=Acme/CN=Acme Short", KeyKind::P256, "root").valid("20240101000000Z", &ends))?;
+    pki.self_signed(
+        &Spec::new("short", "/O=Acme/CN=Acme Short", KeyKind::P256, "root").valid("20240101000000Z", &ends),
+    )?;
     pki.self_signed(&Spec::new("globex-root", "/O=Globex/CN=Globex Root", KeyKind::P256, "root"))?;
     pki.issue("globex-root", &Spec::new("globex-issuing", "/O=Globex/CN=Globex Issuing", KeyKind::P256, "issuing"))?;
     Ok(())
 }
 
 fn makers(pki: &Pki) -> Result<(), Problem> {
-    let root = |name: &str, subject: &str, key| pki.self_signed(&Spec::new(name, subject, key, "root").valid("20200101000000Z", FAR));
+    let root = |name: &str, subject: &str, key| {
+        pki.self_signed(&Spec::new(name, subject, key, "root").valid("20200101000000Z", FAR))
+    };
     root("maker", "/O=Maker/CN=Maker Birth CA", KeyKind::P256)?;
     root("maker-root-rsa", "/O=Maker/CN=Maker RSA Root", KeyKind::Rsa3072)?;
-    pki.issue("maker-root-rsa", &Spec::new("maker-intermediate", "/O=Maker/CN=Maker Line 7", KeyKind::Rsa2048, "intermediate"))?;
+    pki.issue(
+        "maker-root-rsa",
+        &Spec::new("maker-intermediate", "/O=Maker/CN=Maker Line 7", KeyKind::Rsa2048, "intermediate"),
+    )?;
     root("globex-maker", "/O=Globex Maker/CN=Globex Maker", KeyKind::P256)?;
     root("stranger", "/O=Stranger/CN=Stranger", KeyKind::P256)?;
     pki.self_signed(

@@ -21,13 +21,25 @@ pub(crate) struct Request {
 }
 
 /// A request by a fresh key.
-pub(crate) fn fresh(pki: &Pki, name: &str, kind: KeyKind, subject: &str, extensions: &[&str]) -> Result<Request, Problem> {
+pub(crate) fn fresh(
+    pki: &Pki,
+    name: &str,
+    kind: KeyKind,
+    subject: &str,
+    extensions: &[&str],
+) -> Result<Request, Problem> {
     let key = pki.key(name, kind)?;
     Ok(Request { der: by_key(pki, &key, subject, extensions, "sha256")?, key })
 }
 
 /// A request by a key that exists. `extensions` are in openssl's form, for instance `subjectAltName=DNS:a.example`.
-pub(crate) fn by_key(pki: &Pki, key: &Path, subject: &str, extensions: &[&str], digest: &str) -> Result<Vec<u8>, Problem> {
+pub(crate) fn by_key(
+    pki: &Pki,
+    key: &Path,
+    subject: &str,
+    extensions: &[&str],
+    digest: &str,
+) -> Result<Vec<u8>, Problem> {
     let (configuration, key, digest) = (text(&pki.path("openssl.cnf")), text(key), format!("-{digest}"));
     let mut arguments = vec!["req", "-new", "-utf8", "-config", &configuration, "-key", &key, "-subj", subject];
     arguments.extend([&*digest, "-outform", "DER"]);

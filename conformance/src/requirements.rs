@@ -49,7 +49,9 @@ pub(crate) fn run(register: &Path, cargo_tests: Option<&Path>, matrix: &mut Matr
 fn load(path: &Path) -> Result<Vec<Requirement>, Problem> {
     let text = String::from_utf8_lossy(&command::read(path)?).into_owned();
     let register: Result<Register, _> = toml::from_str(&text);
-    register.map(|register| register.requirement).map_err(|error| Problem::failed(format!("{}: {error}", path.display())))
+    register
+        .map(|register| register.requirement)
+        .map_err(|error| Problem::failed(format!("{}: {error}", path.display())))
 }
 
 fn complete(requirements: &[Requirement]) -> Check {

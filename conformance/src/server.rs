@@ -74,11 +74,6 @@ impl Server {
         self.child.id()
     }
 
-    /// Whether the process still runs.
-    pub(crate) fn is_alive(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
-    }
-
     /// kill -9.
     pub(crate) fn kill(&mut self) -> Result<(), Problem> {
         self.child.kill()?;

@@ -13,6 +13,7 @@ use crate::stage::{Stage, own_subject};
 pub(crate) fn run(stage: &Stage, matrix: &mut Matrix) {
     matrix.case("cacerts/anonymous", || anonymous(stage));
     matrix.case("cacerts/no-verification", || bootstrap(stage));
+    matrix.case("cacerts/fingerprint-for-people", || fingerprint(stage));
     matrix.case("cacerts/always-200", || always_200(stage));
     for kind in AUTHORITIES {
         let (label, name) = (format!("{}-device", kind.name()), kind.name());
@@ -20,7 +21,8 @@ pub(crate) fn run(stage: &Stage, matrix: &mut Matrix) {
         matrix.case(format!("cacerts/bag/{label}"), || bag(stage, &label, &expected));
     }
     matrix.case("cacerts/bag/single-ca", || bag(stage, "single-ca", &["single".to_owned()]));
-    matrix.case("cacerts/bag/globex", || bag(stage, "globex", &["globex-issuing".to_owned(), "globex-root".to_owned()]));
+    matrix
+        .case("cacerts/bag/globex", || bag(stage, "globex", &["globex-issuing".to_owned(), "globex-root".to_owned()]));
     matrix.case("cacerts/not-the-web-ca", || not_the_web_ca(stage));
     matrix.case("cacerts/validates-what-is-issued", || validates(stage));
     matrix.case("cms/shape", || shape(stage));
@@ -42,7 +44,7 @@ fn anonymous(stage: &Stage) -> Check {
     Ok(())
 }
 
-/// RFC 7030 section 4.1.1: a device that trusts nobody yet must be served; and the operator can read the fingerprint.
+/// RFC 7030 section 4.1.1: a device that trusts nobody yet must be served.
 fn bootstrap(stage: &Stage) -> Check {
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--insecure", "--output", "/dev/null", "--write-out", "%{http_code}"]);
@@ -52,10 +54,32 @@ fn bootstrap(stage: &Stage) -> Check {
     Ok(())
 }
 
+/// RFC 7030 section 4.1.1: a person can compare the fingerprint of the root.
+fn fingerprint(stage: &Stage) -> Check {
+    let configuration = text(&stage.own.configuration);
+    let said =
+        stage.binary.run(&["ca", "fingerprint", "--config", &configuration])?.succeeded("estd ca fingerprint")?;
+    let said = String::from_utf8_lossy(&said).to_lowercase().replace(':', "");
+    for root in ["root-p256", "root-ed25519", "single", "globex-root"] {
+        let file = text(&stage.pki.identity(root).certificate);
+        let print = openssl(["x509", "-in", &file, "-noout", "-fingerprint", "-sha256"], &[])?;
+        let print = String::from_utf8_lossy(&print).trim().to_lowercase().replace(':', "");
+        let digest = print.split('=').nth(1).unwrap_or_default();
+        ensure!(said.contains(digest), "the fingerprint of {root} ({digest}) is not told");
+    }
+    Ok(())
+}
+
 fn always_200(stage: &Stage) -> Check {
     let client = stage.client(None)?;
     let whole = client.get("cacerts")?;
-    for header in ["Range: bytes=0-9", "If-None-Match: \"x\"", "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT", "Accept: text/html", "Accept-Encoding: gzip, br"] {
+    for header in [
+        "Range: bytes=0-9",
+        "If-None-Match: \"x\"",
+        "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT",
+        "Accept: text/html",
+        "Accept-Encoding: gzip, br",
+    ] {
         let sent = format!("GET /.well-known/est/cacerts HTTP/1.1\r\nHost: 127.0.0.1\r\n{header}\r\n\r\n");
         let response = client.exchange(sent.as_bytes())?;
         ensure!(response.status == 200 && response.body == whole.body, "with {header}: {}", response.status);

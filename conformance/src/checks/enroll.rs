@@ -58,11 +58,16 @@ fn names(stage: &Stage) -> Check {
     let wanted = "DNS:SN-P256.devices.acme.example";
     let path = "p256-everything/simpleenroll";
     let lab = "DNS:SN-P256.lab.acme.example";
-    for (extensions, optional) in [(vec![], false), (vec![format!("subjectAltName={wanted}")], false), (vec![format!("subjectAltName={lab}")], true)] {
+    for (extensions, optional) in [
+        (vec![], false),
+        (vec![format!("subjectAltName={wanted}")], false),
+        (vec![format!("subjectAltName={lab}")], true),
+    ] {
         let extensions: Vec<&str> = extensions.iter().map(String::as_str).collect();
         let request = stage.request("/", &extensions)?;
         let identity = stage.enroll("birth-p256", path, &request)?;
-        let said = crate::command::openssl(["x509", "-noout", "-ext", "subjectAltName"], &read(&identity.certificate)?)?;
+        let said =
+            crate::command::openssl(["x509", "-noout", "-ext", "subjectAltName"], &read(&identity.certificate)?)?;
         let said = String::from_utf8_lossy(&said).into_owned();
         ensure!(said.contains(wanted), "the profile's name is missing: {said}");
         ensure!(said.contains(lab) == optional, "an optional name, asked for: {optional}, came: {said}");

@@ -58,12 +58,26 @@ fn paths(stage: &Stage) -> Check {
 fn unknown_paths(stage: &Stage) -> Check {
     let client = stage.client(None)?;
     for path in [
-        "/.well-known/EST/cacerts", "/.Well-Known/est/cacerts", "/est/cacerts", "/", "/.well-known/est",
-        "/.well-known/est/", "/.well-known/est/CACERTS", "/.well-known/est/cacerts/", "/.well-known/est//cacerts",
-        "//.well-known/est/cacerts", "/.well-known/est/nobody/cacerts", "/.well-known/est/DEVICES/cacerts",
-        "/.well-known/est/devices/devices/cacerts", "/.well-known/est/devices/../cacerts",
-        "/.well-known/est/../est/cacerts", "/.well-known/est/%2e%2e/est/cacerts", "/.well-known/est/%64evices/cacerts",
-        "/.well-known/est/devices%2fcacerts", "/.well-known/est/cacerts%00", "/.well-known/est/cacerts;x=1",
+        "/.well-known/EST/cacerts",
+        "/.Well-Known/est/cacerts",
+        "/est/cacerts",
+        "/",
+        "/.well-known/est",
+        "/.well-known/est/",
+        "/.well-known/est/CACERTS",
+        "/.well-known/est/cacerts/",
+        "/.well-known/est//cacerts",
+        "//.well-known/est/cacerts",
+        "/.well-known/est/nobody/cacerts",
+        "/.well-known/est/DEVICES/cacerts",
+        "/.well-known/est/devices/devices/cacerts",
+        "/.well-known/est/devices/../cacerts",
+        "/.well-known/est/../est/cacerts",
+        "/.well-known/est/%2e%2e/est/cacerts",
+        "/.well-known/est/%64evices/cacerts",
+        "/.well-known/est/devices%2fcacerts",
+        "/.well-known/est/cacerts%00",
+        "/.well-known/est/cacerts;x=1",
     ] {
         let response = client.exchange(format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").as_bytes())?;
         ensure!(matches!(response.status, 404 | 400), "{path}: expected 404, came {}", response.status);
@@ -108,7 +122,11 @@ fn head(stage: &Stage) -> Check {
 
 fn not_served(stage: &Stage) -> Check {
     let client = stage.device("birth-p256")?;
-    for sent in [post("fullcmc", "application/pkcs7-mime", b"MAA="), post("serverkeygen", "application/pkcs10", b"MAA="), get("csrattrs")] {
+    for sent in [
+        post("fullcmc", "application/pkcs7-mime", b"MAA="),
+        post("serverkeygen", "application/pkcs10", b"MAA="),
+        get("csrattrs"),
+    ] {
         let response = client.exchange(&sent)?;
         ensure!(matches!(response.status, 404 | 501), "expected 404, came {}", response.status);
         is_plain_text(&response)?;
@@ -118,7 +136,12 @@ fn not_served(stage: &Stage) -> Check {
 
 fn media_types(stage: &Stage) -> Check {
     let body = base64(&request(stage)?);
-    for media_type in ["application/pkcs10", "Application/PKCS10", "application/pkcs10; name=smime.p10", "application/pkcs10;charset=us-ascii"] {
+    for media_type in [
+        "application/pkcs10",
+        "Application/PKCS10",
+        "application/pkcs10; name=smime.p10",
+        "application/pkcs10;charset=us-ascii",
+    ] {
         let response = send(stage, &post("simpleenroll", media_type, &body))?;
         ensure!(response.status == 200, "{media_type}: {} {}", response.status, response.text());
     }
@@ -127,7 +150,9 @@ fn media_types(stage: &Stage) -> Check {
 
 fn wrong_media_types(stage: &Stage) -> Check {
     let body = base64(&request(stage)?);
-    for media_type in ["text/plain", "application/pkcs7-mime", "application/x-pkcs10", "application/pkcs10x", "application/json"] {
+    for media_type in
+        ["text/plain", "application/pkcs7-mime", "application/x-pkcs10", "application/pkcs10x", "application/json"]
+    {
         refused(&send(stage, &post("simpleenroll", media_type, &body))?, 415, &["unsupported_media_type"])?;
     }
     let bare = String::from_utf8_lossy(&post("simpleenroll", "x", &body)).replace("Content-Type: x\r\n", "");
@@ -153,7 +178,11 @@ fn white_space(stage: &Stage) -> Check {
     let lines = String::from_utf8_lossy(&base64(&der)).into_owned();
     let dense = lines.replace('\n', "");
     let wrapped = |width: usize, end: &str| {
-        dense.as_bytes().chunks(width).map(|chunk| format!("{}{end}", String::from_utf8_lossy(chunk))).collect::<String>()
+        dense
+            .as_bytes()
+            .chunks(width)
+            .map(|chunk| format!("{}{end}", String::from_utf8_lossy(chunk)))
+            .collect::<String>()
     };
     let armour = |label: &str| format!("-----BEGIN {label}-----\n{lines}-----END {label}-----\n");
     for (name, body) in [
@@ -211,7 +240,8 @@ fn sizes(stage: &Stage) -> Check {
     let chunks = "10000\r\n".to_owned() + &"A".repeat(0x10000) + "\r\n";
     let chunked = head(0).replace("Content-Length: 0", "Transfer-Encoding: chunked") + &chunks + &chunks + "0\r\n\r\n";
     refused(&send(stage, chunked.as_bytes())?, 413, &["body_too_large"])?;
-    let large = format!("GET /.well-known/est/cacerts HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Filler: {}\r\n\r\n", "a".repeat(20_000));
+    let large =
+        format!("GET /.well-known/est/cacerts HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Filler: {}\r\n\r\n", "a".repeat(20_000));
     let status = stage.client(None)?.exchange(large.as_bytes())?.status;
     ensure!(status == 431, "a head of 20,000 octets: expected 431, came {status}");
     Ok(())
@@ -219,8 +249,10 @@ fn sizes(stage: &Stage) -> Check {
 
 fn chunked(stage: &Stage) -> Check {
     let body = base64(&request(stage)?);
-    let mut sent = b"POST /.well-known/est/simpleenroll HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/pkcs10\r\n\
-        Transfer-Encoding: chunked\r\n\r\n".to_vec();
+    let mut sent =
+        b"POST /.well-known/est/simpleenroll HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/pkcs10\r\n\
+        Transfer-Encoding: chunked\r\n\r\n"
+            .to_vec();
     for chunk in body.chunks(100) {
         sent.extend(format!("{:x}\r\n", chunk.len()).bytes().chain(chunk.iter().copied()).chain(*b"\r\n"));
     }
@@ -229,7 +261,8 @@ fn chunked(stage: &Stage) -> Check {
 }
 
 fn smuggling(stage: &Stage) -> Check {
-    let start = "POST /.well-known/est/simpleenroll HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/pkcs10\r\n";
+    let start =
+        "POST /.well-known/est/simpleenroll HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/pkcs10\r\n";
     for (name, rest) in [
         ("CL and TE", "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
         ("two lengths", "Content-Length: 4\r\nContent-Length: 5\r\n\r\nMAA=\n"),
@@ -269,10 +302,18 @@ fn reply_shape(stage: &Stage) -> Check {
         [(&cacerts, "application/pkcs7-mime"), (&enroll, "application/pkcs7-mime; smime-type=certs-only")]
     {
         ensure!(response.head.starts_with("HTTP/1.1 200 OK\r\n"), "status line: {}", response.head);
-        ensure!(response.header("Content-Type") == Some(media_type), "Content-Type is not {media_type}: {}", response.head);
+        ensure!(
+            response.header("Content-Type") == Some(media_type),
+            "Content-Type is not {media_type}: {}",
+            response.head
+        );
         ensure!(response.header("Content-Transfer-Encoding") == Some("base64"), "no Content-Transfer-Encoding: base64");
         let length = response.body.len().to_string();
-        ensure!(response.header("Content-Length") == Some(&*length), "Content-Length is not {length}: {}", response.head);
+        ensure!(
+            response.header("Content-Length") == Some(&*length),
+            "Content-Length is not {length}: {}",
+            response.head
+        );
         ensure!(!response.head.contains("Transfer-Encoding: chunked"), "chunked: {}", response.head);
         ensure!(response.head.len() < 1024, "a head of {} octets", response.head.len());
         for line in response.head.lines().skip(1).filter(|line| !line.is_empty()) {
@@ -299,13 +340,19 @@ fn single_line(stage: &Stage) -> Check {
 fn keep_alive(stage: &Stage) -> Check {
     let der = request(stage)?;
     let mut connection = stage.device("birth-p256")?.connect()?;
-    for sent in [get("cacerts"), post("simpleenroll", "application/pkcs10", &base64(&der)), get("nobody/cacerts"), get("cacerts")] {
+    for sent in [
+        get("cacerts"),
+        post("simpleenroll", "application/pkcs10", &base64(&der)),
+        get("nobody/cacerts"),
+        get("cacerts"),
+    ] {
         connection.exchange(&sent)?;
     }
     let refusal = connection.exchange(&post("simpleenroll", "application/pkcs10", b"rubbish!"))?;
     ensure!(refusal.status == 400, "expected 400, came {}", refusal.status);
     issued(&connection.exchange(&post("simpleenroll", "application/pkcs10", &base64(&der)))?)?;
-    let last = connection.exchange(b"GET /.well-known/est/cacerts HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
+    let last = connection
+        .exchange(b"GET /.well-known/est/cacerts HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
     ensure!(last.status == 200, "expected 200, came {}", last.status);
     let watch = Stopwatch::start();
     ensure!(connection.is_closed_by_server(), "Connection: close is not honoured");

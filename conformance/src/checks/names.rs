@@ -60,7 +60,8 @@ fn characters(stage: &Stage) -> Check {
         ("a lone C1 control", "SN\u{85}".as_bytes()),
     ] {
         let response = sender.client.post("simpleenroll", &sender.request(requests::name(name), &[])?)?;
-        refused(&response, 400, &["bad_name", "bad_csr"]).map_err(|problem| Problem::failed(format!("{what}: {problem:?}")))?;
+        refused(&response, 400, &["bad_name", "bad_csr"])
+            .map_err(|problem| Problem::failed(format!("{what}: {problem:?}")))?;
         ensure!(!response.body.contains(&0x1b) && !response.body.contains(&0), "{what}: echoed as it came");
     }
     Ok(())
@@ -99,17 +100,32 @@ fn bad_names(stage: &Stage) -> Check {
     let empty = der::sequence(&[]);
     let san = |names: Vec<u8>| requests::extension("2.5.29.17", false, &der::value(der::SEQUENCE, names));
     let mut cases: Vec<(String, Vec<u8>)> = Vec::new();
-    for name in ["*.devices.acme.example", "192.0.2.7", "trailing.dot.example.", "under_score.example", "", " ", "-a.example", "a..example", "b\u{fc}cher.example", "nul\0.example"] {
+    for name in [
+        "*.devices.acme.example",
+        "192.0.2.7",
+        "trailing.dot.example.",
+        "under_score.example",
+        "",
+        " ",
+        "-a.example",
+        "a..example",
+        "b\u{fc}cher.example",
+        "nul\0.example",
+    ] {
         cases.push((format!("dNSName {name:?}"), requests::dns_names(&[name.as_bytes()])));
     }
     cases.push(("an address of five octets".into(), san(der::value(0x87, [1, 2, 3, 4, 5]))));
     cases.push(("a mailbox without a host".into(), san(der::value(0x81, b"root"))));
     cases.push(("an URI without a scheme".into(), san(der::value(0x86, b"//host/path"))));
     cases.push(("no names".into(), san(Vec::new())));
-    cases.push(("a dNSName over 63 letters".into(), requests::dns_names(&[format!("{}.example", "a".repeat(64)).as_bytes()])));
+    cases.push((
+        "a dNSName over 63 letters".into(),
+        requests::dns_names(&[format!("{}.example", "a".repeat(64)).as_bytes()]),
+    ));
     for (what, extension) in cases {
         let response = sender.client.post("simpleenroll", &sender.request(empty.clone(), &[extension])?)?;
-        refused(&response, 400, &["bad_name", "bad_csr"]).map_err(|problem| Problem::failed(format!("{what}: {problem:?}")))?;
+        refused(&response, 400, &["bad_name", "bad_csr"])
+            .map_err(|problem| Problem::failed(format!("{what}: {problem:?}")))?;
     }
     Ok(())
 }

@@ -240,7 +240,16 @@ fn weak_curves(stage: &Stage) -> Check {
     }
     // RFC 5480 section 2.1.1: namedCurve only.
     let explicit = stage.pki.path(&format!("{}.key", stage.unique("explicit")));
-    let arguments = ["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:explicit", "-out"];
+    let arguments = [
+        "genpkey",
+        "-algorithm",
+        "EC",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-pkeyopt",
+        "ec_param_enc:explicit",
+        "-out",
+    ];
     crate::command::openssl(arguments.into_iter().chain([&*text(&explicit)]), &[])?;
     let der = requests::by_key(&stage.pki, &explicit, "/", &[], "sha256")?;
     sender.refused("explicit curve parameters", &der, &codes)
@@ -267,7 +276,8 @@ fn empty_subject(stage: &Stage) -> Check {
     let request = stage.request("/", &[])?;
     let identity = stage.enroll("birth-p256", "simpleenroll", &request)?;
     let certificate = Certificate::from_pem(&crate::command::read(&identity.certificate)?)?;
-    let named = issued(&stage.device("birth-p256")?.post("simpleenroll", &stage.request(&own_subject("SN-P256"), &[])?.der)?)?;
+    let named =
+        issued(&stage.device("birth-p256")?.post("simpleenroll", &stage.request(&own_subject("SN-P256"), &[])?.der)?)?;
     ensure!(certificate.subject == named.subject, "an empty subject is not filled with the device's own");
     Ok(())
 }

@@ -1,13 +1,17 @@
 //! simplereenroll (RFC 7030 section 4.2.2).
 
+use std::time::Duration;
+
 use super::refused;
 use crate::certificate::{Certificate, issued};
-use crate::command::read;
+use crate::command::{openssl, read, text};
+use crate::config::{self, Variant};
 use crate::der;
-use crate::http;
+use crate::http::{self, Client};
 use crate::matrix::{Check, Matrix, Problem, ensure};
 use crate::pki::Identity;
 use crate::requests::{self, Parts, Request};
+use crate::server::Server;
 use crate::stage::{Stage, own_subject};
 
 const COMMON_NAME: &str = "2.5.4.3";
@@ -15,8 +19,12 @@ const ORGANIZATION: &str = "2.5.4.10";
 const PRINTABLE_STRING: u8 = 0x13;
 /// The names that profile `everything` gives device SN-P256.
 const EVERYTHING: &str = "/C=NL/O=Acme/OU=Fleet/CN=SN-P256/serialNumber=SN-P256";
-const NAMES: [&str; 4] =
-    ["URI:https://devices.acme.example/SN-P256", "DNS:SN-P256.devices.acme.example", "email:fleet@acme.example", "IP:192.0.2.7"];
+const NAMES: [&str; 4] = [
+    "URI:https://devices.acme.example/SN-P256",
+    "DNS:SN-P256.devices.acme.example",
+    "email:fleet@acme.example",
+    "IP:192.0.2.7",
+];
 
 pub(crate) fn run(stage: &Stage, matrix: &mut Matrix) {
     matrix.case("reenroll/renew", || renew(stage));
@@ -80,7 +88,13 @@ fn no_reuse(stage: &Stage) -> Check {
 
 fn subject(stage: &Stage) -> Check {
     let current = current(stage, "devices")?;
-    for wrong in [&*own_subject("SN-OTHER"), "/CN=SN-P256", "/O=Acme/CN=SN-P256", "/CN=SN-P256/O=Acme/OU=X", "/CN=SN-P256/O=Acme2"] {
+    for wrong in [
+        &*own_subject("SN-OTHER"),
+        "/CN=SN-P256",
+        "/O=Acme/CN=SN-P256",
+        "/CN=SN-P256/O=Acme/OU=X",
+        "/CN=SN-P256/O=Acme2",
+    ] {
         let request = stage.request(wrong, &[])?;
         refused(&again(stage, &current, "devices", &request)?, 403, &["subject_mismatch"])
             .map_err(|problem| Problem::failed(format!("{wrong}: {problem:?}")))?;
@@ -88,7 +102,8 @@ fn subject(stage: &Stage) -> Check {
     // RFC 5280 section 7.1: other string types, case and white space name the same subject.
     let request = stage.request("/", &[])?;
     for (name, organization) in [(b"SN-P256".as_slice(), b"Acme".as_slice()), (b"sn-p256", b" ACME ")] {
-        let subject = requests::name_of(&[(COMMON_NAME, PRINTABLE_STRING, name), (ORGANIZATION, PRINTABLE_STRING, organization)]);
+        let subject =
+            requests::name_of(&[(COMMON_NAME, PRINTABLE_STRING, name), (ORGANIZATION, PRINTABLE_STRING, organization)]);
         let parts = Parts { subject, ..Parts::new(&request.key, b"x")? };
         let der = parts.signed(&request.key)?;
         let response = again(stage, &current, "devices", &Request { der, key: request.key.clone() })?;
@@ -137,13 +152,29 @@ fn other_label(stage: &Stage) -> Check {
     refused(&again(stage, &neighbour, "devices", &request)?, 403, &codes)
 }
 
+/// TLS-16: a revoked certificate renews nothing. Revoking needs the store, so this server is stopped for it.
 fn revoked(stage: &Stage) -> Check {
-    let current = current(stage, "devices")?;
-    stage.revoke(&current)?;
+    let configuration = config::write_folder(&stage.pki.path("revocation"), &stage.pki, Variant::Own)?;
+    let anchor = stage.own.anchor.clone();
+    let mut server = Server::start(&stage.binary, &configuration)?;
+    let client = |server: &Server, identity: &Identity| Client::new(server.address, &anchor, Some(identity));
+    let first = stage.request("/", &[])?;
+    let response = client(&server, &stage.pki.identity("birth-p256"))?.post("simpleenroll", &first.der)?;
+    let current = stage.keep(&response, &first, "simpleenroll")?;
+    let stopped = server.stop(Duration::from_secs(20))?;
+    ensure!(stopped.success(), "SIGTERM: {stopped}");
+    let serial = openssl(["x509", "-in", &text(&current.certificate), "-noout", "-serial"], &[])?;
+    let serial = String::from_utf8_lossy(&serial).trim().replace("serial=", "");
+    let configured = text(&configuration);
+    let revoke = ["ca", "revoke", "--config", &configured, "--authority", "acme/p256", "--serial", &serial];
+    stage.binary.run(&revoke)?.succeeded("estd ca revoke")?;
+    let server = Server::start(&stage.binary, &configuration)?;
     let request = stage.request(&own_subject("SN-P256"), &[])?;
-    refused(&again(stage, &current, "devices", &request)?, 403, &["revoked"])?;
-    refused(&stage.client(Some(&current))?.post("simpleenroll", &request.der)?, 403, &["revoked"])?;
-    ensure!(stage.client(Some(&current))?.get("cacerts")?.status == 200, "a revoked certificate blocks cacerts");
+    let client = client(&server, &current)?;
+    for path in ["simplereenroll", "simpleenroll"] {
+        refused(&client.post(path, &request.der)?, 403, &["revoked"])?;
+    }
+    ensure!(client.get("cacerts")?.status == 200, "a revoked certificate blocks cacerts");
     Ok(())
 }
 
@@ -151,7 +182,13 @@ fn revoked(stage: &Stage) -> Check {
 fn forged(stage: &Stage) -> Check {
     use crate::pki::{KeyKind, Spec};
     let forged = stage.pki.issue("maker", &Spec::new("forged", "/CN=SN-P256/O=Acme", KeyKind::P256, "birth_client"))?;
-    let parts = Parts { subject: requests::name_of(&[(COMMON_NAME, der::UTF8_STRING, b"SN-P256"), (ORGANIZATION, der::UTF8_STRING, b"Acme")]), ..Parts::new(&forged.key, b"x")? };
+    let parts = Parts {
+        subject: requests::name_of(&[
+            (COMMON_NAME, der::UTF8_STRING, b"SN-P256"),
+            (ORGANIZATION, der::UTF8_STRING, b"Acme"),
+        ]),
+        ..Parts::new(&forged.key, b"x")?
+    };
     let request = Request { der: parts.signed(&forged.key)?, key: forged.key.clone() };
     refused(&again(stage, &forged, "devices", &request)?, 403, &["not_renewable"])
 }

@@ -74,8 +74,18 @@ fn versions(stage: &Stage) -> Check {
 
 fn weak_suites(stage: &Stage) -> Check {
     // RFC 9325 section 4.1: no static RSA, no CBC, no NULL, no anonymous suites; and no finite field groups here.
-    let weak = ["AES128-SHA", "AES128-GCM-SHA256", "AES256-SHA256", "eNULL", "aNULL", "ECDHE-ECDSA-AES128-SHA",
-        "ECDHE-ECDSA-AES256-SHA384", "DHE-RSA-AES128-GCM-SHA256", "CAMELLIA", "PSK"];
+    let weak = [
+        "AES128-SHA",
+        "AES128-GCM-SHA256",
+        "AES256-SHA256",
+        "eNULL",
+        "aNULL",
+        "ECDHE-ECDSA-AES128-SHA",
+        "ECDHE-ECDSA-AES256-SHA384",
+        "DHE-RSA-AES128-GCM-SHA256",
+        "CAMELLIA",
+        "PSK",
+    ];
     for suite in weak {
         let said = s_client(stage, &["-tls1_2", "-cipher", &format!("{suite}:@SECLEVEL=0")], b"")?;
         ensure!(!connected(&said), "{suite} is accepted");
@@ -151,8 +161,19 @@ fn server_certificate(stage: &Stage) -> Check {
     ensure!(leaf.extension("2.5.29.37").is_some(), "the server certificate has no extendedKeyUsage");
     let pem = stage.pki.path("server-leaf.pem");
     command::write(&pem, &certificates[0])?;
-    openssl(["verify", "-purpose", "sslserver", "-CAfile", &text(&stage.own.anchor), "-untrusted",
-        &text(&stage.pki.identity("issuing-p256").certificate), &text(&pem)], &[])?;
+    openssl(
+        [
+            "verify",
+            "-purpose",
+            "sslserver",
+            "-CAfile",
+            &text(&stage.own.anchor),
+            "-untrusted",
+            &text(&stage.pki.identity("issuing-p256").certificate),
+            &text(&pem),
+        ],
+        &[],
+    )?;
     Ok(())
 }
 
@@ -222,7 +243,8 @@ fn presented(stage: &Stage) -> Result<Vec<String>, Problem> {
 
 /// The lines that tell what happened.
 fn brief(said: &str) -> String {
-    let telling = |line: &&str| ["rror", "alert", "HTTP/1.1", "New, ", "Reused", "Verify"].iter().any(|word| line.contains(word));
+    let telling =
+        |line: &&str| ["rror", "alert", "HTTP/1.1", "New, ", "Reused", "Verify"].iter().any(|word| line.contains(word));
     said.lines().filter(telling).take(6).collect::<Vec<_>>().join(" | ")
 }
 

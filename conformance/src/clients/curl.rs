@@ -40,11 +40,7 @@ impl EstClient for Curl {
         if status == b"200" {
             return Ok(Answer::Certificate(pem_of_pkcs7(&answer)?));
         }
-        Ok(Answer::Refused(format!(
-            "{} {}",
-            String::from_utf8_lossy(&status),
-            String::from_utf8_lossy(&answer)
-        )))
+        Ok(Answer::Refused(format!("{} {}", String::from_utf8_lossy(&status), String::from_utf8_lossy(&answer))))
     }
 }
 

@@ -111,7 +111,7 @@ pub(crate) fn run(client: &mut dyn EstClient, stage: &Stage, required: bool, mat
     }
     let ready = folder(stage, name).and_then(|folder| client.prepare(&folder)).map_err(|problem| match problem {
         Problem::NotRun(reason) if required => Problem::failed(format!("required, but {reason}")),
-        other => other,
+        other @ (Problem::NotRun(_) | Problem::Failed(_)) => other,
     });
     let client = &*client;
     let case = |matrix: &mut Matrix, what: &str, check: &dyn Fn() -> Check| {
@@ -165,7 +165,11 @@ fn ca_certs(client: &dyn EstClient, stage: &Stage) -> Check {
     for name in ["root-p256", "issuing-p256"] {
         expected.extend(fingerprints(&read(&stage.pki.identity(name).certificate)?)?);
     }
-    ensure!(served == expected, "expected the root and the issuing CA, the client stored {} certificates", served.len());
+    ensure!(
+        served == expected,
+        "expected the root and the issuing CA, the client stored {} certificates",
+        served.len()
+    );
     Ok(())
 }
 
@@ -206,7 +210,10 @@ fn refusal(client: &dyn EstClient, stage: &Stage) -> Check {
         Answer::Certificate(_) => Err(Problem::failed("a device that may not enroll got a certificate")),
         Answer::Refused(said) => {
             // libest knows no status but its own error names.
-            ensure!(said.contains("403") || said.contains("failed with code"), "the client does not tell of a 403: {said}");
+            ensure!(
+                said.contains("403") || said.contains("failed with code"),
+                "the client does not tell of a 403: {said}"
+            );
             Ok(())
         }
     }
