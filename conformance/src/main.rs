@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod crash;
 mod der;
+mod fields;
 mod full_disk;
 mod http;
 mod linters;

@@ -156,3 +156,40 @@ fn rsa_spki(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
     let algorithm = der::sequence(&[&der::oid(RSA_ENCRYPTION), &der::value(der::NULL, [])]);
     der::sequence(&[&algorithm, &der::bit_string(&key)])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pki() -> (tempfile::TempDir, Pki) {
+        let folder = tempfile::tempdir().unwrap();
+        let pki = Pki::new(folder.path().to_owned()).unwrap();
+        (folder, pki)
+    }
+
+    fn openssl_says_ok(request: &[u8]) -> bool {
+        let mut verify = std::process::Command::new("openssl");
+        verify.args(["req", "-inform", "DER", "-noout", "-verify"]);
+        crate::command::run(&mut verify, request, crate::command::DEFAULT_LIMIT).unwrap().text().contains("verify OK")
+    }
+
+    #[test]
+    fn what_is_written_here_is_a_request_to_openssl() {
+        let (_folder, pki) = pki();
+        let key = pki.key("k", KeyKind::P256).unwrap();
+        let mut parts = Parts::new(&key, b"device").unwrap();
+        parts.attributes = attributes(&[extension_request(&[dns_names(&[b"a.example"])])]);
+        assert!(openssl_says_ok(&parts.signed(&key).unwrap()));
+        let other = pki.key("other", KeyKind::P256).unwrap();
+        assert!(!openssl_says_ok(&parts.signed(&other).unwrap()));
+    }
+
+    #[test]
+    fn exponent_one_needs_no_key_and_openssl_lets_it_pass() {
+        let (_folder, pki) = pki();
+        let parts = Parts::new(&pki.key("k", KeyKind::P256).unwrap(), b"device").unwrap();
+        let mut modulus = vec![0xc5; 256];
+        modulus[255] = 0x6b;
+        assert!(openssl_says_ok(&forged_with_exponent_one(&parts, &modulus).unwrap()));
+    }
+}

@@ -5,6 +5,7 @@ pub(crate) mod cacerts;
 pub(crate) mod conduct;
 pub(crate) mod enroll;
 pub(crate) mod http;
+pub(crate) mod http_body;
 pub(crate) mod names;
 pub(crate) mod p10;
 pub(crate) mod reenroll;
@@ -19,6 +20,7 @@ use crate::stage::Stage;
 pub(crate) fn run(stage: &Stage, matrix: &mut Matrix) {
     tls::run(stage, matrix);
     http::run(stage, matrix);
+    http_body::run(stage, matrix);
     cacerts::run(stage, matrix);
     auth::run(stage, matrix);
     enroll::run(stage, matrix);
