@@ -79,7 +79,7 @@ impl Certificate {
         let tbs_der = outer.tbs_certificate.into_bytes();
         let tbs: TbsCertificateWire = der::decode_checked("TBSCertificate", &tbs_der)?;
         let extensions = match &tbs.extensions {
-            Some(extensions) => extension::decode_extensions(extensions.as_bytes(), MAX_EXTENSIONS)?,
+            Some(extensions) => extension::decode_certified_extensions(extensions.as_bytes(), MAX_EXTENSIONS)?,
             None => Vec::new(),
         };
         // RFC 5280 §4.1.1.2: "This field MUST contain the same algorithm identifier as the signature field".

@@ -1,5 +1,7 @@
 //! Certificate extensions (RFC 5280 section 4.2): the envelope and the ones estd reads or writes.
 
+use std::fmt;
+
 use rasn::prelude::*;
 
 use crate::der::{self, tag};
@@ -40,10 +42,24 @@ pub struct Extension {
 /// # Errors
 /// When the bytes are not the DER of Extensions, or break one of the rules above.
 pub fn decode_extensions(der: &[u8], limit: usize) -> Result<Vec<Extension>, DecodeError> {
+    collect(der, limit, |element| der::decode_checked("Extension", element))
+}
+
+/// As [`decode_extensions`], for a certificate that somebody signed already: birth certificates whose issuer wrote
+/// `critical FALSE` out are in the field and cannot be made again.
+pub(crate) fn decode_certified_extensions(der: &[u8], limit: usize) -> Result<Vec<Extension>, DecodeError> {
+    collect(der, limit, |element| der::decode_unordered("Extension", element))
+}
+
+fn collect(
+    der: &[u8],
+    limit: usize,
+    decode: impl Fn(&[u8]) -> Result<ExtensionWire, DecodeError>,
+) -> Result<Vec<Extension>, DecodeError> {
     der::check(der)?;
     let mut extensions: Vec<Extension> = Vec::new();
     for element in der::elements("Extensions", der, limit)? {
-        let wire: ExtensionWire = der::decode_checked("Extension", element.as_bytes())?;
+        let wire = decode(element.as_bytes())?;
         let oid = Oid::from_wire(&wire.extn_id);
         // RFC 5280 §4.2: a certificate must not include more than one instance of an extension. `limit` bounds the search.
         if extensions.iter().any(|earlier| earlier.oid == oid) {
@@ -169,6 +185,28 @@ impl KeyUsage {
             [high, 0] => der::wrap(tag::BIT_STRING, &[unused, high]),
             [high, low] => der::wrap(tag::BIT_STRING, &[unused, high, low]),
         }
+    }
+}
+
+impl fmt::Display for KeyUsage {
+    /// The names of RFC 5280, with commas between them.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [&str; 9] = [
+            "digitalSignature",
+            "nonRepudiation",
+            "keyEncipherment",
+            "dataEncipherment",
+            "keyAgreement",
+            "keyCertSign",
+            "cRLSign",
+            "encipherOnly",
+            "decipherOnly",
+        ];
+        let set = (0..).zip(NAMES).filter(|(number, _)| self.contains(Self::bit(*number)));
+        for (index, (_, name)) in set.enumerate() {
+            write!(formatter, "{}{name}", if index == 0 { "" } else { ", " })?;
+        }
+        Ok(())
     }
 }
 
@@ -390,6 +428,7 @@ mod tests {
         assert_eq!(decode_extensions(&twice, 9), Err(DecodeError::Duplicate { what: "extension of one type" }));
         let explicit_false = [0x30, 0x0c, 0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x13, 0x01, 0x01, 0x00, 0x04, 0x00];
         assert_eq!(decode_extensions(&explicit_false, 9), Err(DecodeError::NotCanonical { what: "Extension" }));
+        assert!(!decode_certified_extensions(&explicit_false, 9).unwrap()[0].critical);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! GeneralName and GeneralNames (RFC 5280 section 4.2.1.6).
 
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use rasn::prelude::*;
 
 use crate::der::{self, tag};
@@ -114,6 +117,46 @@ impl GeneralName {
                 tlv[0] = REGISTERED_ID;
                 tlv
             }
+        }
+    }
+}
+
+impl GeneralName {
+    /// Whether both name the same thing: host names without regard to case, directory names by RFC 5280 section 7.1,
+    /// everything else to the octet (RFC 5280 sections 7.2 to 7.5, read strictly).
+    pub fn matches(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::DnsName(left), Self::DnsName(right)) => left.eq_ignore_ascii_case(right),
+            (Self::DirectoryName(left), Self::DirectoryName(right)) => left.matches(right),
+            (left, right) => left == right,
+        }
+    }
+}
+
+impl fmt::Display for GeneralName {
+    /// The kind and the value (`dns:host.example`), safe for a log or a terminal.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherName { type_id, value } => {
+                write!(formatter, "otherName:{type_id}:")?;
+                value.iter().try_for_each(|octet| write!(formatter, "{octet:02x}"))
+            }
+            Self::Rfc822Name(text) => write!(formatter, "email:{}", text.escape_default()),
+            Self::DnsName(text) => write!(formatter, "dns:{}", text.escape_default()),
+            Self::X400Address(_) => formatter.write_str("x400Address"),
+            Self::DirectoryName(name) => write!(formatter, "directoryName:{name}"),
+            Self::EdiPartyName(_) => formatter.write_str("ediPartyName"),
+            Self::Uri(text) => write!(formatter, "uri:{}", text.escape_default()),
+            Self::IpAddress(octets) => match octets.len() {
+                4 => write!(formatter, "ip:{}", Ipv4Addr::from([octets[0], octets[1], octets[2], octets[3]])),
+                16 => {
+                    let mut address = [0; 16];
+                    address.copy_from_slice(octets);
+                    write!(formatter, "ip:{}", Ipv6Addr::from(address))
+                }
+                length => write!(formatter, "ip:({length} octets)"),
+            },
+            Self::RegisteredId(oid) => write!(formatter, "registeredID:{oid}"),
         }
     }
 }

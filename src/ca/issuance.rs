@@ -97,7 +97,7 @@ impl CertificateAuthority {
         let algorithm = self.signer().algorithm();
         let signature = self.signer().sign(&tbs)?;
         signature::verify(self.key(), algorithm, &tbs, &signature).map_err(IssuanceFault::BadSignature)?;
-        let der = estd_asn1::certificate::encode_certificate(&tbs, &algorithm.identifier(), &signature);
+        let der = estd_asn1::certificate::encode_certificate(&tbs, algorithm.identifier(), &signature);
         let id = CertificateId { issuer: self.issuer_id(), serial: serial.octets().to_vec() };
         Ok(SignedCertificate { enrollment, claim, id, validity, der })
     }

@@ -30,6 +30,8 @@ rejection_codes! {
     UnsupportedMediaType = "unsupported_media_type",
     /// The HTTP request breaks RFC 9112.
     BadRequest = "bad_request",
+    /// The request head is larger than the limit.
+    HeaderTooLarge = "header_too_large",
     /// The body is larger than the limit.
     BodyTooLarge = "body_too_large",
     /// The body did not arrive in time.

@@ -1,1 +1,23 @@
-//! x
+//! The HTTP edge: what RFC 7030 says over HTTP/1.1, in the exact shapes that real clients accept.
+//!
+//! [`guard`] judges the octets before hyper does, [`route`] and [`body`] make a request of what passed, [`exchange`] hands
+//! it to the registration authority, [`reply`] writes what came of it. The acceptor sets `TCP_NODELAY` and hands over a
+//! connection whose handshake is done.
+
+mod body;
+mod connection;
+mod exchange;
+mod framing;
+mod guard;
+pub mod metrics;
+mod reply;
+mod request_id;
+mod route;
+pub mod status;
+
+pub use connection::{HttpEdge, HttpLimits, serve_connection};
+pub use metrics::Metrics;
+pub use status::{StatusEdge, serve_status_connection};
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,267 @@
-//! x
+//! What goes into a certificate before it is signed: validity, extensions, TBSCertificate (RFC 5280 section 4).
+
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use estd_asn1::{
+    BasicConstraints, Certificate, Extension, GeneralName, KeyUsage, Name, Oid, TbsCertificate, Validity, extension,
+    general_name, oid,
+};
+
+use super::profile::EnrollmentProfile;
+use super::public_key::{KeyType, PublicKey};
+use super::serial::Serial;
+use super::signature::SignatureAlgorithm;
+
+/// Why a certificate cannot be composed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// The CA has expired: what it would issue could never be valid.
+    #[error("the ca certificate expired at {not_after}")]
+    CaExpired {
+        /// When.
+        not_after: DateTime<Utc>,
+    },
+    /// The CA is not valid yet, or the clock is wrong.
+    #[error("the ca certificate is valid from {not_before} only")]
+    CaNotYetValid {
+        /// When it becomes valid.
+        not_before: DateTime<Utc>,
+    },
+    /// The validity asked for is not longer than nothing.
+    #[error("a certificate must be valid for a second at least")]
+    NoValidity,
+    /// Neither subject nor subjectAltName.
+    #[error("a certificate needs a subject or a subjectAltName")]
+    NoName,
+    /// The same extension twice.
+    #[error("the extension {oid} stands twice")]
+    DuplicateExtension {
+        /// Which.
+        oid: Oid,
+    },
+}
+
+/// When a certificate issued now is valid: from `backdate` ago, for `validity` from now, in whole seconds and never
+/// outside the validity of its CA.
+///
+/// # Errors
+/// When the CA is not valid now, or nothing remains.
+pub fn clamp_validity(
+    now: DateTime<Utc>,
+    backdate: TimeDelta,
+    validity: TimeDelta,
+    ca: &Certificate,
+) -> Result<Validity, CertificateError> {
+    let Validity { not_before: ca_begin, not_after: ca_end } = ca.validity();
+    if now > ca_end {
+        return Err(CertificateError::CaExpired { not_after: ca_end });
+    }
+    if now < ca_begin {
+        return Err(CertificateError::CaNotYetValid { not_before: ca_begin });
+    }
+    // A time beyond what the calendar has is outside the CA's validity as well.
+    let begin = now.checked_sub_signed(backdate).unwrap_or(ca_begin);
+    let end = now.checked_add_signed(validity).unwrap_or(ca_end);
+    let not_before = begin.trunc_subsecs(0).max(ca_begin);
+    let not_after = end.trunc_subsecs(0).min(ca_end);
+    if not_before < not_after { Ok(Validity { not_before, not_after }) } else { Err(CertificateError::NoValidity) }
+}
+
+/// What a certificate says, ready to be encoded and signed.
+#[derive(Debug, Clone)]
+pub struct CertificateContents<'a> {
+    /// Serial number.
+    pub serial: &'a Serial,
+    /// How it will be signed.
+    pub signature: SignatureAlgorithm,
+    /// The subject of the CA certificate.
+    pub issuer: &'a Name,
+    /// When it is valid; see [`clamp_validity`].
+    pub validity: Validity,
+    /// Whose it is.
+    pub subject: &'a Name,
+    /// SubjectPublicKeyInfo.
+    pub spki_der: &'a [u8],
+    /// Extensions in the order in which they are written.
+    pub extensions: Vec<Extension>,
+}
+
+impl CertificateContents<'_> {
+    /// The TBSCertificate. Issuer and SubjectPublicKeyInfo are copied bit for bit (X509-04, X509-19).
+    ///
+    /// # Errors
+    /// When there is no name in it, or an extension stands twice.
+    pub fn tbs_der(&self) -> Result<Vec<u8>, CertificateError> {
+        // RFC 5280 §4.2: "A certificate MUST NOT include more than one instance of a particular extension."
+        for (position, Extension { oid, .. }) in self.extensions.iter().enumerate() {
+            if self.extensions[..position].iter().any(|earlier| earlier.oid == *oid) {
+                return Err(CertificateError::DuplicateExtension { oid: oid.clone() });
+            }
+        }
+        // RFC 5280 §4.1.2.6: an empty subject needs a subjectAltName.
+        let has_alt_name = self.extensions.iter().any(|extension| extension.oid == oid::SUBJECT_ALT_NAME);
+        if self.subject.is_empty() && !has_alt_name {
+            return Err(CertificateError::NoName);
+        }
+        let tbs = TbsCertificate {
+            serial: self.serial.octets(),
+            signature: self.signature.identifier(),
+            issuer: self.issuer,
+            validity: self.validity,
+            subject: self.subject,
+            spki_der: self.spki_der,
+            extensions: &self.extensions,
+        };
+        Ok(tbs.encode())
+    }
+}
+
+/// A device certificate to be.
+#[derive(Debug, Clone, Copy)]
+pub struct EndEntity<'a> {
+    /// Serial number.
+    pub serial: &'a Serial,
+    /// How it will be signed.
+    pub signature: SignatureAlgorithm,
+    /// The subject of the CA certificate.
+    pub issuer: &'a Name,
+    /// The subjectKeyIdentifier of the CA certificate.
+    pub issuer_key_identifier: &'a [u8],
+    /// When it is valid; see [`clamp_validity`].
+    pub validity: Validity,
+    /// Whose it is.
+    pub subject: &'a Name,
+    /// Whose else it is.
+    pub subject_alt_names: &'a [GeneralName],
+    /// The device's key.
+    pub key: &'a PublicKey,
+    /// Everything else.
+    pub profile: &'a EnrollmentProfile,
+}
+
+/// The TBSCertificate of a device certificate.
+///
+/// # Errors
+/// When there is no name to certify, or an extension of the profile's own stands twice.
+pub fn end_entity_tbs(contents: &EndEntity<'_>) -> Result<Vec<u8>, CertificateError> {
+    let contents = CertificateContents {
+        serial: contents.serial,
+        signature: contents.signature,
+        issuer: contents.issuer,
+        validity: contents.validity,
+        subject: contents.subject,
+        spki_der: contents.key.spki_der(),
+        extensions: end_entity_extensions(contents),
+    };
+    contents.tbs_der()
+}
+
+/// The extensions of a device certificate. basicConstraints is left out, which says that it is no CA (RFC 5280 section
+/// 4.2.1.9).
+fn end_entity_extensions(contents: &EndEntity<'_>) -> Vec<Extension> {
+    let EndEntity { key, profile, .. } = contents;
+    let mut extensions = vec![
+        authority_key_identifier(contents.issuer_key_identifier),
+        subject_key_identifier(key),
+        key_usage(profile.key_usage_for(key.key_type())),
+    ];
+    extensions.extend(ext_key_usage(&profile.ext_key_usage));
+    extensions.extend(certificate_policies(&profile.policies));
+    extensions.extend(subject_alt_name(contents.subject, contents.subject_alt_names));
+    extensions.extend(crl_distribution_points(&profile.crl_urls));
+    extensions.extend(authority_info_access(&profile.ocsp_urls, &profile.ca_issuer_urls));
+    extensions.extend(profile.extensions.iter().cloned());
+    extensions
+}
+
+/// The extensions of a CA certificate. `issuer_key_identifier` is `None` for a self-signed one, which needs none
+/// (RFC 5280 section 4.2.1.1).
+pub fn ca_extensions(key: &PublicKey, issuer_key_identifier: Option<&[u8]>, path_len: Option<u32>) -> Vec<Extension> {
+    let mut extensions: Vec<_> = issuer_key_identifier.map(authority_key_identifier).into_iter().collect();
+    extensions.push(subject_key_identifier(key));
+    extensions.push(key_usage(KeyUsage::KEY_CERT_SIGN.union(KeyUsage::CRL_SIGN)));
+    // RFC 5280 §4.2.1.9: critical in certificates of CAs that sign certificates.
+    extensions.push(critical(oid::BASIC_CONSTRAINTS, BasicConstraints { ca: true, path_len }.encode()));
+    extensions
+}
+
+/// The extensions of a TLS server's certificate.
+pub fn server_extensions(
+    key: &PublicKey,
+    issuer_key_identifier: &[u8],
+    subject: &Name,
+    names: &[GeneralName],
+) -> Vec<Extension> {
+    let usage = match key.key_type() {
+        KeyType::Rsa => KeyUsage::DIGITAL_SIGNATURE.union(KeyUsage::KEY_ENCIPHERMENT),
+        KeyType::P256 | KeyType::P384 | KeyType::P521 | KeyType::Ed25519 => KeyUsage::DIGITAL_SIGNATURE,
+    };
+    let mut extensions =
+        vec![authority_key_identifier(issuer_key_identifier), subject_key_identifier(key), key_usage(usage)];
+    extensions.extend(ext_key_usage(&[oid::KP_SERVER_AUTH]));
+    extensions.extend(subject_alt_name(subject, names));
+    extensions
+}
+
+/// The extensions of a birth certificate (IEEE 802.1AR section 8.10): no extendedKeyUsage, so that it serves for all.
+pub fn birth_extensions(
+    key: &PublicKey,
+    issuer_key_identifier: &[u8],
+    subject: &Name,
+    names: &[GeneralName],
+) -> Vec<Extension> {
+    let mut extensions = vec![
+        authority_key_identifier(issuer_key_identifier),
+        subject_key_identifier(key),
+        key_usage(KeyUsage::DIGITAL_SIGNATURE),
+    ];
+    extensions.extend(subject_alt_name(subject, names));
+    extensions
+}
+
+fn authority_key_identifier(identifier: &[u8]) -> Extension {
+    // RFC 5280 §4.2.1.1: the same as the subjectKeyIdentifier of the CA certificate, not critical.
+    plain(oid::AUTHORITY_KEY_IDENTIFIER, extension::encode_authority_key_identifier(identifier))
+}
+
+fn subject_key_identifier(key: &PublicKey) -> Extension {
+    plain(oid::SUBJECT_KEY_IDENTIFIER, extension::encode_subject_key_identifier(&key.key_identifier()))
+}
+
+fn key_usage(usage: KeyUsage) -> Extension {
+    // RFC 5280 §4.2.1.3: "conforming CAs SHOULD mark this extension as critical".
+    critical(oid::KEY_USAGE, usage.encode())
+}
+
+fn ext_key_usage(usages: &[Oid]) -> Option<Extension> {
+    (!usages.is_empty()).then(|| plain(oid::EXT_KEY_USAGE, extension::encode_ext_key_usage(usages)))
+}
+
+fn certificate_policies(policies: &[Oid]) -> Option<Extension> {
+    (!policies.is_empty()).then(|| plain(oid::CERTIFICATE_POLICIES, extension::encode_certificate_policies(policies)))
+}
+
+fn subject_alt_name(subject: &Name, names: &[GeneralName]) -> Option<Extension> {
+    let value = (!names.is_empty()).then(|| general_name::encode_general_names(names))?;
+    // RFC 5280 §4.2.1.6: critical if, and only if, the subject is empty.
+    Some(Extension { oid: oid::SUBJECT_ALT_NAME, critical: subject.is_empty(), value })
+}
+
+fn crl_distribution_points(urls: &[String]) -> Option<Extension> {
+    let value = (!urls.is_empty()).then(|| extension::encode_crl_distribution_points(urls))?;
+    Some(plain(oid::CRL_DISTRIBUTION_POINTS, value))
+}
+
+fn authority_info_access(ocsp: &[String], ca_issuers: &[String]) -> Option<Extension> {
+    if ocsp.is_empty() && ca_issuers.is_empty() {
+        return None;
+    }
+    Some(plain(oid::AUTHORITY_INFO_ACCESS, extension::encode_authority_info_access(ocsp, ca_issuers)))
+}
+
+fn plain(oid: Oid, value: Vec<u8>) -> Extension {
+    Extension { oid, critical: false, value }
+}
+
+fn critical(oid: Oid, value: Vec<u8>) -> Extension {
+    Extension { oid, critical: true, value }
+}

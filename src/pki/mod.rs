@@ -1,7 +1,9 @@
 //! Public-key infrastructure rules: keys, signatures, requests, names, certificates, paths. Pure; no I/O, no clock.
 
 pub mod certificate;
+pub mod device_identity;
 pub mod digest;
+pub mod name_rules;
 pub mod profile;
 pub mod public_key;
 pub mod request;

@@ -1,7 +1,7 @@
 //! Requested extensions: privileges are refused, intent is kept, the rest is the profile's business.
 
 use crate::est::{Rejection, RejectionCode};
-use crate::pki::profile::EnrollmentProfile;
+use crate::pki::profile::{EnrollmentProfile, PRIVILEGED_EXT_KEY_USAGES};
 use crate::pki::request::VerifiedRequest;
 use estd_asn1::{KeyUsage, Oid, oid};
 
@@ -22,16 +22,6 @@ const KNOWN: [Oid; 9] = [
 /// Extensions that only make sense in a CA certificate.
 const CA_ONLY: [Oid; 4] =
     [oid::NAME_CONSTRAINTS, oid::POLICY_CONSTRAINTS, oid::POLICY_MAPPINGS, oid::INHIBIT_ANY_POLICY];
-
-/// Extended key usages that give power over others (RFC 5280 section 4.2.1.12, RFC 6960 section 4.2.2.2, RFC 6402
-/// section 2.10).
-const PRIVILEGED_USAGES: [Oid; 5] = [
-    oid::ANY_EXTENDED_KEY_USAGE,
-    oid::KP_OCSP_SIGNING,
-    oid::KP_CMC_CA,
-    oid::KP_CMC_RA,
-    oid::KP_CMC_ARCHIVE,
-];
 
 /// Refuses what no device gets, and what the profile would turn into its opposite.
 pub(super) fn refuse_privileges(request: &VerifiedRequest, profile: &EnrollmentProfile) -> Result<(), Rejection> {
@@ -69,7 +59,7 @@ fn refuse_key_usage(request: &VerifiedRequest, profile: &EnrollmentProfile) -> R
 
 fn refuse_ext_key_usage(request: &VerifiedRequest, profile: &EnrollmentProfile) -> Result<(), Rejection> {
     let asked = request.ext_key_usage();
-    if let Some(usage) = asked.iter().find(|usage| PRIVILEGED_USAGES.contains(usage)) {
+    if let Some(usage) = asked.iter().find(|usage| PRIVILEGED_EXT_KEY_USAGES.contains(usage)) {
         return Err(refusal("RFC 5280 4.2.1.12", format!("extendedKeyUsage asks for {usage}, which no device gets")));
     }
     if !asked.is_empty() && !asked.iter().any(|usage| profile.ext_key_usage.contains(usage)) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{AuthorizedEnrollment, EnrollmentKind, EnrollmentRules};
 use crate::est::{Rejection, RejectionCode};
+use crate::pki::device_identity::MAX_BIRTH_ALT_NAMES;
 use crate::pki::profile::{EnrollmentProfile, RequestNames};
 use crate::pki::request::VerifiedRequest;
 use crate::pki::template::TemplateValues;
@@ -57,7 +58,7 @@ impl DeviceNames {
             subject_alt_names: profile.render_subject_alt_names(&values).map_err(|error| missing(&error))?,
             optional: profile.render_optional_subject_alt_names(&values).map_err(|error| missing(&error))?,
             birth_subject: birth.subject().clone(),
-            birth_alt_names: birth.subject_alt_names().map_err(|error| missing(&error))?,
+            birth_alt_names: birth.subject_alt_names(MAX_BIRTH_ALT_NAMES).map_err(|error| missing(&error))?,
         })
     }
 

@@ -8,6 +8,9 @@ use crate::pki::request::VerifiedRequest;
 use crate::pki::trust::AuthenticatedPeer;
 use estd_asn1::GeneralName;
 
+/// More names than any profile gives.
+const MAX_CURRENT_ALT_NAMES: usize = 64;
+
 pub(super) fn authorize(
     request: &VerifiedRequest,
     peer: &AuthenticatedPeer,
@@ -26,7 +29,7 @@ pub(super) fn authorize(
         return Err(Rejection::new(RejectionCode::SubjectMismatch, "RFC 7030 4.2.2", reason));
     }
     let current_names = current
-        .subject_alt_names()
+        .subject_alt_names(MAX_CURRENT_ALT_NAMES)
         .map_err(|error| Rejection::new(RejectionCode::SubjectAltNameMismatch, "RFC 7030 4.2.2", error.to_string()))?;
     refuse_other_alt_names(request.subject_alt_names(), &current_names)?;
     if !rules.profile.allow_key_reuse && request.key().spki_der() == current.public_key().der() {

@@ -9,11 +9,11 @@ use super::{AuditOutcome, RegistrationAuthority};
 use crate::ca::SignedCertificate;
 use crate::est::{EstRequest, EstResponse, Rejection, RejectionCode, ResponseBody};
 use crate::pki::request::VerifiedRequest;
-use crate::pki::trust::{AnchorClass, AuthenticatedPeer};
+use crate::pki::trust::{AnchorClass, AuthenticatedPeer, TrustError};
 use crate::policy::{self, AuthorizedEnrollment, EnrollmentKind};
 use crate::store::{CertificateId, CertificateRecord, CertificateStatus, Claim, ClaimGuard, Receipt};
 use chrono::TimeDelta;
-use estd_asn1::certs_only;
+use estd_asn1::{Certificate, certs_only};
 
 /// An answer that must not leave before its receipt resolves to `Ok`.
 pub struct PendingResponse {
@@ -72,12 +72,12 @@ impl RegistrationAuthority {
         let window = label.requests.repeat_window.min(profile.validity / 2);
         let key = request_key(label, &peer, &enrollment);
         match self.ports.store.claim(&key, attempt.at - window).map_err(Fault::from)? {
-            Claim::Known(record, receipt) => {
+            Claim::Recorded { record, receipt } => {
                 let serial = record.id.serial.clone();
                 self.ports.store.record_event(attempt.event(AuditOutcome::Issued { serial, repeated: true }));
                 Ok(PendingResponse { response: issued(&record.der), receipt, repeated: true })
             }
-            Claim::Fresh(claim) => self.issue(label, enrollment, claim, &peer, attempt),
+            Claim::Granted(claim) => self.issue(label, enrollment, claim, &peer, attempt),
         }
     }
 
@@ -88,7 +88,7 @@ impl RegistrationAuthority {
         session: &PeerSession,
         attempt: &Attempt<'_>,
     ) -> Result<AuthenticatedPeer, Rejection> {
-        let Some(outcome) = session.authenticate(&label.anchors, &label.requests.path) else {
+        let Some(outcome) = session.authenticate(&label.anchors, &label.requests.path, attempt.at) else {
             return Err(Rejection::new(
                 RejectionCode::AuthMissing,
                 "RFC 7030 3.3.2",
@@ -103,6 +103,25 @@ impl RegistrationAuthority {
         };
         peer.check_time(attempt.at, grace).map_err(|error| refusal::trust_rejection(&error))?;
         Ok(peer)
+    }
+
+    /// A stranger at this label may be at home at another tenant's: operators want to know (identity that strays, or a
+    /// device set up for the wrong tenant). Told by the issuer's name alone, which costs nothing.
+    fn trust_rejection(&self, label: &LabelContext, session: &PeerSession, error: &TrustError) -> Rejection {
+        let rejection = refusal::trust_rejection(error);
+        let TrustError::UnknownIssuer { .. } = error else { return rejection };
+        let leaf = session.presented().and_then(|chain| Certificate::decode(chain.leaf()).ok());
+        let strays = leaf.is_some_and(|leaf| {
+            self.labels().filter(|other| other.tenant != label.tenant).any(|other| {
+                let anchors = other.anchors.explicit().iter().chain(other.anchors.implicit());
+                anchors.into_iter().any(|anchor| anchor.subject() == leaf.issuer())
+            })
+        });
+        if !strays {
+            return rejection;
+        }
+        // The sentence stays the same: whose label it would be welcome at is not its business.
+        Rejection::new(RejectionCode::CrossTenant, rejection.clause(), rejection.reason().to_owned())
     }
 
     /// The device the presented certificate was issued to here, when it is on record.
@@ -156,7 +175,7 @@ impl RegistrationAuthority {
         let response = issued(&der);
         let record = CertificateRecord {
             id,
-            request: claim.key(),
+            request: *claim.key(),
             tenant: label.tenant.clone(),
             label: label.label.to_string(),
             device: enrollment.device().to_owned(),

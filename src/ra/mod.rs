@@ -6,6 +6,8 @@ mod label;
 mod peer_session;
 mod refusal;
 mod request_key;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::collections::HashMap;
 use std::sync::Arc;

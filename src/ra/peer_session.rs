@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
+
 use crate::est::PresentedChain;
 use crate::pki::trust::{AuthenticatedPeer, PathLimits, TrustAnchors, TrustError};
 
@@ -43,13 +45,14 @@ impl PeerSession {
         &self,
         anchors: &Arc<TrustAnchors>,
         limits: &PathLimits,
+        now: DateTime<Utc>,
     ) -> Option<Result<AuthenticatedPeer, TrustError>> {
         let presented = self.presented.as_ref()?;
         let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = outcomes.iter().find(|known| Arc::ptr_eq(&known.anchors, anchors)) {
             return Some(known.outcome.clone());
         }
-        let outcome = anchors.authenticate(presented, limits);
+        let outcome = anchors.authenticate(presented, limits, now);
         if outcomes.len() == REMEMBERED_OUTCOMES {
             outcomes.remove(0);
         }

@@ -2,7 +2,6 @@
 
 use crate::ca::IssuanceFault;
 use crate::est::{Rejection, RejectionCode};
-use crate::pki::public_key::PublicKeyError;
 use crate::pki::request::RequestError;
 use crate::pki::signature::SignatureError;
 use crate::pki::trust::TrustError;
@@ -45,4 +44,46 @@ impl Fault {
             | Self::Issuance(IssuanceFault::Certificate(_) | IssuanceFault::BadSignature(_)) => None,
         }
     }
+}
+
+/// A request that its own checks refuse.
+pub(super) fn request_rejection(error: RequestError) -> Rejection {
+    let reason = error.to_string();
+    let (code, clause) = match &error {
+        RequestError::Syntax(_) => (RejectionCode::BadRequestSyntax, "RFC 2986 4"),
+        RequestError::Name(_) => (RejectionCode::BadName, "RFC 5280 4.2.1.6"),
+        RequestError::Key(error) if error.is_weak() => (RejectionCode::WeakKey, "RFC 5280 4.1.2.7"),
+        RequestError::Key(_) => (RejectionCode::KeyNotAllowed, "RFC 5280 4.1.2.7"),
+        // RFC 7030 §3.4: the request is signed with the private key whose possession it proves.
+        RequestError::Algorithm(SignatureError::Invalid | SignatureError::KeyMismatch { .. })
+        | RequestError::Possession => (RejectionCode::PossessionInvalid, "RFC 7030 3.4"),
+        RequestError::Algorithm(
+            SignatureError::WeakDigest { .. } | SignatureError::Unsupported { .. } | SignatureError::Parameters { .. },
+        ) => (RejectionCode::SignatureAlgorithm, "RFC 7030 3.4"),
+    };
+    Rejection::new(code, clause, reason)
+}
+
+/// A peer that its certificate does not let in.
+pub(super) fn trust_rejection(error: &TrustError) -> Rejection {
+    let code = match error {
+        TrustError::NotYetValid { .. } | TrustError::Expired { .. } => RejectionCode::NotInValidity,
+        TrustError::CaAsLeaf
+        | TrustError::KeyCertSignLeaf
+        | TrustError::KeyUsage
+        | TrustError::ExtKeyUsage { .. } => RejectionCode::CertificateUsage,
+        TrustError::Malformed { .. }
+        | TrustError::ChainTooLong { .. }
+        | TrustError::UnknownIssuer { .. }
+        | TrustError::WeakKey { .. }
+        | TrustError::WeakSignature { .. }
+        | TrustError::BadSignature
+        | TrustError::NotCa
+        | TrustError::PathLength
+        | TrustError::NameConstraints
+        | TrustError::CriticalExtension
+        | TrustError::TooComplex
+        | TrustError::Unsupported => RejectionCode::Untrusted,
+    };
+    Rejection::new(code, "RFC 7030 3.3.2", error.to_string())
 }

@@ -1,1 +1,250 @@
-//! x
+//! The contract suite: what every store keeps, run over each of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::memory::MemoryStore;
+use super::{
+    CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, ClaimGuard, RequestKey, Revocation,
+};
+use crate::audit::{AuditEvent, AuditOutcome};
+use crate::pki::digest::sha256;
+
+/// A moment to count from; stores ask no clock.
+pub(super) fn epoch() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_790_000_000, 123_456_789).unwrap()
+}
+
+/// The record number `serial`, of device `serial` unless changed, answering request `serial`.
+pub(super) fn record(serial: u32) -> CertificateRecord {
+    CertificateRecord {
+        id: CertificateId { issuer: [7; 32], serial: serial.to_be_bytes().to_vec() },
+        request: RequestKey(sha256(&[b"request", &serial.to_be_bytes()])),
+        tenant: "acme".into(),
+        label: "devices".into(),
+        device: format!("device-{serial}"),
+        spki_sha256: sha256(&[b"key", &serial.to_be_bytes()]),
+        renews: serial.checked_sub(1).map(|earlier| record_id(earlier)),
+        issued_at: epoch() + TimeDelta::seconds(i64::from(serial)),
+        not_after: epoch() + TimeDelta::days(398),
+        der: serial.to_be_bytes().repeat(150),
+    }
+}
+
+pub(super) fn record_id(serial: u32) -> CertificateId {
+    CertificateId { issuer: [7; 32], serial: serial.to_be_bytes().to_vec() }
+}
+
+pub(super) fn issued(record: &CertificateRecord) -> AuditEvent {
+    event(AuditOutcome::Issued { serial: record.id.serial.clone(), repeated: false })
+}
+
+pub(super) fn event(outcome: AuditOutcome) -> AuditEvent {
+    AuditEvent {
+        at: epoch(),
+        request_id: "0123456789abcdef".into(),
+        source: "192.0.2.1".into(),
+        tenant: "acme".into(),
+        label: "devices".into(),
+        operation: "simpleenroll".into(),
+        peer: Some([9; 32]),
+        device: Some("device".into()),
+        outcome,
+    }
+}
+
+pub(super) fn granted<'a>(store: &'a dyn CertificateStore, key: &RequestKey) -> ClaimGuard<'a> {
+    match store.claim(key, DateTime::<Utc>::MIN_UTC).unwrap() {
+        Claim::Granted(guard) => guard,
+        Claim::Recorded { record, .. } => panic!("recorded already: {record:?}"),
+    }
+}
+
+/// Records `record` and waits until it is durable.
+pub(super) fn keep(store: &dyn CertificateStore, record: &CertificateRecord) {
+    let claim = granted(store, &record.request);
+    store.record_issued(claim, record.clone(), issued(record)).unwrap().wait().unwrap();
+}
+
+fn revoke(store: &dyn CertificateStore, id: &CertificateId, revocation: Revocation) -> bool {
+    let outcome = AuditOutcome::Revoked { serial: id.serial.clone(), reason: revocation.reason };
+    let receipt = store.revoke(id, revocation, event(outcome)).unwrap();
+    receipt.map(|receipt| receipt.wait().unwrap()).is_some()
+}
+
+fn good(record: &CertificateRecord) -> CertificateStatus {
+    CertificateStatus::Good {
+        tenant: record.tenant.clone(),
+        label: record.label.clone(),
+        device: record.device.clone(),
+    }
+}
+
+fn what_is_recorded_is_found_by_every_verb(store: &dyn CertificateStore) {
+    let one = record(1);
+    assert_eq!(store.status(&one.id).unwrap(), CertificateStatus::Unknown);
+    assert_eq!(store.certificate(&one.id).unwrap(), None);
+    keep(store, &one);
+    assert_eq!(store.certificate(&one.id).unwrap().as_deref(), Some(&one));
+    assert_eq!(store.status(&one.id).unwrap(), good(&one));
+    assert_eq!(store.status(&record_id(2)).unwrap(), CertificateStatus::Unknown);
+    let other_issuer = CertificateId { issuer: [8; 32], serial: one.id.serial.clone() };
+    assert_eq!(store.status(&other_issuer).unwrap(), CertificateStatus::Unknown);
+    assert_eq!(store.certificate_count().unwrap(), 1);
+}
+
+fn a_repeated_request_gets_its_certificate_within_the_window_only(store: &dyn CertificateStore) {
+    let first = record(1);
+    keep(store, &first);
+    match store.claim(&first.request, first.issued_at).unwrap() {
+        Claim::Recorded { record, receipt } => {
+            assert_eq!(*record, first);
+            receipt.wait().unwrap();
+        }
+        Claim::Granted(_) => panic!("issued twice within the window"),
+    }
+    let later = first.issued_at + TimeDelta::nanoseconds(1);
+    let Claim::Granted(claim) = store.claim(&first.request, later).unwrap() else { panic!("older than the window") };
+    let second = CertificateRecord { issued_at: later, request: first.request, ..record(2) };
+    store.record_issued(claim, second.clone(), issued(&second)).unwrap().wait().unwrap();
+    let Claim::Recorded { record, .. } = store.claim(&first.request, later).unwrap() else { panic!("recorded") };
+    assert_eq!(*record, second);
+    assert_eq!(store.certificate(&first.id).unwrap().as_deref(), Some(&first));
+}
+
+fn a_dropped_claim_leaves_nothing_and_frees_its_key(store: &dyn CertificateStore) {
+    let one = record(1);
+    drop(granted(store, &one.request));
+    drop(granted(store, &one.request));
+    assert_eq!(store.certificate_count().unwrap(), 0);
+    keep(store, &one);
+}
+
+fn one_key_claimed_by_many_at_once_gives_one_record(store: &dyn CertificateStore) {
+    let serial = AtomicU32::new(0);
+    let issue = |key: RequestKey| match store.claim(&key, DateTime::<Utc>::MIN_UTC).unwrap() {
+        Claim::Recorded { record, receipt } => {
+            receipt.wait().unwrap();
+            record.id.clone()
+        }
+        Claim::Granted(claim) => {
+            let one = CertificateRecord { request: key, ..record(serial.fetch_add(1, Ordering::Relaxed)) };
+            store.record_issued(claim, one.clone(), issued(&one)).unwrap().wait().unwrap();
+            one.id
+        }
+    };
+    const KEYS: u8 = 20;
+    let answers: Vec<Vec<CertificateId>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| (0..5 * KEYS).map(|turn| issue(RequestKey([turn % KEYS; 32]))).collect())
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(answers.iter().all(|answer| answer[..usize::from(KEYS)] == answers[0][..usize::from(KEYS)]));
+    assert_eq!(serial.into_inner(), u32::from(KEYS));
+    assert_eq!(store.certificate_count().unwrap(), u64::from(KEYS));
+}
+
+fn a_key_belongs_to_the_device_it_was_last_certified_for_in_its_tenant(store: &dyn CertificateStore) {
+    let one = record(1);
+    assert_eq!(store.key_holder("acme", &one.spki_sha256).unwrap(), None);
+    keep(store, &one);
+    assert_eq!(store.key_holder("acme", &one.spki_sha256).unwrap().as_deref(), Some("device-1"));
+    assert_eq!(store.key_holder("globex", &one.spki_sha256).unwrap(), None);
+    keep(store, &CertificateRecord { spki_sha256: one.spki_sha256, ..record(2) });
+    keep(store, &CertificateRecord { spki_sha256: one.spki_sha256, tenant: "globex".into(), ..record(3) });
+    assert_eq!(store.key_holder("acme", &one.spki_sha256).unwrap().as_deref(), Some("device-2"));
+    assert_eq!(store.key_holder("globex", &one.spki_sha256).unwrap().as_deref(), Some("device-3"));
+}
+
+fn the_first_revocation_stands_and_the_unknown_stays_unknown(store: &dyn CertificateStore) {
+    let one = record(1);
+    let first = Revocation { at: epoch(), reason: 1 };
+    assert!(!revoke(store, &one.id, first));
+    assert_eq!(store.status(&one.id).unwrap(), CertificateStatus::Unknown);
+    keep(store, &one);
+    assert!(revoke(store, &one.id, first));
+    assert!(revoke(store, &one.id, Revocation { at: epoch() + TimeDelta::days(1), reason: 4 }));
+    assert_eq!(store.status(&one.id).unwrap(), CertificateStatus::Revoked(first));
+    assert_eq!(store.certificate(&one.id).unwrap().as_deref(), Some(&one));
+    // What is revoked is not handed out again.
+    drop(granted(store, &one.request));
+}
+
+fn what_is_recorded_is_seen_before_it_is_durable(store: &dyn CertificateStore) {
+    let receipts: Vec<_> = (1..=50)
+        .map(|serial| {
+            let one = record(serial);
+            let claim = granted(store, &one.request);
+            let receipt = store.record_issued(claim, one.clone(), issued(&one)).unwrap();
+            assert_eq!(store.certificate(&one.id).unwrap().as_deref(), Some(&one));
+            assert_eq!(store.status(&one.id).unwrap(), good(&one));
+            assert_eq!(store.key_holder("acme", &one.spki_sha256).unwrap(), Some(one.device.clone()));
+            assert_eq!(store.certificate_count().unwrap(), u64::from(serial));
+            let Claim::Recorded { receipt: repeated, .. } = store.claim(&one.request, epoch()).unwrap() else {
+                panic!("recorded")
+            };
+            (receipt, repeated)
+        })
+        .collect();
+    for (receipt, repeated) in receipts {
+        receipt.wait().unwrap();
+        repeated.wait().unwrap();
+    }
+}
+
+macro_rules! contract {
+    ($($clause:ident),+ $(,)?) => {
+        mod memory {
+            $(#[test] fn $clause() { super::$clause(&super::MemoryStore::new()); })+
+        }
+        #[cfg(feature = "server")]
+        mod sled {
+            use crate::store::sled::{SledStore, StoreOptions};
+
+            $(#[test] fn $clause() {
+                let dir = tempfile::tempdir().unwrap();
+                super::$clause(&SledStore::open(dir.path(), StoreOptions::default()).unwrap());
+            })+
+        }
+    };
+}
+
+contract!(
+    what_is_recorded_is_found_by_every_verb,
+    a_repeated_request_gets_its_certificate_within_the_window_only,
+    a_dropped_claim_leaves_nothing_and_frees_its_key,
+    one_key_claimed_by_many_at_once_gives_one_record,
+    a_key_belongs_to_the_device_it_was_last_certified_for_in_its_tenant,
+    the_first_revocation_stands_and_the_unknown_stays_unknown,
+    what_is_recorded_is_seen_before_it_is_durable,
+);
+
+#[test]
+fn what_is_lost_before_it_is_durable_leaves_nothing() {
+    let store = MemoryStore::holding_back();
+    let one = record(1);
+    let claim = granted(&store, &one.request);
+    let receipt = store.record_issued(claim, one.clone(), issued(&one)).unwrap();
+    let Claim::Recorded { receipt: repeated, .. } = store.claim(&one.request, epoch()).unwrap() else {
+        panic!("recorded")
+    };
+    assert!(store.events().is_empty());
+    store.settle(Err(super::StoreFault::NotDurable(Arc::new(std::io::ErrorKind::StorageFull.into()))));
+    assert!(matches!(receipt.wait(), Err(super::StoreFault::NotDurable(_))));
+    assert!(matches!(repeated.wait(), Err(super::StoreFault::NotDurable(_))));
+    assert_eq!(store.status(&one.id).unwrap(), CertificateStatus::Unknown);
+    assert_eq!(store.key_holder("acme", &one.spki_sha256).unwrap(), None);
+    assert_eq!(store.certificate_count().unwrap(), 0);
+    assert!(store.events().is_empty());
+
+    let claim = granted(&store, &one.request);
+    let receipt = store.record_issued(claim, one.clone(), issued(&one)).unwrap();
+    store.settle(Ok(()));
+    receipt.wait().unwrap();
+    assert_eq!(store.events(), [issued(&one)]);
+}

@@ -1,1 +1,194 @@
-//! x
+//! A store in memory, for tests and fuzzing; it can hold records back to show what happens before they are durable.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, Utc};
+
+use super::claims::locked;
+use super::pending::{Durable, Pending, PendingCertificate, PendingRevocation, Revoking};
+use super::{
+    CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, ClaimGuard, Claims, Receipt,
+    RequestKey, Revocation, StoreFault,
+};
+use crate::audit::AuditEvent;
+
+/// A [`CertificateStore`] that forgets everything when it is dropped.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    claims: Claims,
+    pending: Pending,
+    kept: Mutex<Kept>,
+    /// `None`: everything is durable at once.
+    held_back: Mutex<Option<Vec<Change>>>,
+    /// How many certificates were recorded and not lost.
+    certificates: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    certificates: HashMap<CertificateId, Arc<CertificateRecord>>,
+    requests: HashMap<RequestKey, Arc<CertificateRecord>>,
+    holders: HashMap<(String, [u8; 32]), String>,
+    revocations: HashMap<CertificateId, Revocation>,
+    events: Vec<AuditEvent>,
+}
+
+#[derive(Debug)]
+enum Change {
+    Issued(Arc<PendingCertificate>, AuditEvent),
+    Revoked(Arc<PendingRevocation>, AuditEvent),
+    Event(AuditEvent),
+}
+
+impl MemoryStore {
+    /// An empty store in which everything is durable at once.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty store in which nothing is durable before [`settle`](Self::settle) says so.
+    pub fn holding_back() -> Self {
+        Self { held_back: Mutex::new(Some(Vec::new())), ..Self::default() }
+    }
+
+    /// Decides what becomes of all that was held back since the last time: kept, or lost with this fault.
+    pub fn settle(&self, outcome: Result<(), StoreFault>) {
+        let changes = locked(&self.held_back).as_mut().map(std::mem::take).unwrap_or_default();
+        for change in changes {
+            self.settle_one(change, outcome.clone());
+        }
+    }
+
+    /// The audit events kept so far, oldest first.
+    pub fn events(&self) -> Vec<AuditEvent> {
+        locked(&self.kept).events.clone()
+    }
+
+    fn submit(&self, change: Change) {
+        if let Some(held_back) = &mut *locked(&self.held_back) {
+            held_back.push(change);
+            return;
+        }
+        self.settle_one(change, Ok(()));
+    }
+
+    fn settle_one(&self, change: Change, outcome: Result<(), StoreFault>) {
+        if outcome.is_ok() {
+            locked(&self.kept).keep(&change);
+        }
+        match change {
+            Change::Issued(row, _) => {
+                if outcome.is_err() {
+                    self.certificates.fetch_sub(1, Ordering::Relaxed);
+                }
+                self.pending.forget_certificate(&row);
+                row.commit.settle(outcome);
+            }
+            Change::Revoked(row, _) => {
+                self.pending.forget_revocation(&row);
+                row.commit.settle(outcome);
+            }
+            Change::Event(_) => {}
+        }
+    }
+}
+
+impl CertificateStore for MemoryStore {
+    fn claim(&self, key: &RequestKey, not_older_than: DateTime<Utc>) -> Result<Claim<'_>, StoreFault> {
+        let guard = self.claims.hold(key);
+        Ok(match self.pending.answer(key, not_older_than, &self.kept)? {
+            Some((record, receipt)) => Claim::Recorded { record, receipt },
+            None => Claim::Granted(guard),
+        })
+    }
+
+    fn record_issued(
+        &self,
+        claim: ClaimGuard<'_>,
+        record: CertificateRecord,
+        event: AuditEvent,
+    ) -> Result<Receipt, StoreFault> {
+        debug_assert_eq!(*claim.key(), record.request, "a record answers the request that was claimed");
+        let row = self.pending.issue(record);
+        let receipt = row.commit.receipt();
+        self.certificates.fetch_add(1, Ordering::Relaxed);
+        self.submit(Change::Issued(row, event));
+        Ok(receipt)
+    }
+
+    fn certificate(&self, id: &CertificateId) -> Result<Option<Arc<CertificateRecord>>, StoreFault> {
+        self.pending.certificate(id, &self.kept)
+    }
+
+    fn status(&self, id: &CertificateId) -> Result<CertificateStatus, StoreFault> {
+        self.pending.status(id, &self.kept)
+    }
+
+    fn key_holder(&self, tenant: &str, spki_sha256: &[u8; 32]) -> Result<Option<String>, StoreFault> {
+        self.pending.key_holder(tenant, spki_sha256, &self.kept)
+    }
+
+    fn revoke(
+        &self,
+        id: &CertificateId,
+        revocation: Revocation,
+        event: AuditEvent,
+    ) -> Result<Option<Receipt>, StoreFault> {
+        match self.pending.revoke(id, revocation, &self.kept)? {
+            Revoking::Unknown => Ok(None),
+            Revoking::Already(receipt) => Ok(Some(receipt)),
+            Revoking::New(row) => {
+                let receipt = row.commit.receipt();
+                self.submit(Change::Revoked(row, event));
+                Ok(Some(receipt))
+            }
+        }
+    }
+
+    fn record_event(&self, event: AuditEvent) {
+        self.submit(Change::Event(event));
+    }
+
+    fn certificate_count(&self) -> Result<u64, StoreFault> {
+        Ok(self.certificates.load(Ordering::Relaxed) as u64)
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, change: &Change) {
+        match change {
+            Change::Issued(row, event) => {
+                let record = &row.record;
+                self.certificates.insert(record.id.clone(), Arc::clone(record));
+                self.requests.insert(record.request, Arc::clone(record));
+                self.holders.insert((record.tenant.clone(), record.spki_sha256), record.device.clone());
+                self.events.push(event.clone());
+            }
+            Change::Revoked(row, event) => {
+                self.revocations.insert(row.id.clone(), row.revocation);
+                self.events.push(event.clone());
+            }
+            Change::Event(event) => self.events.push(event.clone()),
+        }
+    }
+}
+
+impl Durable for Mutex<Kept> {
+    fn answer(&self, request: &RequestKey) -> Result<Option<Arc<CertificateRecord>>, StoreFault> {
+        Ok(locked(self).requests.get(request).cloned())
+    }
+
+    fn certificate(&self, id: &CertificateId) -> Result<Option<Arc<CertificateRecord>>, StoreFault> {
+        Ok(locked(self).certificates.get(id).cloned())
+    }
+
+    fn revocation(&self, id: &CertificateId) -> Result<Option<Revocation>, StoreFault> {
+        Ok(locked(self).revocations.get(id).copied())
+    }
+
+    fn key_holder(&self, tenant: &str, spki_sha256: &[u8; 32]) -> Result<Option<String>, StoreFault> {
+        Ok(locked(self).holders.get(&(tenant.to_owned(), *spki_sha256)).cloned())
+    }
+}

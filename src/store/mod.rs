@@ -2,6 +2,7 @@
 
 pub mod claims;
 pub mod memory;
+mod pending;
 pub mod receipt;
 pub mod record;
 

@@ -1,0 +1,125 @@
+//! One request and its answer.
+
+use std::sync::Arc;
+
+use hyper::Request;
+use hyper::body::{Body, Bytes};
+use hyper::header::EXPECT;
+use tokio::time::Instant;
+
+use super::connection::HttpEdge;
+use super::reply::{self, Reply};
+use super::route::{Call, Route};
+use super::{body, metrics};
+use crate::est::transfer::LineWrapping;
+use crate::est::{EstRequest, EstResponse, Operation, Rejection};
+use crate::ra::{Fault, PeerSession, Refusal, RegistrationAuthority};
+
+/// What a request needs to be answered.
+pub(super) struct Exchange {
+    edge: Arc<HttpEdge>,
+    session: Arc<PeerSession>,
+    request_id: String,
+    started: Instant,
+}
+
+impl Exchange {
+    pub(super) fn new(edge: Arc<HttpEdge>, session: Arc<PeerSession>) -> Self {
+        let request_id = edge.request_ids.next();
+        Self { edge, session, request_id, started: Instant::now() }
+    }
+
+    /// Answers `request`, or what it stands for.
+    pub(super) async fn answer<B>(self, request: Request<B>, refused: Option<Rejection>) -> Reply
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let authority = self.edge.authority.load_full();
+        let (head, incoming) = request.into_parts();
+        let route = refused.map_or_else(|| Route::find(&head, &authority), Err);
+        let asked = match &route {
+            Ok(route) => route.call(&head).map(|call| (route, call)),
+            Err(rejection) => Err(rejection.clone()),
+        };
+        // RFC 9110 §10.1.1: who awaits a 100 is told at once that its body is not wanted. Any other body is read even
+        // if the request is refused, so that the connection can be used again.
+        let unwanted = asked.is_err() && head.headers.contains_key(EXPECT);
+        let body = if unwanted { Ok(Bytes::new()) } else { body::receive(incoming, &self.edge.limits).await };
+        let close = unwanted || body.is_err();
+
+        let outcome = match (asked, body) {
+            (Ok((route, Call::CaCerts)), Ok(_)) => Ok(authority.ca_certs(&route.label)),
+            (Ok((route, Call::Enroll)), Ok(body)) => self.enroll(&authority, route, &body).await,
+            (Err(rejection), _) | (Ok(_), Err(rejection)) => {
+                Err(self.refuse(&authority, route.as_ref().ok(), rejection))
+            }
+        };
+        let mut reply = self.reply(route.as_ref().ok(), &outcome);
+        if close {
+            reply::close_after(&mut reply);
+        }
+        self.report(route.as_ref().ok(), &outcome);
+        reply
+    }
+
+    async fn enroll(
+        &self,
+        authority: &RegistrationAuthority,
+        route: &Route,
+        body: &[u8],
+    ) -> Result<EstResponse, Refusal> {
+        let der = body::decode(body).map_err(|rejection| self.refuse(authority, Some(route), rejection))?;
+        let request = EstRequest { target: route.target.clone(), body: der };
+        let pending = authority.enroll(&route.label, &request, &self.session, &self.request_id)?;
+        // Nothing is answered that is not durable. A client that leaves now loses the answer, not the record.
+        pending.receipt.await.map_err(|fault| Refusal::Fault(Fault::from(fault)))?;
+        Ok(pending.response)
+    }
+
+    /// Leaves the audit event of a refusal that the registration authority did not decide.
+    fn refuse(&self, authority: &RegistrationAuthority, route: Option<&Route>, rejection: Rejection) -> Refusal {
+        let label = route.map(|route| route.label.as_ref());
+        let operation = route.map_or("", |route| route.target.operation.segment());
+        authority.refused_at_edge(label, operation, &rejection, &self.session, &self.request_id);
+        Refusal::Rejected(rejection)
+    }
+
+    fn reply(&self, route: Option<&Route>, outcome: &Result<EstResponse, Refusal>) -> Reply {
+        let mut reply = match outcome {
+            Ok(response) => reply::success(response, route.map_or(LineWrapping::default(), |route| route.label.wire)),
+            Err(Refusal::Rejected(rejection)) => reply::refusal(rejection, route.map(|route| route.target.operation)),
+            Err(Refusal::Fault(fault)) => reply::fault(fault, &self.request_id),
+        };
+        reply::identify(&mut reply, &self.request_id);
+        reply
+    }
+
+    /// One log line and one count for each request.
+    fn report(&self, route: Option<&Route>, outcome: &Result<EstResponse, Refusal>) {
+        let elapsed = self.started.elapsed();
+        let operation = route.map(|route| route.target.operation);
+        let label = route.map(|route| route.label.label.as_str());
+        let outcome_label = match outcome {
+            Ok(_) => metrics::Outcome::Served,
+            Err(Refusal::Rejected(rejection)) => metrics::Outcome::Refused(rejection.code()),
+            Err(Refusal::Fault(_)) => metrics::Outcome::Failed,
+        };
+        self.edge.metrics.request(operation, label, outcome_label, elapsed);
+        let (request_id, peer) = (self.request_id.as_str(), self.session.source());
+        let (operation, label) = (operation.map_or("-", Operation::segment), label.unwrap_or("-"));
+        let (code, micros) = (outcome_label.as_str(), elapsed.as_micros());
+        match outcome {
+            Ok(_) => tracing::info!(request_id, peer, operation, label, code, micros, "request served"),
+            Err(Refusal::Rejected(rejection)) => {
+                let reason = reply::printable(rejection.reason());
+                tracing::info!(request_id, peer, operation, label, code, micros, %reason, "request refused");
+            }
+            Err(Refusal::Fault(fault)) => {
+                let cause = fault.to_string();
+                let cause = reply::printable(&cause);
+                tracing::error!(request_id, peer, operation, label, code, micros, %cause, "request failed");
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What is counted, in the text format of Prometheus. Labels take configured or fixed values only, never a client's.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::est::{Operation, RejectionCode};
+
+/// Upper bounds of the duration histogram, in seconds.
+const DURATION_BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 20.0];
+
+/// The content type of the text format.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// With what was asked for.
+    Served,
+    /// The client's doing.
+    Refused(RejectionCode),
+    /// The server's.
+    Failed,
+}
+
+impl Outcome {
+    /// As it stands in logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Served => "ok",
+            Self::Refused(code) => code.as_str(),
+            Self::Failed => "fault",
+        }
+    }
+}
+
+impl EncodeLabelValue for Outcome {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        EncodeLabelValue::encode(&self.as_str(), encoder)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    operation: &'static str,
+    label: String,
+    code: Outcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OperationLabels {
+    operation: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VersionLabels {
+    version: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LabelLabels {
+    label: String,
+}
+
+/// The counters of one server.
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<OperationLabels, Histogram>,
+    issued: Family<LabelLabels, Counter>,
+    faults: Counter,
+    connections: Gauge,
+    handshakes: Family<VersionLabels, Counter>,
+    handshake_failures: Counter,
+    connections_refused: Counter,
+}
+
+/// An open connection; counted until dropped.
+#[derive(Debug)]
+pub struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All at zero.
+    pub fn new() -> Self {
+        let metrics = Self {
+            registry: Mutex::new(Registry::with_prefix("estd")),
+            requests: Family::default(),
+            durations: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
+            issued: Family::default(),
+            faults: Counter::default(),
+            connections: Gauge::default(),
+            handshakes: Family::default(),
+            handshake_failures: Counter::default(),
+            connections_refused: Counter::default(),
+        };
+        metrics.register(|registry| {
+            registry.register("requests", "Requests by operation, label and outcome", metrics.requests.clone());
+            registry.register("request_duration_seconds", "From head to answer", metrics.durations.clone());
+            registry.register("certificates_issued", "Certificates handed out, by label", metrics.issued.clone());
+            registry.register("faults", "Requests that failed by the server's doing", metrics.faults.clone());
+            registry.register("connections_open", "Connections open now", metrics.connections.clone());
+            registry.register("handshakes", "TLS handshakes done, by version", metrics.handshakes.clone());
+            registry.register("handshake_failures", "TLS handshakes failed", metrics.handshake_failures.clone());
+            registry.register("connections_refused", "Connections above a limit", metrics.connections_refused.clone());
+        });
+        metrics
+    }
+
+    /// Adds metrics of others, whose names get the prefix `estd_`.
+    pub fn register(&self, add: impl FnOnce(&mut Registry)) {
+        add(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// A connection was accepted.
+    pub fn connection_opened(&self) -> OpenConnection {
+        self.connections.inc();
+        OpenConnection(self.connections.clone())
+    }
+
+    /// A connection was closed at once, being above a limit.
+    pub fn connection_refused(&self) {
+        self.connections_refused.inc();
+    }
+
+    /// A TLS handshake was done; `version` as told by [`crate::tls::protocol`].
+    pub fn handshake_done(&self, version: &'static str) {
+        self.handshakes.get_or_create(&VersionLabels { version }).inc();
+    }
+
+    /// A TLS handshake failed or took too long.
+    pub fn handshake_failed(&self) {
+        self.handshake_failures.inc();
+    }
+
+    /// A request was answered. `None` stands for an operation or label that does not exist.
+    pub(super) fn request(&self, operation: Option<Operation>, label: Option<&str>, code: Outcome, took: Duration) {
+        let name = operation.map_or("-", Operation::segment);
+        let label = label.unwrap_or("-").to_owned();
+        self.durations.get_or_create(&OperationLabels { operation: name }).observe(took.as_secs_f64());
+        match (operation, code) {
+            (Some(Operation::SimpleEnroll | Operation::SimpleReenroll), Outcome::Served) => {
+                self.issued.get_or_create(&LabelLabels { label: label.clone() }).inc();
+            }
+            (_, Outcome::Failed) => {
+                self.faults.inc();
+            }
+            (_, Outcome::Served | Outcome::Refused(_)) => {}
+        }
+        self.requests.get_or_create(&RequestLabels { operation: name, label, code }).inc();
+    }
+
+    /// All of them as text.
+    ///
+    /// # Errors
+    /// When a metric added by others cannot be written.
+    pub(super) fn render(&self) -> Result<String, fmt::Error> {
+        let mut page = String::new();
+        text::encode(&mut page, &self.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Ok(page)
+    }
+}

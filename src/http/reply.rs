@@ -1,0 +1,173 @@
+//! Answers, in the exact shape that real EST clients accept.
+//!
+//! Content-Length always, field names in title case, the head well under 1,024 octets, and everything in one buffer, so
+//! that it leaves in one write: clients are known to fail on each of these.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    RETRY_AFTER,
+};
+use hyper::{Response, StatusCode};
+
+use super::route;
+use crate::est::transfer::{self, LineWrapping};
+use crate::est::{EstResponse, Operation, Rejection, RejectionCode, ResponseBody};
+use crate::ra::Fault;
+
+/// An answer; its body is known in full.
+pub(super) type Reply = Response<Full<Bytes>>;
+
+/// The field that carries the request id.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// RFC 2045; obsolete since RFC 8951, and yet asked for: without it Bouncy Castle takes the body for DER.
+const CONTENT_TRANSFER_ENCODING: HeaderName = HeaderName::from_static("content-transfer-encoding");
+
+/// Seconds after which a client that came too often may come again.
+const TOO_MANY_REQUESTS_RETRY: u32 = 10;
+
+/// The answer to a request that succeeded.
+pub(super) fn success(response: &EstResponse, wrapping: LineWrapping) -> Reply {
+    // Compared literally by some clients: no parameter on the first, this one parameter on the second.
+    let (content_type, der, is_private) = match &response.body {
+        // RFC 7030 §4.1.3
+        ResponseBody::CaCerts(der) => ("application/pkcs7-mime", der.as_ref(), false),
+        // RFC 7030 §4.2.3
+        ResponseBody::Issued(der) => ("application/pkcs7-mime; smime-type=certs-only", der.as_slice(), true),
+    };
+    let mut reply = with_body(StatusCode::OK, content_type, transfer::encode(der, wrapping));
+    reply.headers_mut().insert(CONTENT_TRANSFER_ENCODING, HeaderValue::from_static("base64"));
+    if is_private {
+        reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    reply
+}
+
+/// The answer to a refusal: one sentence. `operation` is the one the path named, if it did.
+pub(super) fn refusal(rejection: &Rejection, operation: Option<Operation>) -> Reply {
+    let mut reply = text(status(rejection.code()), &format!("{rejection}\n"));
+    let headers = reply.headers_mut();
+    if let (RejectionCode::MethodNotAllowed, Some(operation)) = (rejection.code(), operation) {
+        // RFC 9110 §15.5.6
+        headers.insert(ALLOW, HeaderValue::from_static(route::allowed_methods(operation)));
+    }
+    if rejection.code() == RejectionCode::UnsupportedMediaType {
+        // RFC 9110 §15.5.16
+        headers.insert(ACCEPT, HeaderValue::from_static(route::PKCS10));
+    }
+    if rejection.code() == RejectionCode::TooManyRequests {
+        retry_after(headers, TOO_MANY_REQUESTS_RETRY);
+    }
+    reply
+}
+
+/// The answer when the server failed: it says nothing of the cause.
+pub(super) fn fault(fault: &Fault, request_id: &str) -> Reply {
+    let sentence =
+        format!("estd: unavailable: the server could not do this, tell its operator request id {request_id}\n");
+    match fault.retry_after() {
+        Some(seconds) => {
+            let mut reply = text(StatusCode::SERVICE_UNAVAILABLE, &sentence);
+            retry_after(reply.headers_mut(), seconds);
+            reply
+        }
+        None => text(StatusCode::INTERNAL_SERVER_ERROR, &sentence),
+    }
+}
+
+/// Text that may carry what a client sent.
+pub(super) fn text(status: StatusCode, sentence: &str) -> Reply {
+    with_body(status, "text/plain; charset=utf-8", printable(sentence).into_owned().into_bytes())
+}
+
+/// An answer with a body of a known type.
+pub(super) fn with_body(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Reply {
+    let length = HeaderValue::from(body.len());
+    let mut reply = Response::new(Full::new(Bytes::from(body)));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    // Set here and not left to hyper, so that HEAD has it too.
+    reply.headers_mut().insert(CONTENT_LENGTH, length);
+    reply
+}
+
+/// Adds the request id.
+pub(super) fn identify(reply: &mut Reply, request_id: &str) {
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        reply.headers_mut().insert(REQUEST_ID, value);
+    }
+}
+
+/// Makes it the last answer of its connection.
+pub(super) fn close_after(reply: &mut Reply) {
+    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
+/// `sentence` without control characters, invisible ones, or ones that change the direction of text; a final LF stays.
+pub(super) fn printable(sentence: &str) -> Cow<'_, str> {
+    let (line, end) = sentence.strip_suffix('\n').map_or((sentence, ""), |line| (line, "\n"));
+    if !line.chars().any(is_hidden) {
+        return Cow::Borrowed(sentence);
+    }
+    let mut escaped = String::with_capacity(sentence.len() + 16);
+    for character in line.chars() {
+        if is_hidden(character) {
+            // Writing to a String does not fail.
+            let _ = write!(escaped, "{}", character.escape_unicode());
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped.push_str(end);
+    Cow::Owned(escaped)
+}
+
+fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+fn retry_after(headers: &mut HeaderMap, seconds: u32) {
+    // RFC 9110 §10.2.3: in digits, the one form that clients read.
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+}
+
+/// The status of each refusal.
+const fn status(code: RejectionCode) -> StatusCode {
+    match code {
+        RejectionCode::NotFound => StatusCode::NOT_FOUND,
+        RejectionCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        RejectionCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        RejectionCode::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        RejectionCode::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        RejectionCode::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+        RejectionCode::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+        RejectionCode::BadRequest
+        | RejectionCode::BadEncoding
+        | RejectionCode::BadRequestSyntax
+        | RejectionCode::PossessionInvalid
+        | RejectionCode::SignatureAlgorithm
+        | RejectionCode::WeakKey
+        | RejectionCode::KeyNotAllowed
+        | RejectionCode::ExtensionNotAllowed
+        | RejectionCode::BadName => StatusCode::BAD_REQUEST,
+        RejectionCode::KeyInUse
+        | RejectionCode::AuthMissing
+        | RejectionCode::Untrusted
+        | RejectionCode::NotInValidity
+        | RejectionCode::CertificateUsage
+        | RejectionCode::Revoked
+        | RejectionCode::CrossTenant
+        | RejectionCode::IdentityMissing
+        | RejectionCode::IdentityMismatch
+        | RejectionCode::SubjectMismatch
+        | RejectionCode::SubjectAltNameMismatch
+        | RejectionCode::NotRenewable
+        | RejectionCode::IdentityLinking => StatusCode::FORBIDDEN,
+    }
+}

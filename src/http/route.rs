@@ -1,0 +1,103 @@
+//! From a request head to what it asks for: host, path, method and media type, each checked exactly.
+
+use std::sync::Arc;
+
+use hyper::Method;
+use hyper::Version;
+use hyper::header::{CONTENT_TYPE, HOST, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
+
+use crate::est::{EstTarget, Operation, Rejection, RejectionCode};
+use crate::ra::{LabelContext, RegistrationAuthority};
+
+/// The media type of a certification request (RFC 5967 section 2).
+pub(super) const PKCS10: &str = "application/pkcs10";
+
+/// What a request target names.
+pub(super) struct Route {
+    pub(super) target: EstTarget,
+    pub(super) label: Arc<LabelContext>,
+}
+
+/// What the method makes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Fetch the CA certificates.
+    CaCerts,
+    /// Hand in a certification request.
+    Enroll,
+}
+
+impl Route {
+    /// Finds the operation and the label. A query is no part of what a path names and is ignored.
+    pub(super) fn find(head: &Parts, authority: &RegistrationAuthority) -> Result<Self, Rejection> {
+        check_host(head)?;
+        let not_found = || {
+            let reason = "no such path, expected /.well-known/est/[label/] and cacerts, simpleenroll or simplereenroll";
+            Rejection::new(RejectionCode::NotFound, "RFC 7030 3.2.2", reason)
+        };
+        // Byte for byte: the path is neither percent-decoded nor normalized, so no two spellings name one label.
+        let target = EstTarget::parse(head.uri.path()).ok_or_else(not_found)?;
+        let label = authority.label(target.label.as_ref()).ok_or_else(not_found)?;
+        Ok(Self { label: Arc::clone(label), target })
+    }
+
+    /// What `head` asks of it, known before its body is read.
+    pub(super) fn call(&self, head: &Parts) -> Result<Call, Rejection> {
+        match self.target.operation {
+            Operation::CaCerts if head.method == Method::GET || head.method == Method::HEAD => Ok(Call::CaCerts),
+            Operation::SimpleEnroll | Operation::SimpleReenroll if head.method == Method::POST => {
+                // RFC 7030 §4.2.1 and RFC 9110 §8.3.1: compared without regard to case, parameters ignored.
+                if media_type(&head.headers).is_some_and(|name| name.eq_ignore_ascii_case(PKCS10)) {
+                    return Ok(Call::Enroll);
+                }
+                let reason = "the Content-Type of a request for a certificate is application/pkcs10";
+                Err(Rejection::new(RejectionCode::UnsupportedMediaType, "RFC 7030 4.2.1", reason))
+            }
+            operation @ (Operation::CaCerts | Operation::SimpleEnroll | Operation::SimpleReenroll) => {
+                let reason = format!("{} takes {}", operation.segment(), allowed_methods(operation));
+                Err(Rejection::new(RejectionCode::MethodNotAllowed, "RFC 9110 15.5.6", reason))
+            }
+        }
+    }
+}
+
+/// The value of the Allow field (RFC 9110 section 10.2.1).
+pub(super) const fn allowed_methods(operation: Operation) -> &'static str {
+    match operation {
+        Operation::CaCerts => "GET, HEAD",
+        Operation::SimpleEnroll | Operation::SimpleReenroll => "POST",
+    }
+}
+
+/// RFC 9112 §3.2: one valid Host in HTTP/1.1, at most one before; an absolute target that agrees with it, and no target
+/// of another form.
+fn check_host(head: &Parts) -> Result<(), Rejection> {
+    let refused = |reason: &'static str| Err(Rejection::new(RejectionCode::BadRequest, "RFC 9112 3.2", reason));
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => Some(host),
+        (None, _) if head.version < Version::HTTP_11 => None,
+        (None, _) => return refused("the request has no Host"),
+        (Some(_), Some(_)) => return refused("the request has more than one Host"),
+    };
+    let host = match host.map(|host| Authority::try_from(host.as_bytes())) {
+        Some(Ok(host)) if !host.as_str().contains('@') => Some(host),
+        Some(_) => return refused("the Host is not a host with an optional port"),
+        None => None,
+    };
+    match (head.uri.scheme(), head.uri.authority()) {
+        (None, None) if head.uri.path().starts_with('/') => Ok(()),
+        (Some(_), Some(named)) if host.is_none_or(|host| host == *named) => Ok(()),
+        (Some(_), Some(_)) => refused("the request target names another host than Host"),
+        _ => refused("the request target is neither a path nor an absolute URI"),
+    }
+}
+
+fn media_type(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let value = value.to_str().ok()?;
+    Some(value.split_once(';').map_or(value, |(name, _)| name).trim())
+}

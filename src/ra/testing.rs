@@ -1,0 +1,107 @@
+//! A registration authority with one device that may enroll, for the tests of what stands before it.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+
+use super::{LabelContext, Ports, RegistrationAuthority, RequestRules};
+use crate::ca::CertificateAuthority;
+use crate::ca::software_signer::SoftwareSigner;
+use crate::clock::{SystemClock, SystemEntropy};
+use crate::est::Label;
+use crate::est::transfer::{self, LineWrapping};
+use crate::pki::device_identity::IdentitySource;
+use crate::pki::profile::{EnrollmentProfile, KeyUsagePolicy, RequestNames};
+use crate::pki::public_key::KeyPolicy;
+use crate::pki::template::SubjectAttributeTemplate;
+use crate::pki::trust::{PathLimits, TrustAnchors};
+use crate::policy::EnrollmentRules;
+use crate::store::memory::MemoryStore;
+use estd_asn1::pkcs10::RequestLimits;
+use estd_asn1::{Certificate, oid};
+
+/// Everything a request that succeeds is made of.
+pub(crate) struct Enrolled {
+    /// With the labels `devices` (the default one) and `other`.
+    pub(crate) authority: Arc<RegistrationAuthority>,
+    /// What it remembers.
+    pub(crate) store: Arc<MemoryStore>,
+    /// DER.
+    pub(crate) birth_certificate: Vec<u8>,
+    /// A certification request, as the body of a POST.
+    pub(crate) request: String,
+}
+
+/// Makes one.
+pub(crate) fn enrolled() -> Enrolled {
+    let own = ca("Test EST CA");
+    let manufacturer = ca("Test Manufacturer");
+    let mut device = CertificateParams::default();
+    device.distinguished_name.push(DnType::CustomDnType(vec![2, 5, 4, 5]), "SN-0001");
+    let birth_key = KeyPair::generate().unwrap();
+    let birth_certificate = device.signed_by(&birth_key, &manufacturer).unwrap().der().to_vec();
+    let mut request = CertificateParams::default();
+    request.distinguished_name = rcgen::DistinguishedName::new();
+    let request = request.serialize_request(&KeyPair::generate().unwrap()).unwrap();
+    let request = transfer::encode(request.der(), LineWrapping::Lines64);
+
+    let own_certificate = Certificate::decode(own.der()).unwrap();
+    let signer = Arc::new(SoftwareSigner::from_pem(&own.key().serialize_pem()).unwrap());
+    let authority = Arc::new(CertificateAuthority::new(own_certificate.clone(), Vec::new(), signer).unwrap());
+    let anchors = vec![Certificate::decode(manufacturer.der()).unwrap()];
+    let anchors = Arc::new(TrustAnchors::new(vec![own_certificate], anchors).unwrap());
+    let profile = Arc::new(profile().check().unwrap());
+    let label = |name: &str| LabelContext {
+        tenant: "acme".to_owned(),
+        label: Label::parse(name).unwrap(),
+        authority: Arc::clone(&authority),
+        rules: EnrollmentRules {
+            identity: IdentitySource::SubjectSerialNumber,
+            profile: Arc::clone(&profile),
+            renewal_grace: TimeDelta::zero(),
+        },
+        anchors: Arc::clone(&anchors),
+        requests: RequestRules {
+            limits: RequestLimits::default(),
+            path: PathLimits::default(),
+            repeat_window: TimeDelta::minutes(10),
+        },
+        wire: LineWrapping::Lines64,
+    };
+    let store = Arc::new(MemoryStore::new());
+    let ports =
+        Ports { store: Arc::clone(&store) as _, clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) };
+    let labels = vec![label("devices"), label("other")];
+    let authority = RegistrationAuthority::new(labels, &Label::parse("devices").unwrap(), ports).unwrap();
+    Enrolled { authority: Arc::new(authority), store, birth_certificate, request: String::from_utf8(request).unwrap() }
+}
+
+fn ca(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn profile() -> EnrollmentProfile {
+    EnrollmentProfile {
+        name: "device".to_owned(),
+        validity: TimeDelta::days(90),
+        backdate: TimeDelta::hours(1),
+        keys: KeyPolicy::default(),
+        key_usage: KeyUsagePolicy::default(),
+        ext_key_usage: vec![oid::KP_CLIENT_AUTH],
+        subject: vec![SubjectAttributeTemplate::parse("CN={device_id}").unwrap()],
+        subject_alt_names: Vec::new(),
+        optional_subject_alt_names: Vec::new(),
+        request_names: RequestNames::default(),
+        crl_urls: Vec::new(),
+        ocsp_urls: Vec::new(),
+        ca_issuer_urls: Vec::new(),
+        policies: Vec::new(),
+        extensions: Vec::new(),
+        allow_key_reuse: true,
+    }
+}

@@ -1,0 +1,180 @@
+//! What is recorded but not durable yet, laid over what is, so that every lookup sees both.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, Utc};
+
+use super::claims::locked;
+use super::receipt::Commit;
+use super::{CertificateId, CertificateRecord, CertificateStatus, Receipt, RequestKey, Revocation, StoreFault};
+
+/// What is durable, as a store keeps it. A row must be found here before [`Pending`] forgets it.
+pub(super) trait Durable {
+    /// The certificate last recorded under a request key.
+    fn answer(&self, request: &RequestKey) -> Result<Option<Arc<CertificateRecord>>, StoreFault>;
+    /// A certificate.
+    fn certificate(&self, id: &CertificateId) -> Result<Option<Arc<CertificateRecord>>, StoreFault>;
+    /// A revocation.
+    fn revocation(&self, id: &CertificateId) -> Result<Option<Revocation>, StoreFault>;
+    /// The device a key was last certified for.
+    fn key_holder(&self, tenant: &str, spki_sha256: &[u8; 32]) -> Result<Option<String>, StoreFault>;
+}
+
+/// A certificate on its way to the disk.
+#[derive(Debug)]
+pub(super) struct PendingCertificate {
+    pub(super) record: Arc<CertificateRecord>,
+    pub(super) commit: Commit,
+}
+
+/// A revocation on its way to the disk.
+#[derive(Debug)]
+pub(super) struct PendingRevocation {
+    pub(super) id: CertificateId,
+    pub(super) revocation: Revocation,
+    pub(super) commit: Commit,
+}
+
+/// What asking for a revocation came to.
+#[derive(Debug)]
+pub(super) enum Revoking {
+    /// The certificate is not known.
+    Unknown,
+    /// It was revoked before; the first date stands.
+    Already(Receipt),
+    /// It is to be written now.
+    New(Arc<PendingRevocation>),
+}
+
+/// The rows that are not durable yet.
+#[derive(Debug, Default)]
+pub(super) struct Pending(Mutex<Rows>);
+
+#[derive(Debug, Default)]
+struct Rows {
+    certificates: HashMap<CertificateId, Arc<PendingCertificate>>,
+    /// The last one of each request.
+    requests: HashMap<RequestKey, Arc<PendingCertificate>>,
+    /// All of each public key, in the order they came.
+    keys: HashMap<[u8; 32], Vec<Arc<PendingCertificate>>>,
+    revocations: HashMap<CertificateId, Arc<PendingRevocation>>,
+}
+
+impl Pending {
+    /// Lays a certificate on top.
+    pub(super) fn issue(&self, record: CertificateRecord) -> Arc<PendingCertificate> {
+        let row = Arc::new(PendingCertificate { record: Arc::new(record), commit: Commit::new() });
+        let mut rows = locked(&self.0);
+        rows.certificates.insert(row.record.id.clone(), Arc::clone(&row));
+        rows.requests.insert(row.record.request, Arc::clone(&row));
+        rows.keys.entry(row.record.spki_sha256).or_default().push(Arc::clone(&row));
+        row
+    }
+
+    /// Takes a certificate off: it is durable, or lost.
+    pub(super) fn forget_certificate(&self, row: &Arc<PendingCertificate>) {
+        let mut rows = locked(&self.0);
+        rows.certificates.remove(&row.record.id);
+        if rows.requests.get(&row.record.request).is_some_and(|last| Arc::ptr_eq(last, row)) {
+            rows.requests.remove(&row.record.request);
+        }
+        if let Some(of_key) = rows.keys.get_mut(&row.record.spki_sha256) {
+            of_key.retain(|other| !Arc::ptr_eq(other, row));
+            if of_key.is_empty() {
+                rows.keys.remove(&row.record.spki_sha256);
+            }
+        }
+    }
+
+    /// Lays a revocation on top, unless there is one or the certificate is unknown.
+    pub(super) fn revoke(
+        &self,
+        id: &CertificateId,
+        revocation: Revocation,
+        durable: &dyn Durable,
+    ) -> Result<Revoking, StoreFault> {
+        // Held throughout: of two revocations at once one must be the first.
+        let mut rows = locked(&self.0);
+        if let Some(earlier) = rows.revocations.get(id) {
+            return Ok(Revoking::Already(earlier.commit.receipt()));
+        }
+        if durable.revocation(id)?.is_some() {
+            return Ok(Revoking::Already(Receipt::durable()));
+        }
+        if !rows.certificates.contains_key(id) && durable.certificate(id)?.is_none() {
+            return Ok(Revoking::Unknown);
+        }
+        let row = Arc::new(PendingRevocation { id: id.clone(), revocation, commit: Commit::new() });
+        rows.revocations.insert(id.clone(), Arc::clone(&row));
+        Ok(Revoking::New(row))
+    }
+
+    /// Takes a revocation off: it is durable, or lost.
+    pub(super) fn forget_revocation(&self, row: &PendingRevocation) {
+        locked(&self.0).revocations.remove(&row.id);
+    }
+
+    /// What answered `request` at or after `not_older_than` and still stands.
+    pub(super) fn answer(
+        &self,
+        request: &RequestKey,
+        not_older_than: DateTime<Utc>,
+        durable: &dyn Durable,
+    ) -> Result<Option<(Arc<CertificateRecord>, Receipt)>, StoreFault> {
+        let pending = locked(&self.0).requests.get(request).cloned();
+        let answer = match pending {
+            Some(row) => Some((Arc::clone(&row.record), row.commit.receipt())),
+            None => durable.answer(request)?.map(|record| (record, Receipt::durable())),
+        };
+        match answer {
+            Some((record, _)) if record.issued_at < not_older_than => Ok(None),
+            Some((record, _)) if self.revocation(&record.id, durable)?.is_some() => Ok(None),
+            answer => Ok(answer),
+        }
+    }
+
+    /// A certificate, durable or not.
+    pub(super) fn certificate(
+        &self,
+        id: &CertificateId,
+        durable: &dyn Durable,
+    ) -> Result<Option<Arc<CertificateRecord>>, StoreFault> {
+        let pending = locked(&self.0).certificates.get(id).map(|row| Arc::clone(&row.record));
+        pending.map_or_else(|| durable.certificate(id), |record| Ok(Some(record)))
+    }
+
+    /// The standing of a certificate, durable or not: a revocation counts from the moment it is asked for.
+    pub(super) fn status(&self, id: &CertificateId, durable: &dyn Durable) -> Result<CertificateStatus, StoreFault> {
+        if let Some(revocation) = self.revocation(id, durable)? {
+            return Ok(CertificateStatus::Revoked(revocation));
+        }
+        Ok(match self.certificate(id, durable)? {
+            None => CertificateStatus::Unknown,
+            Some(record) => CertificateStatus::Good {
+                tenant: record.tenant.clone(),
+                label: record.label.clone(),
+                device: record.device.clone(),
+            },
+        })
+    }
+
+    /// The device a key was last certified for, durable or not.
+    pub(super) fn key_holder(
+        &self,
+        tenant: &str,
+        spki_sha256: &[u8; 32],
+        durable: &dyn Durable,
+    ) -> Result<Option<String>, StoreFault> {
+        let pending = locked(&self.0).keys.get(spki_sha256).and_then(|of_key| {
+            let last = of_key.iter().rev().find(|row| row.record.tenant == tenant)?;
+            Some(last.record.device.clone())
+        });
+        pending.map_or_else(|| durable.key_holder(tenant, spki_sha256), |device| Ok(Some(device)))
+    }
+
+    fn revocation(&self, id: &CertificateId, durable: &dyn Durable) -> Result<Option<Revocation>, StoreFault> {
+        let pending = locked(&self.0).revocations.get(id).map(|row| row.revocation);
+        pending.map_or_else(|| durable.revocation(id), |revocation| Ok(Some(revocation)))
+    }
+}
