@@ -40,7 +40,7 @@ impl EstClient for EstClientProgram {
         let said = self.run(server, folder, &["-g"])?;
         let file = folder.join("cacert-0-0.pkcs7");
         if !file.exists() {
-            return Err(Problem::failed(format!("estclient -g: {}", said.trim())));
+            return Err(Problem::failed(format!("estclient -g: {}", telling(&said))));
         }
         pem_of_pkcs7(&read(&file)?)
     }
@@ -66,6 +66,12 @@ impl EstClient for EstClientProgram {
         if file.exists() {
             return Ok(Answer::Certificate(pem_of_pkcs7(&read(&file)?)?));
         }
-        Ok(Answer::Refused(said))
+        Ok(Answer::Refused(telling(&said)))
     }
+}
+
+/// The lines of its talk that tell why: the server's sentence and its own verdict.
+fn telling(said: &str) -> String {
+    let lines = said.lines().filter(|line| line.starts_with("estd: ") || line.contains("failed with code"));
+    lines.collect::<Vec<_>>().join(" | ")
 }
