@@ -1,0 +1,46 @@
+"""An EST client (RFC 7030) in the standard library: prints the DER of the certs-only answer."""
+
+import argparse
+import base64
+import http.client
+import ssl
+import sys
+import urllib.parse
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url", help="https://HOST:PORT/.well-known/est[/LABEL]/OPERATION")
+    parser.add_argument("--anchor", required=True, help="PEM of the CA of the server's certificate")
+    parser.add_argument("--request", help="PKCS#10 request, DER")
+    parser.add_argument("--certificate", help="client certificate and chain, PEM")
+    parser.add_argument("--key", help="its private key, PEM")
+    arguments = parser.parse_args()
+
+    context = ssl.create_default_context(cafile=arguments.anchor)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if arguments.certificate:
+        context.load_cert_chain(arguments.certificate, arguments.key)
+
+    url = urllib.parse.urlsplit(arguments.url)
+    connection = http.client.HTTPSConnection(url.hostname, url.port, context=context, timeout=20)
+    if arguments.request:
+        with open(arguments.request, "rb") as file:
+            body = base64.encodebytes(file.read())
+        connection.request("POST", url.path, body, {"Content-Type": "application/pkcs10"})
+    else:
+        connection.request("GET", url.path)
+    response = connection.getresponse()
+    body = response.read()
+    if response.status != 200:
+        print(f"status {response.status}: {body.decode(errors='replace')}", file=sys.stderr)
+        return 1
+    if response.headers.get_content_type() != "application/pkcs7-mime":
+        print(f"unexpected Content-Type {response.headers['Content-Type']}", file=sys.stderr)
+        return 1
+    sys.stdout.buffer.write(base64.b64decode(body, validate=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+//! Bouncy Castle's EST client, through a small Java program.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::{Answer, EstClient, Job};
+use crate::command::{self, text};
+use crate::matrix::Problem;
+use crate::stage::Running;
+
+const SOURCE: &str = include_str!("../../clients/bouncycastle/EstClient.java");
+const JARS: [&str; 4] = ["bcprov.jar", "bcpkix.jar", "bcutil.jar", "bctls.jar"];
+const JAR_FOLDER: &str = "/usr/share/java";
+/// A cold Java virtual machine is slow.
+const LIMIT: Duration = Duration::from_secs(90);
+
+#[derive(Default)]
+pub(crate) struct BouncyCastle {
+    class_path: String,
+}
+
+impl EstClient for BouncyCastle {
+    fn name(&self) -> &'static str {
+        "bouncycastle"
+    }
+
+    fn prepare(&mut self, folder: &Path) -> Result<(), Problem> {
+        let jars: Vec<PathBuf> = JARS.iter().map(|jar| Path::new(JAR_FOLDER).join(jar)).collect();
+        if let Some(missing) = jars.iter().find(|jar| !jar.exists()) {
+            return Err(Problem::not_run(format!("{} is not installed", missing.display())));
+        }
+        let jars: Vec<String> = jars.iter().map(|jar| text(jar)).collect();
+        self.class_path = format!("{}:{}", jars.join(":"), folder.display());
+        let source = folder.join("EstClient.java");
+        command::write(&source, SOURCE)?;
+        let mut javac = Command::new("javac");
+        javac.args(["-cp", &self.class_path, "-d", &text(folder), &text(&source)]);
+        command::run(&mut javac, &[], LIMIT)?.succeeded("javac")?;
+        Ok(())
+    }
+
+    fn ca_certs(&self, server: &Running, _folder: &Path) -> Result<Vec<u8>, Problem> {
+        command::run(&mut self.java(server, "cacerts"), &[], LIMIT)?.succeeded("the Java client")
+    }
+
+    fn enroll(&self, job: &Job<'_>) -> Result<Answer, Problem> {
+        let mut java = self.java(job.server, job.operation.path());
+        java.arg(job.request_file()?);
+        if let Some(identity) = job.identity {
+            // Java reads PKCS#12 key stores.
+            let store = job.folder.join("identity.p12");
+            let (chain, key) = (text(&identity.chain), text(&identity.key));
+            let export = ["pkcs12", "-export", "-passout", "pass:changeit", "-in", &chain, "-inkey", &key];
+            command::openssl(export.into_iter().chain(["-out", &*text(&store)]), &[])?;
+            java.arg(store);
+        }
+        let finished = command::run(&mut java, &[], LIMIT)?;
+        if finished.status.success() {
+            return Ok(Answer::Certificate(finished.stdout));
+        }
+        Ok(Answer::Refused(finished.text()))
+    }
+}
+
+impl BouncyCastle {
+    fn java(&self, server: &Running, operation: &str) -> Command {
+        let mut java = Command::new("java");
+        // The fast start matters more than the fast end.
+        java.args(["-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", &self.class_path, "EstClient"]);
+        java.args([&format!("127.0.0.1:{}", server.server.address.port()), &text(&server.anchor), operation]);
+        java
+    }
+}

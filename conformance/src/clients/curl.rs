@@ -1,0 +1,52 @@
+//! curl and openssl: what a person at a shell uses.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::{Answer, EstClient, Job, pem_of_pkcs7, present};
+use crate::command::{self, DEFAULT_LIMIT, read, text, write};
+use crate::http;
+use crate::matrix::Problem;
+use crate::stage::Running;
+
+pub(crate) struct Curl;
+
+impl EstClient for Curl {
+    fn name(&self) -> &'static str {
+        "curl"
+    }
+
+    fn prepare(&mut self, _folder: &Path) -> Result<(), Problem> {
+        present("curl", "--version")
+    }
+
+    fn ca_certs(&self, server: &Running, folder: &Path) -> Result<Vec<u8>, Problem> {
+        let out = folder.join("cacerts.p7");
+        let mut curl = curl(server, &out, "cacerts");
+        command::run(&mut curl, &[], DEFAULT_LIMIT)?.succeeded("curl")?;
+        pem_of_pkcs7(&read(&out)?)
+    }
+
+    fn enroll(&self, job: &Job<'_>) -> Result<Answer, Problem> {
+        let body = job.folder.join("request.b64");
+        write(&body, http::base64(&job.request.der))?;
+        let mut curl = curl(job.server, &job.out(), job.operation.path());
+        curl.args(["-H", "Content-Type: application/pkcs10", "--data-binary", &format!("@{}", text(&body))]);
+        if let Some(identity) = job.identity {
+            curl.args(["--cert", &text(&identity.chain), "--key", &text(&identity.key)]);
+        }
+        let status = command::run(&mut curl, &[], DEFAULT_LIMIT)?.succeeded("curl")?;
+        let answer = read(&job.out())?;
+        if status == b"200" {
+            return Ok(Answer::Certificate(pem_of_pkcs7(&answer)?));
+        }
+        Ok(Answer::Refused(format!("{} {}", String::from_utf8_lossy(&status), String::from_utf8_lossy(&answer))))
+    }
+}
+
+fn curl(server: &Running, out: &Path, path: &str) -> Command {
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--show-error", "--cacert", &text(&server.anchor), "--output", &text(out)]);
+    curl.args(["--write-out", "%{http_code}", &server.server.url(path)]);
+    curl
+}

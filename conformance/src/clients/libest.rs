@@ -1,0 +1,77 @@
+//! libest's `estclient`, where somebody has built one.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Answer, Enrollment, EstClient, Job, pem_of_pkcs7, present};
+use crate::command::{self, DEFAULT_LIMIT, openssl, read, text};
+use crate::matrix::Problem;
+use crate::stage::Running;
+
+pub(crate) struct EstClientProgram {
+    program: String,
+}
+
+impl EstClientProgram {
+    /// The program named, or the one on PATH.
+    pub(crate) fn new(program: Option<PathBuf>) -> Self {
+        Self { program: program.map_or_else(|| "estclient".to_owned(), |path| text(&path)) }
+    }
+
+    /// It ends with 0 even when it fails: the output file tells.
+    fn run(&self, server: &Running, folder: &Path, arguments: &[&str]) -> Result<String, Problem> {
+        let mut program = Command::new(&self.program);
+        program.args(["-s", "127.0.0.1", "-p", &server.server.address.port().to_string(), "-o", &text(folder)]);
+        program.args(arguments).env("EST_OPENSSL_CACERT", &server.anchor);
+        Ok(command::run(&mut program, &[], DEFAULT_LIMIT)?.text())
+    }
+}
+
+impl EstClient for EstClientProgram {
+    fn name(&self) -> &'static str {
+        "libest"
+    }
+
+    fn prepare(&mut self, _folder: &Path) -> Result<(), Problem> {
+        present(&self.program, "-?")
+    }
+
+    fn ca_certs(&self, server: &Running, folder: &Path) -> Result<Vec<u8>, Problem> {
+        let said = self.run(server, folder, &["-g"])?;
+        let file = folder.join("cacert-0-0.pkcs7");
+        if !file.exists() {
+            return Err(Problem::failed(format!("estclient -g: {}", telling(&said))));
+        }
+        pem_of_pkcs7(&read(&file)?)
+    }
+
+    fn enroll(&self, job: &Job<'_>) -> Result<Answer, Problem> {
+        let identity = job.identity.ok_or_else(|| Problem::not_run("only tested with a client certificate"))?;
+        let (chain, key) = (text(&identity.chain), text(&identity.key));
+        let request = job.folder.join("request.pem");
+        openssl(["req", "-inform", "DER", "-out", &text(&request)], &job.request.der)?;
+        let request = text(&request);
+        let said = match job.operation {
+            Enrollment::SimpleEnroll => {
+                self.run(job.server, &job.folder, &["-v", "-e", "-c", &chain, "-k", &key, "-y", &request])?
+            }
+            Enrollment::SimpleReenroll if identity.key == job.request.key => {
+                self.run(job.server, &job.folder, &["-v", "-r", "-c", &chain, "-k", &key])?
+            }
+            Enrollment::SimpleReenroll => {
+                return Err(Problem::not_run("estclient -r always keeps the key"));
+            }
+        };
+        let file = job.folder.join("cert-0-0.pkcs7");
+        if file.exists() {
+            return Ok(Answer::Certificate(pem_of_pkcs7(&read(&file)?)?));
+        }
+        Ok(Answer::Refused(telling(&said)))
+    }
+}
+
+/// The lines of its talk that tell why: the server's sentence and its own verdict.
+fn telling(said: &str) -> String {
+    let lines = said.lines().filter(|line| line.starts_with("estd: ") || line.contains("failed with code"));
+    lines.collect::<Vec<_>>().join(" | ")
+}

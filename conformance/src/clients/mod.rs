@@ -1,0 +1,238 @@
+//! Real EST clients, unmodified, against the built server.
+
+pub(crate) mod bouncy_castle;
+pub(crate) mod curl;
+pub(crate) mod libest;
+pub(crate) mod python;
+pub(crate) mod strongswan;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::certificate::Certificate;
+use crate::command::{openssl, read, text, write};
+use crate::matrix::{Check, Matrix, Problem, ensure};
+use crate::pki::{Identity, KeyKind};
+use crate::requests::{self, Request};
+use crate::stage::{Running, Stage, own_subject};
+
+/// The operations of a client that enroll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Enrollment {
+    SimpleEnroll,
+    SimpleReenroll,
+}
+
+impl Enrollment {
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::SimpleEnroll => "simpleenroll",
+            Self::SimpleReenroll => "simplereenroll",
+        }
+    }
+}
+
+/// What a client is to do.
+pub(crate) struct Job<'a> {
+    pub(crate) server: &'a Running,
+    pub(crate) operation: Enrollment,
+    pub(crate) identity: Option<&'a Identity>,
+    pub(crate) request: &'a Request,
+    /// An empty folder of its own.
+    pub(crate) folder: PathBuf,
+}
+
+impl Job<'_> {
+    /// The request as a file, DER.
+    pub(crate) fn request_file(&self) -> Result<PathBuf, Problem> {
+        let path = self.folder.join("request.der");
+        write(&path, &self.request.der)?;
+        Ok(path)
+    }
+
+    /// Where the client may put the certificate.
+    pub(crate) fn out(&self) -> PathBuf {
+        self.folder.join("certificate")
+    }
+}
+
+/// What a client made of the server's answer.
+pub(crate) enum Answer {
+    /// The certificate it stored, PEM.
+    Certificate(Vec<u8>),
+    /// What it said when it got none.
+    Refused(String),
+}
+
+/// An EST client.
+pub(crate) trait EstClient {
+    /// As it stands in case names and in `--require`.
+    fn name(&self) -> &'static str;
+
+    /// Makes it ready; [`Problem::NotRun`] when it is not installed.
+    fn prepare(&mut self, folder: &Path) -> Result<(), Problem>;
+
+    /// The server it is tested against.
+    fn server<'a>(&self, stage: &'a Stage) -> &'a Running {
+        &stage.own
+    }
+
+    /// Fetches the CA certificates, PEM.
+    fn ca_certs(&self, server: &Running, folder: &Path) -> Result<Vec<u8>, Problem>;
+
+    /// Enrolls, renews or is refused. What the client is not able to do is [`Problem::NotRun`].
+    fn enroll(&self, job: &Job<'_>) -> Result<Answer, Problem>;
+
+    /// The certificate of the client's refusal case: one that no anchor of the label leads to.
+    fn stranger(&self, stage: &Stage) -> Option<Identity> {
+        Some(stage.pki.identity("bad-stranger"))
+    }
+}
+
+/// Every client there is.
+pub(crate) fn all(estclient: Option<PathBuf>) -> Vec<Box<dyn EstClient>> {
+    vec![
+        Box::new(curl::Curl),
+        Box::new(strongswan::StrongSwan),
+        Box::new(bouncy_castle::BouncyCastle::default()),
+        Box::new(python::Python::default()),
+        Box::new(libest::EstClientProgram::new(estclient)),
+    ]
+}
+
+const CASES: [&str; 5] = ["cacerts", "simpleenroll", "renew", "rekey", "refusal"];
+
+/// The five cases of one client.
+pub(crate) fn run(client: &mut dyn EstClient, stage: &Stage, required: bool, matrix: &mut Matrix) {
+    let name = client.name();
+    if !CASES.iter().any(|case| matrix.wants(&format!("client/{name}/{case}"))) {
+        return;
+    }
+    let ready = folder(stage, name).and_then(|folder| client.prepare(&folder)).map_err(|problem| match problem {
+        Problem::NotRun(reason) if required => Problem::failed(format!("required, but {reason}")),
+        other @ (Problem::NotRun(_) | Problem::Failed(_)) => other,
+    });
+    let client = &*client;
+    let case = |matrix: &mut Matrix, what: &str, check: &dyn Fn() -> Check| {
+        matrix.case(format!("client/{name}/{what}"), || ready.clone().and_then(|()| check()));
+    };
+    case(matrix, "cacerts", &|| ca_certs(client, stage));
+    case(matrix, "simpleenroll", &|| {
+        let request = stage.request(&own_subject("SN-P256"), &[])?;
+        let birth = stage.pki.identity("birth-p256");
+        succeed(client, stage, Enrollment::SimpleEnroll, &birth, &request)
+    });
+    case(matrix, "renew", &|| {
+        let current = current(client, stage)?;
+        let der = requests::by_key(&stage.pki, &current.key, &own_subject("SN-OTHER"), &[], "sha256")?;
+        let request = Request { der, key: current.key.clone() };
+        succeed(client, stage, Enrollment::SimpleReenroll, &current, &request)
+    });
+    case(matrix, "rekey", &|| {
+        let current = current(client, stage)?;
+        let request = stage.request_of(KeyKind::P256, &own_subject("SN-OTHER"), &[])?;
+        succeed(client, stage, Enrollment::SimpleReenroll, &current, &request)
+    });
+    case(matrix, "refusal", &|| refusal(client, stage));
+}
+
+/// Whether `program ARGUMENT` can be run at all.
+pub(crate) fn present(program: &str, argument: &str) -> Result<(), Problem> {
+    crate::command::run(Command::new(program).arg(argument), &[], crate::command::DEFAULT_LIMIT).map(|_| ())
+}
+
+fn folder(stage: &Stage, name: &str) -> Result<PathBuf, Problem> {
+    let folder = stage.pki.path(&stage.unique(name));
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// A current certificate to renew, enrolled at the client's own server.
+fn current(client: &dyn EstClient, stage: &Stage) -> Result<Identity, Problem> {
+    let running = client.server(stage);
+    let request = stage.request(&own_subject("SN-OTHER"), &[])?;
+    let birth = stage.pki.identity("birth-other");
+    let raw = crate::http::Client::new(running.server.address, &running.anchor, Some(&birth))?;
+    stage.keep(&raw.post("simpleenroll", &request.der)?, &request, "simpleenroll")
+}
+
+/// The bundle must be the label's own CA and its root, and nothing else.
+fn ca_certs(client: &dyn EstClient, stage: &Stage) -> Check {
+    let pem = client.ca_certs(client.server(stage), &folder(stage, client.name())?)?;
+    let served = fingerprints(&pem)?;
+    let mut expected = BTreeSet::new();
+    for name in ["root-p256", "issuing-p256"] {
+        expected.extend(fingerprints(&read(&stage.pki.identity(name).certificate)?)?);
+    }
+    ensure!(
+        served == expected,
+        "expected the root and the issuing CA, the client stored {} certificates",
+        served.len()
+    );
+    Ok(())
+}
+
+fn succeed(
+    client: &dyn EstClient,
+    stage: &Stage,
+    operation: Enrollment,
+    identity: &Identity,
+    request: &Request,
+) -> Check {
+    let server = client.server(stage);
+    let folder = folder(stage, client.name())?;
+    match client.enroll(&Job { server, operation, identity: Some(identity), request, folder })? {
+        Answer::Refused(why) => Err(Problem::failed(format!("refused: {}", why.trim()))),
+        Answer::Certificate(pem) => {
+            let certificate = Certificate::from_pem(&pem)?;
+            let kept = stage.keep_certificate(&certificate, request, operation.path())?;
+            let (root, issuing) = (stage.pki.identity("root-p256"), stage.pki.identity("issuing-p256"));
+            let (root, issuing) = (text(&root.certificate), text(&issuing.certificate));
+            let verify = ["verify", "-CAfile", &root, "-untrusted", &issuing, "-purpose", "sslclient"];
+            openssl(verify.into_iter().chain([&*text(&kept.certificate)]), &[])?;
+            Ok(())
+        }
+    }
+}
+
+fn refusal(client: &dyn EstClient, stage: &Stage) -> Check {
+    let request = stage.request(&own_subject("SN-P256"), &[])?;
+    let stranger = client.stranger(stage);
+    let job = Job {
+        server: client.server(stage),
+        operation: Enrollment::SimpleEnroll,
+        identity: stranger.as_ref(),
+        request: &request,
+        folder: folder(stage, client.name())?,
+    };
+    match client.enroll(&job)? {
+        Answer::Certificate(_) => Err(Problem::failed("a device that may not enroll got a certificate")),
+        Answer::Refused(said) => {
+            // libest knows no status but its own error names.
+            ensure!(
+                said.contains("403") || said.contains("failed with code"),
+                "the client does not tell of a 403: {said}"
+            );
+            Ok(())
+        }
+    }
+}
+
+/// SHA-256 of each certificate in a PEM text.
+fn fingerprints(pem: &[u8]) -> Result<BTreeSet<String>, Problem> {
+    let pem = String::from_utf8_lossy(pem);
+    let mut prints = BTreeSet::new();
+    for part in pem.split("-----END CERTIFICATE-----").filter(|part| part.contains("BEGIN CERTIFICATE")) {
+        let one = format!("{part}-----END CERTIFICATE-----\n");
+        let print = openssl(["x509", "-noout", "-fingerprint", "-sha256"], one.as_bytes())?;
+        prints.insert(String::from_utf8_lossy(&print).trim().to_owned());
+    }
+    Ok(prints)
+}
+
+/// The certificates of a base64 certs-only file, as PEM.
+pub(crate) fn pem_of_pkcs7(base64: &[u8]) -> Result<Vec<u8>, Problem> {
+    let der = crate::certificate::transfer_decoded(base64)?;
+    openssl(["pkcs7", "-inform", "DER", "-print_certs"], &der)
+}

@@ -1,0 +1,69 @@
+//! strongSwan's `pki --estca` and `pki --est`.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::{Answer, Enrollment, EstClient, Job, present};
+use crate::command::{self, DEFAULT_LIMIT, text};
+use crate::matrix::Problem;
+use crate::pki::Identity;
+use crate::stage::{Running, Stage};
+
+/// It knows no labels, and before 5.9.11 reads one line of base64 only: it comes to the server whose default label
+/// answers so.
+pub(crate) struct StrongSwan;
+
+impl EstClient for StrongSwan {
+    fn name(&self) -> &'static str {
+        "strongswan"
+    }
+
+    fn prepare(&mut self, _folder: &Path) -> Result<(), Problem> {
+        present("pki", "--help")
+    }
+
+    fn server<'a>(&self, stage: &'a Stage) -> &'a Running {
+        &stage.foreign
+    }
+
+    fn ca_certs(&self, server: &Running, folder: &Path) -> Result<Vec<u8>, Problem> {
+        let mut pki = Command::new("pki");
+        pki.args(["--estca", "--url", &url(server), "--cacert", &text(&server.anchor)]);
+        pki.args(["--caout", &text(&folder.join("ca.pem")), "--outform", "pem", "--force"]);
+        command::run(&mut pki, &[], DEFAULT_LIMIT)?.succeeded("pki --estca")?;
+        let mut all = Vec::new();
+        for file in std::fs::read_dir(folder)? {
+            all.extend(command::read(&file?.path())?);
+        }
+        Ok(all)
+    }
+
+    fn enroll(&self, job: &Job<'_>) -> Result<Answer, Problem> {
+        if job.operation == Enrollment::SimpleEnroll && job.identity.is_some() {
+            return Err(Problem::not_run("pki --est sends a client certificate with simplereenroll only"));
+        }
+        let mut pki = Command::new("pki");
+        pki.args(["--est", "--url", &url(job.server), "--in", &text(&job.request_file()?), "--outform", "pem"]);
+        let folder = job.server.configuration.with_file_name("ca");
+        for anchor in [job.server.anchor.clone(), folder.join("root-p256.pem"), folder.join("issuing-p256.pem")] {
+            pki.args(["--cacert", &text(&anchor)]);
+        }
+        if let Some(identity) = job.identity {
+            pki.args(["--cert", &text(&identity.certificate), "--key", &text(&identity.key)]);
+        }
+        let finished = command::run(&mut pki, &[], DEFAULT_LIMIT)?;
+        if finished.status.success() && finished.stdout.starts_with(b"-----BEGIN CERTIFICATE") {
+            return Ok(Answer::Certificate(finished.stdout));
+        }
+        Ok(Answer::Refused(finished.text()))
+    }
+
+    /// Nobody: see [`StrongSwan::enroll`].
+    fn stranger(&self, _stage: &Stage) -> Option<Identity> {
+        None
+    }
+}
+
+fn url(server: &Running) -> String {
+    format!("https://127.0.0.1:{}", server.server.address.port())
+}

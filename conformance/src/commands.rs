@@ -1,0 +1,126 @@
+//! The command line as a newcomer meets it: `estd init`, `estd demo --once`, `estd check`, help and exit codes.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::command::{self, openssl, text};
+use crate::matrix::{Check, Matrix, Problem, ensure};
+use crate::server::Server;
+use crate::stage::Stage;
+
+/// Runs the commands; what certificates they made is left in `made`, for the linters.
+pub(crate) fn run(stage: &Stage, made: &mut Vec<PathBuf>, matrix: &mut Matrix) {
+    let folder = stage.pki.path("commands");
+    matrix.case("commands/help-and-exit-codes", || help(stage));
+    matrix.case("commands/init", || {
+        std::fs::create_dir_all(&folder)?;
+        init(stage, &folder.join("init"), made)
+    });
+    matrix.case("commands/demo-once", || {
+        std::fs::create_dir_all(&folder)?;
+        demo(stage, &folder, made)
+    });
+}
+
+fn help(stage: &Stage) -> Check {
+    for arguments in [&["--help"][..], &["serve", "--help"], &["init", "--help"], &["ca", "--help"], &["--version"]] {
+        let finished = stage.binary.run(arguments)?;
+        ensure!(finished.status.success() && !finished.stdout.is_empty(), "estd {arguments:?}: {}", finished.status);
+    }
+    for arguments in [&["nonsense"][..], &["serve", "--config", "/nonexistent/config.toml"], &["check"]] {
+        let finished = stage.binary.run(arguments)?;
+        let code = finished.status.code();
+        ensure!(matches!(code, Some(1 | 2)), "estd {arguments:?}: expected 1 or 2, came {code:?}");
+        ensure!(!finished.text().contains("panicked"), "estd {arguments:?} panics");
+    }
+    Ok(())
+}
+
+/// A production folder: keys for its owner only, a configuration that checks and serves.
+fn init(stage: &Stage, folder: &Path, made: &mut Vec<PathBuf>) -> Check {
+    use std::os::unix::fs::PermissionsExt as _;
+    stage.binary.run(&["init", &text(folder)])?.succeeded("estd init")?;
+    for file in files(folder)? {
+        if file.extension().is_some_and(|extension| extension == "key") {
+            let mode = std::fs::metadata(&file)?.permissions().mode() & 0o777;
+            ensure!(mode == 0o600, "{} has mode {mode:o}", file.display());
+        }
+    }
+    let again = stage.binary.run(&["init", &text(folder)])?;
+    ensure!(!again.status.success(), "a second `estd init` overwrites the first");
+    collect(folder, made)?;
+    let configuration = folder.join("config.toml");
+    ensure!(configuration.exists(), "no config.toml");
+    // A free port, so that several of these can run.
+    let config = String::from_utf8_lossy(&command::read(&configuration)?).into_owned();
+    let config: String = config
+        .lines()
+        .map(|line| match line.split_once('=').map(|(key, _)| key.trim().trim_start_matches("# ")) {
+            Some("listen") => "listen = [\"127.0.0.1:0\"]\n".to_owned(),
+            Some("status_listen") => "status_listen = \"127.0.0.1:0\"\n".to_owned(),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    command::write(&configuration, config)?;
+    stage.binary.run(&["check", "--config", &text(&configuration)])?.succeeded("estd check")?;
+    let mut server = Server::start(&stage.binary, &configuration)?;
+    let mut curl = Command::new("curl");
+    curl.args([
+        "--silent",
+        "--insecure",
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{http_code}",
+        &server.url("cacerts"),
+    ]);
+    let status = command::run(&mut curl, &[], command::DEFAULT_LIMIT)?.succeeded("curl")?;
+    ensure!(status == b"200", "cacerts: {}", String::from_utf8_lossy(&status));
+    let exit = server.stop(Duration::from_secs(20))?;
+    ensure!(exit.success(), "SIGTERM: {exit}");
+    Ok(())
+}
+
+/// One command, one enrolled device.
+fn demo(stage: &Stage, folder: &Path, made: &mut Vec<PathBuf>) -> Check {
+    let mut demo = Command::new(&stage.binary.0);
+    demo.args(["demo", "--once"]).current_dir(folder).env("TMPDIR", folder);
+    let finished = command::run(&mut demo, &[], Duration::from_secs(60))?;
+    let said = finished.text();
+    ensure!(finished.status.success(), "estd demo --once: {} {said}", finished.status);
+    ensure!(said.contains("curl") && said.contains("openssl"), "no lines to enroll another device: {said}");
+    collect(folder, made)
+}
+
+/// Every certificate below `folder`, each in a file of its own.
+fn collect(folder: &Path, made: &mut Vec<PathBuf>) -> Check {
+    for file in files(folder)? {
+        let content = command::read(&file)?;
+        let pem = String::from_utf8_lossy(&content).into_owned();
+        for (number, part) in pem.split("-----BEGIN CERTIFICATE-----").skip(1).enumerate() {
+            let copy = file.with_extension(format!("{number}.single"));
+            command::write(&copy, format!("-----BEGIN CERTIFICATE-----{part}"))?;
+            openssl(["x509", "-in", &text(&copy), "-noout", "-text"], &[])?;
+            made.push(copy);
+        }
+    }
+    ensure!(!made.is_empty(), "no certificate was made below {}", folder.display());
+    Ok(())
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(files(&path)?);
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "pem" || extension == "key" || extension == "crt")
+        {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}

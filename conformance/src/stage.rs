@@ -1,0 +1,148 @@
+//! What every check works with: the test PKI, the running servers, and all certificates that were issued so far.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+
+use crate::certificate::{self, Certificate};
+use crate::command::write;
+use crate::config::{self, Variant};
+use crate::http::{Client, Response};
+use crate::matrix::{Problem, ensure};
+use crate::pki::{Identity, KeyKind, Pki};
+use crate::population;
+use crate::requests::{self, Request};
+use crate::server::{Binary, Server};
+
+/// The subject a device of the default profile gets, in openssl's form.
+pub(crate) fn own_subject(device: &str) -> String {
+    format!("/CN={device}/O=Acme")
+}
+
+/// A certificate that the server issued, for the linters.
+pub(crate) struct Harvested {
+    pub(crate) name: String,
+    /// The CA that must have signed it; see [`population`].
+    pub(crate) authority: String,
+    pub(crate) certificate: PathBuf,
+}
+
+/// One of the running servers with its configuration.
+pub(crate) struct Running {
+    pub(crate) server: Server,
+    pub(crate) configuration: PathBuf,
+    /// PEM of what its own certificate leads to.
+    pub(crate) anchor: PathBuf,
+}
+
+/// Everything a check needs.
+pub(crate) struct Stage {
+    pub(crate) binary: Binary,
+    pub(crate) pki: Pki,
+    pub(crate) own: Running,
+    pub(crate) foreign: Running,
+    harvest: RefCell<Vec<Harvested>>,
+    counter: Cell<u32>,
+}
+
+impl Stage {
+    /// Makes the PKI in `folder` and starts both servers.
+    pub(crate) fn set(folder: PathBuf, binary: Binary) -> Result<Self, Problem> {
+        let (pki_folder, own, foreign) = (folder.join("pki"), folder.join("own"), folder.join("foreign"));
+        for part in [&pki_folder, &own, &foreign] {
+            std::fs::create_dir_all(part)?;
+        }
+        let pki = Pki::new(pki_folder)?;
+        population::create(&pki)?;
+        let start = |folder: PathBuf, variant, anchor: &str| -> Result<Running, Problem> {
+            let configuration = config::write_folder(&folder, &pki, variant)?;
+            let server = Server::start(&binary, &configuration)?;
+            Ok(Running { server, configuration, anchor: pki.identity(anchor).certificate })
+        };
+        let own = start(own, Variant::Own, "root-p256")?;
+        let foreign = start(foreign, Variant::Foreign, "web-root")?;
+        Ok(Self { binary, pki, own, foreign, harvest: RefCell::default(), counter: Cell::new(0) })
+    }
+
+    /// A client of the first server, as `identity` or as nobody.
+    pub(crate) fn client(&self, identity: Option<&Identity>) -> Result<Client, Problem> {
+        Client::new(self.own.server.address, &self.own.anchor, identity)
+    }
+
+    /// A client of the first server with a birth certificate.
+    pub(crate) fn device(&self, name: &str) -> Result<Client, Problem> {
+        self.client(Some(&self.pki.identity(name)))
+    }
+
+    /// A client of the second server.
+    pub(crate) fn foreign_client(&self, identity: Option<&Identity>) -> Result<Client, Problem> {
+        Client::new(self.foreign.server.address, &self.foreign.anchor, identity)
+    }
+
+    /// A name nothing else has.
+    pub(crate) fn unique(&self, prefix: &str) -> String {
+        self.counter.set(self.counter.get() + 1);
+        format!("{prefix}-{}", self.counter.get())
+    }
+
+    /// A request by a fresh P-256 key.
+    pub(crate) fn request(&self, subject: &str, extensions: &[&str]) -> Result<Request, Problem> {
+        self.request_of(KeyKind::P256, subject, extensions)
+    }
+
+    /// A request by a fresh key.
+    pub(crate) fn request_of(&self, kind: KeyKind, subject: &str, extensions: &[&str]) -> Result<Request, Problem> {
+        requests::fresh(&self.pki, &self.unique("device"), kind, subject, extensions)
+    }
+
+    /// Enrolls and keeps the certificate as an identity that can be used to connect.
+    pub(crate) fn enroll(&self, device: &str, path: &str, request: &Request) -> Result<Identity, Problem> {
+        let response = self.device(device)?.post(path, &request.der)?;
+        self.keep(&response, request, path)
+    }
+
+    /// The certificate of an answer, as an identity with the key of the request, put aside for the linters.
+    pub(crate) fn keep(&self, response: &Response, request: &Request, path: &str) -> Result<Identity, Problem> {
+        let issued = certificate::issued(response)?;
+        self.keep_certificate(&issued, request, path)
+    }
+
+    /// The same for a certificate that a real client stored.
+    pub(crate) fn keep_certificate(
+        &self,
+        issued: &Certificate,
+        request: &Request,
+        path: &str,
+    ) -> Result<Identity, Problem> {
+        let key = crate::command::openssl(["req", "-inform", "DER", "-pubkey", "-noout"], &request.der)?;
+        let key = crate::command::openssl(["pkey", "-pubin", "-outform", "DER"], &key)?;
+        // X509-19: copied bit by bit.
+        ensure!(issued.spki == key, "the certificate does not carry the key of the request");
+        let file = self.pki.path(&format!("{}.pem", self.unique("issued")));
+        write(&file, issued.pem())?;
+        self.harvest.borrow_mut().push(Harvested {
+            name: path.to_owned(),
+            authority: authority(path).to_owned(),
+            certificate: file.clone(),
+        });
+        Ok(Identity::alone(file, request.key.clone()))
+    }
+
+    /// What was issued since the last call.
+    pub(crate) fn harvest(&self) -> Vec<Harvested> {
+        self.harvest.take()
+    }
+}
+
+/// The CA that issues at a path.
+fn authority(path: &str) -> &'static str {
+    let label = path.split_once('/').map_or("devices", |(label, _)| label);
+    match label {
+        "globex" => "globex-issuing",
+        "single-ca" => "single",
+        "short-ca" => "short",
+        label if label.starts_with("p384-") => "issuing-p384",
+        label if label.starts_with("rsa2048-") => "issuing-rsa2048",
+        label if label.starts_with("ed25519-") => "issuing-ed25519",
+        _ => "issuing-p256",
+    }
+}
