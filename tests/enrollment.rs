@@ -42,10 +42,7 @@ fn every_device_key_under_every_ca_key_gets_a_certificate_with_the_name_its_birt
             let certificate = operational.certificate();
             assert_eq!(certificate.subject().to_string(), format!("O=Acme,CN=SN-{index}"));
             assert_eq!(certificate.issuer().der(), world.label("devices").authority.certificate().subject().der());
-            assert_eq!(
-                certificate.subject_alt_names(9).unwrap(),
-                [GeneralName::Uri(format!("urn:acme:SN-{index}"))]
-            );
+            assert_eq!(certificate.subject_alt_names(9).unwrap(), [GeneralName::Uri(format!("urn:acme:SN-{index}"))]);
             assert_eq!(certificate.public_key().der(), operational.key.public_key().der());
             assert!(!certificate.basic_constraints().unwrap().unwrap_or_default().ca);
         }
@@ -99,7 +96,8 @@ fn privileges_are_refused() {
     let device = world.birth("SN-1", KeyType::P256);
     let extension = |oid, value| Extension { oid, critical: true, value };
     let usage = |usage: KeyUsage| extension(oid::KEY_USAGE, usage.encode());
-    let purpose = |purposes: &[estd_asn1::Oid]| extension(oid::EXT_KEY_USAGE, extension::encode_ext_key_usage(purposes));
+    let purpose =
+        |purposes: &[estd_asn1::Oid]| extension(oid::EXT_KEY_USAGE, extension::encode_ext_key_usage(purposes));
     let session = device.session();
     let enroll = |extension: Extension| {
         world.enroll(Operation::SimpleEnroll, &session, &request(fresh_key().as_ref(), &Name::empty(), &[extension]))
@@ -321,7 +319,8 @@ fn a_profile_may_demand_a_new_key_at_each_renewal() {
     let current = world.operational(&world.birth("SN-1", KeyType::P256), KeyType::P256);
     let names = [alt_names(&[GeneralName::Uri("urn:acme:SN-1".into())])];
     let subject = current.certificate().subject().clone();
-    let renew = |key: &dyn Signer| world.enroll(Operation::SimpleReenroll, &current.session(), &request(key, &subject, &names));
+    let renew =
+        |key: &dyn Signer| world.enroll(Operation::SimpleReenroll, &current.session(), &request(key, &subject, &names));
     assert_eq!(refused(&world, || renew(current.key.as_ref())), RejectionCode::KeyNotAllowed);
     assert!(renew(fresh_key().as_ref()).is_ok());
 }
@@ -333,11 +332,17 @@ fn requests_that_prove_nothing_are_refused() {
     let good = request(fresh_key().as_ref(), &Name::empty(), &[]);
     let mut forged = good.clone();
     *forged.last_mut().unwrap() ^= 1;
-    assert_eq!(refused(&world, || world.enroll(Operation::SimpleEnroll, &session, &forged)), RejectionCode::PossessionInvalid);
+    assert_eq!(
+        refused(&world, || world.enroll(Operation::SimpleEnroll, &session, &forged)),
+        RejectionCode::PossessionInvalid
+    );
     let mut trailing = good.clone();
     trailing.push(0);
     for body in [&trailing[..], &good[..good.len() - 1], b"", b"\x30\x80\x00\x00"] {
-        assert_eq!(refused(&world, || world.enroll(Operation::SimpleEnroll, &session, body)), RejectionCode::BadRequestSyntax);
+        assert_eq!(
+            refused(&world, || world.enroll(Operation::SimpleEnroll, &session, body)),
+            RejectionCode::BadRequestSyntax
+        );
     }
 }
 

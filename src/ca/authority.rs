@@ -168,8 +168,7 @@ fn verify_chain(certificate: &Certificate, chain: &[Certificate]) -> Result<(), 
             return Err(AuthorityError::Chain { subject, issuer });
         }
         let signature_error = |source| AuthorityError::Signature { subject: child.subject().to_string(), source };
-        let algorithm =
-            SignatureAlgorithm::from_identifier(child.signature_algorithm()).map_err(signature_error)?;
+        let algorithm = SignatureAlgorithm::from_identifier(child.signature_algorithm()).map_err(signature_error)?;
         signature::verify(&ca_key(issuer)?, algorithm, child.tbs_der(), child.signature()).map_err(signature_error)?;
         child = issuer;
     }

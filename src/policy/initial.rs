@@ -51,8 +51,9 @@ pub(super) fn authorize(
 impl DeviceNames {
     fn render(profile: &EnrollmentProfile, device_id: &str, birth: &Certificate) -> Result<Self, Rejection> {
         let values = TemplateValues { device_id, birth };
-        let missing =
-            |error: &dyn std::fmt::Display| Rejection::new(RejectionCode::IdentityMissing, "IEEE 802.1AR 8", error.to_string());
+        let missing = |error: &dyn std::fmt::Display| {
+            Rejection::new(RejectionCode::IdentityMissing, "IEEE 802.1AR 8", error.to_string())
+        };
         Ok(Self {
             subject: profile.render_subject(&values).map_err(|error| missing(&error))?,
             subject_alt_names: profile.render_subject_alt_names(&values).map_err(|error| missing(&error))?,

@@ -133,7 +133,7 @@ fn refuse_identity_linking(request: &VerifiedRequest) -> Result<(), Rejection> {
 
 /// The device id of a peer whose certificate is not on record.
 fn unrecorded_device(peer: &AuthenticatedPeer) -> Result<DeviceId, Rejection> {
-    IdentitySource::SubjectAndIssuer.device_id(peer.certificate()).map_err(|error| {
-        Rejection::new(RejectionCode::IdentityMissing, "IEEE 802.1AR 8", error.to_string())
-    })
+    IdentitySource::SubjectAndIssuer
+        .device_id(peer.certificate())
+        .map_err(|error| Rejection::new(RejectionCode::IdentityMissing, "IEEE 802.1AR 8", error.to_string()))
 }

@@ -56,9 +56,8 @@ pub(super) fn authorize(
 
 /// Both are sets: order and repetition carry no meaning.
 fn refuse_other_alt_names(asked: &[GeneralName], current: &[GeneralName]) -> Result<(), Rejection> {
-    let mismatch = |reason: String| {
-        Err(Rejection::new(RejectionCode::SubjectAltNameMismatch, "RFC 7030 4.2.2", reason))
-    };
+    let mismatch =
+        |reason: String| Err(Rejection::new(RejectionCode::SubjectAltNameMismatch, "RFC 7030 4.2.2", reason));
     if let Some(extra) = asked.iter().find(|name| !current.iter().any(|known| known.matches(name))) {
         return mismatch(format!("the request's subjectAltName has {extra}, the certificate being renewed does not"));
     }

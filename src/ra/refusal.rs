@@ -68,10 +68,9 @@ pub(super) fn request_rejection(error: RequestError) -> Rejection {
 pub(super) fn trust_rejection(error: &TrustError) -> Rejection {
     let code = match error {
         TrustError::NotYetValid { .. } | TrustError::Expired { .. } => RejectionCode::NotInValidity,
-        TrustError::CaAsLeaf
-        | TrustError::KeyCertSignLeaf
-        | TrustError::KeyUsage
-        | TrustError::ExtKeyUsage { .. } => RejectionCode::CertificateUsage,
+        TrustError::CaAsLeaf | TrustError::KeyCertSignLeaf | TrustError::KeyUsage | TrustError::ExtKeyUsage { .. } => {
+            RejectionCode::CertificateUsage
+        }
         TrustError::Malformed { .. }
         | TrustError::ChainTooLong { .. }
         | TrustError::UnknownIssuer { .. }

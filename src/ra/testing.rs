@@ -75,8 +75,11 @@ pub(crate) fn enrolled_in(store: MemoryStore) -> Enrolled {
         wire: LineWrapping::Lines64,
     };
     let store = Arc::new(store);
-    let ports =
-        Ports { store: Arc::<MemoryStore>::clone(&store), clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) };
+    let ports = Ports {
+        store: Arc::<MemoryStore>::clone(&store),
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+    };
     let labels = vec![label("devices"), label("other")];
     let authority = RegistrationAuthority::new(labels, &Label::parse("devices").unwrap(), ports).unwrap();
     Enrolled { authority: Arc::new(authority), store, birth_certificate, request: String::from_utf8(request).unwrap() }

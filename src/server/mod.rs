@@ -76,11 +76,8 @@ impl Server {
     pub async fn start(config: Config) -> Result<Running, ServerError> {
         let (folder, options) = (config.server.data_dir.clone(), composition::store_options(&config.limits));
         let store = Arc::new(blocking(move || SledStore::open(&folder, options)).await??);
-        let ports = Ports {
-            store: Arc::clone(&store) as _,
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
-        };
+        let ports =
+            Ports { store: Arc::clone(&store) as _, clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) };
         let metrics = Arc::new(Metrics::new());
         let authority = composition::registration_authority(&config, &ports)?;
         let authority = Arc::new(ArcSwap::from_pointee(authority));
@@ -105,11 +102,8 @@ impl Server {
             data_dir: config.server.data_dir,
             renewal: Mutex::new(Renewal { source: own.source, due: own.renew_at }),
         });
-        let fixed = Fixed {
-            listen: config.server.listen,
-            status_listen: config.server.status_listen,
-            limits: config.limits,
-        };
+        let fixed =
+            Fixed { listen: config.server.listen, status_listen: config.server.status_listen, limits: config.limits };
         Running::start(shared, fixed).await
     }
 }
@@ -263,9 +257,8 @@ impl Own {
         ports: &Ports,
     ) -> Result<Self, ServerError> {
         let (data_dir, ports) = (data_dir.to_owned(), ports.clone());
-        let obtained = blocking(move || {
-            own_certificate::obtain(&source, &data_dir, &ports).map(|presented| (source, presented))
-        });
+        let obtained =
+            blocking(move || own_certificate::obtain(&source, &data_dir, &ports).map(|presented| (source, presented)));
         let (source, presented) = obtained.await??;
         Ok(Self { source, certificate: presented.certificate, renew_at: presented.renew_at })
     }

@@ -72,7 +72,9 @@ pub(super) fn obtain(
     ports: &Ports,
 ) -> Result<Presented, OwnCertificateError> {
     match source {
-        CertificateSource::Files(certificate) => Ok(Presented { certificate: certificate.as_ref().clone(), renew_at: None }),
+        CertificateSource::Files(certificate) => {
+            Ok(Presented { certificate: certificate.as_ref().clone(), renew_at: None })
+        }
         CertificateSource::Own { issuer, names, validity } => {
             let order = Order { issuer, names, validity: *validity };
             match order.kept(data_dir, ports.clock.now()) {

@@ -2,6 +2,8 @@
 //!
 //! Shared by `tests/enrollment.rs`, `benches/core.rs` and the fuzz target `enroll_decision`.
 
+#![allow(dead_code, unreachable_pub, reason = "each of those that include it uses its part")]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -23,7 +25,8 @@ use estd::store::CertificateStore;
 use estd::store::memory::MemoryStore;
 use estd_asn1::pkcs10::{self, RequestLimits};
 use estd_asn1::{
-    AttributeTypeAndValue, Certificate, Extension, GeneralName, Name, SubjectPublicKeyInfo, certs_only, general_name, oid,
+    AttributeTypeAndValue, Certificate, Extension, GeneralName, Name, SubjectPublicKeyInfo, certs_only, general_name,
+    oid,
 };
 
 /// A clock that stands until it is set.
@@ -98,11 +101,7 @@ impl World {
     }
 
     /// `profile` and `label` change what the label `devices` of tenant `acme` has.
-    pub fn with(
-        ca_key: KeyType,
-        profile: impl Fn(&mut EnrollmentProfile),
-        label: impl Fn(&mut LabelContext),
-    ) -> Self {
+    pub fn with(ca_key: KeyType, profile: impl Fn(&mut EnrollmentProfile), label: impl Fn(&mut LabelContext)) -> Self {
         Self::build(MemoryStore::new(), ca_key, profile, label)
     }
 
@@ -300,8 +299,7 @@ fn label_context(
     start: DateTime<Utc>,
 ) -> LabelContext {
     let authority = issuing_authority(tenant, ca_key, start);
-    let anchors =
-        TrustAnchors::new(vec![authority.certificate().clone()], vec![maker.certificate().clone()]).unwrap();
+    let anchors = TrustAnchors::new(vec![authority.certificate().clone()], vec![maker.certificate().clone()]).unwrap();
     LabelContext {
         tenant: tenant.into(),
         label: Label::parse(label).unwrap(),
