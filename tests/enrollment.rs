@@ -1,5 +1,7 @@
 //! The decision to issue, end to end through the core: who gets what, who gets nothing, and what is left behind.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 #[path = "support/world.rs"]
 mod world;
 
