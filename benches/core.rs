@@ -6,7 +6,6 @@
 mod world;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use estd::ca::Signer;
 use estd::est::Operation;
 use estd::est::transfer::{self, LineWrapping};
 use estd::pki::public_key::{KeyPolicy, KeyType, PublicKey};

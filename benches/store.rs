@@ -1,5 +1,7 @@
 //! What recording costs: one writer waiting for its record, and many that share a sync.
 
+#![expect(clippy::expect_used, reason = "a benchmark that cannot go on has failed")]
+
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,6 +1,6 @@
 //! The decision to issue, end to end through the core: who gets what, who gets nothing, and what is left behind.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "support/world.rs"]
 mod world;
@@ -86,7 +86,7 @@ fn a_request_may_name_the_device_itself_and_nobody_else() {
         GeneralName::DirectoryName(common_name("SN-2")),
         GeneralName::OtherName { type_id: oid::HARDWARE_MODULE_NAME, value: vec![0x05, 0x00] },
     ] {
-        let extensions = [alt_names(&[foreign.clone()])];
+        let extensions = [alt_names(std::slice::from_ref(&foreign))];
         let code = refused(&world, || enroll(&own, &extensions));
         assert!(matches!(code, RejectionCode::IdentityMismatch | RejectionCode::BadName), "{foreign}: {code:?}");
     }
@@ -177,7 +177,7 @@ fn a_renewal_keeps_subject_and_names_with_the_old_key_or_a_new_one_on_either_pat
     for operation in [Operation::SimpleReenroll, Operation::SimpleEnroll] {
         let rekey = fresh_key();
         for key in [&current.key, &rekey] {
-            let body = request(key.as_ref(), certificate.subject(), &[names.clone()]);
+            let body = request(key.as_ref(), certificate.subject(), std::slice::from_ref(&names));
             let renewed = world.enroll(operation, &current.session(), &body).unwrap();
             let renewed = Certificate::decode(&renewed).unwrap();
             assert_eq!(renewed.subject().der(), certificate.subject().der());
@@ -205,11 +205,11 @@ fn a_renewal_of_another_subject_or_other_names_is_refused_however_they_are_spelt
         world.enroll(Operation::SimpleReenroll, &session, &request(fresh_key().as_ref(), subject, extensions))
     };
     for other in [Name::empty(), common_name("SN-1"), common_name("SN-2")] {
-        let code = refused(&world, || renew(&other, &[alt_names(&[uri.clone()])]));
+        let code = refused(&world, || renew(&other, &[alt_names(std::slice::from_ref(&uri))]));
         assert_eq!(code, RejectionCode::SubjectMismatch, "{other}");
     }
     let more = GeneralName::DnsName("sn-1.acme.example".into());
-    for names in [vec![], vec![alt_names(&[more.clone()])], vec![alt_names(&[uri.clone(), more])]] {
+    for names in [vec![], vec![alt_names(std::slice::from_ref(&more))], vec![alt_names(&[uri.clone(), more])]] {
         assert_eq!(refused(&world, || renew(&subject, &names)), RejectionCode::SubjectAltNameMismatch);
     }
     // RFC 5280 §7.1: case and string type do not make another name; the certificate keeps the old encoding.
@@ -237,7 +237,7 @@ fn a_revoked_certificate_neither_renews_nor_enrolls_on_an_open_connection() {
     let session = current.session();
     let names = alt_names(&[GeneralName::Uri("urn:acme:SN-1".into())]);
     let renew = |operation| {
-        let body = request(fresh_key().as_ref(), current.certificate().subject(), &[names.clone()]);
+        let body = request(fresh_key().as_ref(), current.certificate().subject(), std::slice::from_ref(&names));
         world.enroll(operation, &session, &body)
     };
     assert!(renew(Operation::SimpleReenroll).is_ok());
@@ -261,7 +261,7 @@ fn an_expired_certificate_renews_within_the_grace_of_its_label_and_not_a_second_
     let current = world.operational(&world.birth("SN-1", KeyType::P256), KeyType::P256);
     let names = alt_names(&[GeneralName::Uri("urn:acme:SN-1".into())]);
     let renew = || {
-        let body = request(fresh_key().as_ref(), current.certificate().subject(), &[names.clone()]);
+        let body = request(fresh_key().as_ref(), current.certificate().subject(), std::slice::from_ref(&names));
         world.enroll(Operation::SimpleReenroll, &current.session(), &body)
     };
     let end = current.certificate().validity().not_after;

@@ -1,5 +1,7 @@
 //! A server's conduct: start, reload, limits, its own certificate, the end.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -3,6 +3,8 @@
 //! Each test runs this same binary again as the process that dies: see [`dying_process`].
 
 #![cfg(feature = "server")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "the process that dies tells the one that watches it what was acknowledged")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -122,7 +124,7 @@ fn issue(store: &SledStore, serial: u64) -> Result<(), estd::store::StoreFault> 
     };
     let issued = AuditOutcome::Issued { serial: record.id.serial.clone(), repeated: false };
     store.record_issued(claim, record.clone(), event(issued))?.wait()?;
-    if serial % REVOKED_EVERY == 0 {
+    if serial.is_multiple_of(REVOKED_EVERY) {
         store.record_event(event(AuditOutcome::Refused { code: RejectionCode::WeakKey, reason: "weak".into() }));
         let revoked = AuditOutcome::Revoked { serial: record.id.serial.clone(), reason: 1 };
         // Whether this one lasts does not decide whether the certificate does.

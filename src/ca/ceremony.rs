@@ -122,9 +122,9 @@ pub fn server_certificate(
         return Err(CeremonyError::NoName);
     }
     check_end(validity, issuer.certificate())?;
-    let common_name = names.iter().find_map(|name| match name {
-        GeneralName::DnsName(name) if name.len() <= MAX_COMMON_NAME => Some(name),
-        _ => None,
+    let common_name = names.iter().find_map(|name| {
+        let GeneralName::DnsName(name) = name else { return None };
+        (name.len() <= MAX_COMMON_NAME).then_some(name)
     });
     let subject = match common_name {
         Some(common_name) => single_attribute(oid::AT_COMMON_NAME, common_name)?,

@@ -158,7 +158,9 @@ impl PrivateKey {
 }
 
 /// The backend's algorithm for a curve, and where its key pairs go.
-fn ecdsa(curve: &Oid) -> Result<(&'static EcdsaSigningAlgorithm, fn(EcdsaKeyPair) -> PrivateKey), SignerError> {
+type Ecdsa = (&'static EcdsaSigningAlgorithm, fn(EcdsaKeyPair) -> PrivateKey);
+
+fn ecdsa(curve: &Oid) -> Result<Ecdsa, SignerError> {
     if *curve == oid::SECP256R1 {
         Ok((&ECDSA_P256_SHA256_ASN1_SIGNING, PrivateKey::P256))
     } else if *curve == oid::SECP384R1 {
@@ -266,7 +268,12 @@ mod tests {
                 let key = PublicKey::check(signer.public_key(), &KeyPolicy::default()).unwrap();
                 crate::pki::signature::verify(&key, SignatureAlgorithm::Ed25519, MESSAGE, &signature).is_ok()
             }
-            other => panic!("{other:?}"),
+            other @ (SignatureAlgorithm::RsaPkcs1Sha384
+            | SignatureAlgorithm::RsaPkcs1Sha512
+            | SignatureAlgorithm::RsaPssSha256
+            | SignatureAlgorithm::RsaPssSha384
+            | SignatureAlgorithm::RsaPssSha512
+            | SignatureAlgorithm::EcdsaSha512) => panic!("no signer uses {other:?}"),
         }
     }
 

@@ -7,7 +7,7 @@ use super::{CliError, show};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::store::journal::Tail;
-use crate::store::sled;
+use crate::store::sled as stored;
 
 /// What `estd journal` can do.
 #[derive(Debug, clap::Subcommand)]
@@ -50,7 +50,7 @@ pub(super) fn run(command: &Command, out: &mut dyn Write) -> Result<(), CliError
 }
 
 fn verify(place: &Where, out: &mut dyn Write) -> Result<(), CliError> {
-    let contents = sled::verify(&place.folder()?)?;
+    let contents = stored::verify(&place.folder()?)?;
     writeln!(out, "the journal is whole: {} records", contents.head.sequence)?;
     writeln!(
         out,
@@ -68,7 +68,7 @@ fn verify(place: &Where, out: &mut dyn Write) -> Result<(), CliError> {
 
 fn rebuild(place: &Where, out: &mut dyn Write) -> Result<(), CliError> {
     let folder = place.folder()?;
-    let recovery = sled::rebuild(&folder).map_err(|error| CliError::opening(error, &folder))?;
+    let recovery = stored::rebuild(&folder).map_err(|error| CliError::opening(error, &folder))?;
     writeln!(out, "the index was made anew from {} records", recovery.replayed)?;
     Ok(())
 }

@@ -88,14 +88,6 @@ pub(super) fn check(
     })
 }
 
-/// The label that the path without one stands for must exist.
-pub(super) fn check_default(default: &Label, names: &[String], server: &Place, problems: &mut Vec<Problem>) {
-    if !names.iter().any(|name| name == default.as_str()) {
-        let (name, known) = (default.to_string(), names.to_vec());
-        problems.push(server.key("default_label").problem(ProblemKind::Unresolved { kind: "label", name, known }));
-    }
-}
-
 /// Judges one value after the other; what is wrong is reported and `None`.
 struct Check<'a> {
     known: &'a Known<'a>,

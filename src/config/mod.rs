@@ -81,10 +81,7 @@ fn check(path: &Path, now: DateTime<Utc>, problems: &mut Vec<Problem>, warnings:
         documents.extend(tenant::in_folder(&folder.join(tenants_dir), &place, problems));
     }
     let tenants = tenant::check(documents, folder, now, &place, problems, warnings);
-    let server = server::check(server, folder, &server_place, &tenants.authorities, problems);
-    if let Some(server) = &server {
-        label::check_default(&server.default_label, &tenants.label_names, &server_place, problems);
-    }
+    let server = server::check(server, folder, &server_place, &tenants, problems);
     let tenant::Tenants { authorities, labels, label_names: _ } = tenants;
     let authorities = authorities.into_iter().filter_map(authority::Declared::into_sound).collect();
     Some(Config { server: server?, limits, log, authorities, labels, warnings: Vec::new() })

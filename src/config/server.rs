@@ -12,6 +12,7 @@ use super::authority::Declared;
 use super::file;
 use super::problem::{Place, Problem, ProblemKind};
 use super::read;
+use super::tenant::Tenants;
 use crate::ca::CertificateAuthority;
 use crate::est::Label;
 use crate::tls::{MinimumVersion, ServerCertificate};
@@ -83,28 +84,18 @@ pub(super) fn check(
     shape: file::Server,
     folder: &Path,
     place: &Place,
-    authorities: &[Declared],
+    tenants: &Tenants,
     problems: &mut Vec<Problem>,
 ) -> Option<ServerSettings> {
     let tls_place = place.key("tls");
     let tls = file::decode(shape.tls, &tls_place, problems);
-    let tls = check_tls(tls, folder, &tls_place, authorities, problems);
+    let tls = check_tls(tls, folder, &tls_place, &tenants.authorities, problems);
     let listen = check_listen(shape.listen.as_deref(), place, problems);
     let status_listen = check_status_listen(&shape.status_listen, &place.key("status_listen"), problems);
     if shape.data_dir.is_none() {
         problems.push(place.missing("data_dir", "a folder for the journal and the index"));
     }
-    let default_label = match shape.default_label.as_deref().map(Label::parse) {
-        Some(Ok(label)) => Some(label),
-        Some(Err(error)) => {
-            problems.push(place.key("default_label").refused(&error));
-            None
-        }
-        None => {
-            problems.push(place.missing("default_label", "the name of a label"));
-            None
-        }
-    };
+    let default_label = check_default_label(shape.default_label.as_deref(), &tenants.label_names, place, problems);
     Some(ServerSettings {
         listen: listen?,
         status_listen: status_listen?,
@@ -113,6 +104,27 @@ pub(super) fn check(
         drain: shape.drain.0,
         tls: tls?,
     })
+}
+
+/// RFC 7030 §3.2.2: the path without a label always works, so the label it stands for must exist.
+fn check_default_label(
+    name: Option<&str>,
+    known: &[String],
+    place: &Place,
+    problems: &mut Vec<Problem>,
+) -> Option<Label> {
+    let Some(name) = name else {
+        problems.push(place.missing("default_label", "the name of a label"));
+        return None;
+    };
+    let place = place.key("default_label");
+    let label = Label::parse(name).map_err(|error| problems.push(place.refused(&error))).ok()?;
+    if !known.iter().any(|known| known == name) {
+        let (name, known) = (name.to_owned(), known.to_vec());
+        problems.push(place.problem(ProblemKind::Unresolved { kind: "label", name, known }));
+        return None;
+    }
+    Some(label)
 }
 
 fn check_listen(addresses: Option<&[String]>, place: &Place, problems: &mut Vec<Problem>) -> Option<Vec<SocketAddr>> {

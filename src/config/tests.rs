@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
 use tempfile::TempDir;
 
 use super::problem::{Place, Problem};
@@ -32,6 +34,12 @@ fn example_folder(config: &str) -> TempDir {
     fs::write(path.join("ca/issuing.pem"), issuing.pem()).unwrap();
     write_key(&path.join("ca/issuing.key"), &issuing_key);
     write_key(&path.join("ca/other.key"), &KeyPair::generate().unwrap());
+    let mut server_params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    server_params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let server_key = KeyPair::generate().unwrap();
+    let server = server_params.signed_by(&server_key, &Issuer::from_params(&root_params, &root_key)).unwrap();
+    fs::write(path.join("tls/server.pem"), server.pem()).unwrap();
+    write_key(&path.join("tls/server.key"), &server_key);
     fs::write(path.join("manufacturers/birth-ca.pem"), birth.pem()).unwrap();
     fs::write(path.join("config.toml"), config).unwrap();
     folder
@@ -137,21 +145,25 @@ fn every_example_in_a_comment_checks() {
 
 #[test]
 fn a_server_certificate_from_files_is_held_against_its_key() {
-    let config = |key: &str| {
-        let from_files = format!("certificate = \"ca/issuing.pem\"\nkey = \"{key}\"");
+    let config = |certificate: &str, key: &str| {
+        let from_files = format!("certificate = \"{certificate}\"\nkey = \"{key}\"");
         EXAMPLE
             .replace("issued_by = \"acme/issuing\"", &from_files)
             .replace("names = [\"localhost\", \"127.0.0.1\"]", "")
     };
-    let config_of = |key| load(&example_folder(&config(key)));
-    assert!(matches!(config_of("ca/issuing.key").unwrap().server.tls.certificate, CertificateSource::Files(_)));
-    let problems = config_of("ca/other.key").map(|_| ()).unwrap_err();
+    let config_of = |certificate, key| load(&example_folder(&config(certificate, key)));
+    let sound = config_of("tls/server.pem", "tls/server.key").unwrap();
+    assert!(matches!(sound.server.tls.certificate, CertificateSource::Files(_)));
+    let problems = |certificate, key| config_of(certificate, key).map(|_| ()).unwrap_err();
     assert_eq!(
-        problems,
-        ["config.toml: server, tls, key: expected the key of the first certificate in the file certificate, found \
-          another key"]
+        problems("tls/server.pem", "ca/other.key"),
+        ["config.toml: server, tls: the private key does not belong to the first certificate"]
     );
-    let both = problems_after(|text| text.replace("[server.tls]", "[server.tls]\ncertificate = \"ca/issuing.pem\""));
+    assert_eq!(
+        problems("ca/issuing.pem", "ca/issuing.key"),
+        ["config.toml: server, tls: the first certificate has no extendedKeyUsage serverAuth"]
+    );
+    let both = problems_after(|text| text.replace("[server.tls]", "[server.tls]\ncertificate = \"tls/server.pem\""));
     assert_eq!(
         both,
         [
@@ -252,5 +264,5 @@ fn names_are_unique_over_the_tenants_of_all_files() {
 fn what_is_no_toml_is_told_with_its_line() {
     let problems = problems_after(|text| text.replace("[server]", "[server"));
     assert_eq!(problems.len(), 1);
-    assert!(problems[0].contains("line 6"), "{problems:?}");
+    assert!(problems[0].contains("TOML parse error at line 7"), "{problems:?}");
 }

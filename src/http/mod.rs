@@ -1,7 +1,7 @@
 //! The HTTP edge: what RFC 7030 says over HTTP/1.1, in the exact shapes that real clients accept.
 //!
-//! [`guard`] judges the octets before hyper does, [`route`] and [`body`] make a request of what passed, [`exchange`] hands
-//! it to the registration authority, [`reply`] writes what came of it. The acceptor sets `TCP_NODELAY` and hands over a
+//! `guard` judges the octets before hyper does, `route` and `body` make a request of what passed, `exchange` hands
+//! it to the registration authority, `reply` writes what came of it. The acceptor sets `TCP_NODELAY` and hands over a
 //! connection whose handshake is done.
 
 mod body;

@@ -26,7 +26,7 @@ pub(super) fn record(serial: u32) -> CertificateRecord {
         label: "devices".into(),
         device: format!("device-{serial}"),
         spki_sha256: sha256(&[b"key", &serial.to_be_bytes()]),
-        renews: serial.checked_sub(1).map(|earlier| record_id(earlier)),
+        renews: serial.checked_sub(1).map(record_id),
         issued_at: epoch() + TimeDelta::seconds(i64::from(serial)),
         not_after: epoch() + TimeDelta::days(398),
         der: serial.to_be_bytes().repeat(150),

@@ -116,6 +116,7 @@ impl Pending {
     }
 
     /// Leaves nobody waiting: nothing more will become durable.
+    #[cfg(feature = "server")]
     pub(super) fn abandon(&self) {
         let rows = locked(&self.0);
         rows.certificates.values().for_each(|row| row.commit.settle(Err(StoreFault::Closed)));

@@ -150,6 +150,8 @@ async fn ask(
         // RFC 7030 §4.2.1
         request = request.header(header::CONTENT_TYPE, "application/pkcs10");
     }
+    // hyper cancels a request that comes before it is done with the answer to the one before.
+    sender.ready().await?;
     let answer = sender.send_request(request.body(Full::new(Bytes::from(body)))?).await?;
     let status = answer.status();
     let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(EnrollmentError::Body)?.to_bytes();

@@ -65,10 +65,10 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), CliE
 
 /// An address in use is the likeliest trouble here, and easily helped.
 fn told(error: ServerError) -> CliError {
-    match error {
-        source @ ServerError::Bind { .. } => CliError::DemoAddress { source },
-        other => other.into(),
+    if matches!(error, ServerError::Bind { .. }) {
+        return CliError::DemoAddress { source: error };
     }
+    error.into()
 }
 
 /// Makes the folder unless it is there. The configuration is written last: with it, the folder is complete.

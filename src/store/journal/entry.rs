@@ -13,6 +13,7 @@ use crate::store::record::{CertificateId, CertificateRecord, Revocation, time};
 
 /// One record of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack: a box would cost an allocation a record")]
 pub enum Entry<'a> {
     /// A certificate was issued.
     #[n(0)]

@@ -234,9 +234,11 @@ impl JournalReader {
 
     fn check_header(&self) -> Result<(), JournalError> {
         let mut header = [0; FILE_HEADER_OCTETS];
-        self.file.read_exact_at(&mut header, 0).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => JournalError::NotAJournal { path: self.path.to_path_buf() },
-            _ => self.io_error(error),
+        self.file.read_exact_at(&mut header, 0).map_err(|error| {
+            if error.kind() == io::ErrorKind::UnexpectedEof {
+                return JournalError::NotAJournal { path: self.path.to_path_buf() };
+            }
+            self.io_error(error)
         })?;
         let (magic, version) = header.split_at(FILE_MAGIC_OCTETS);
         let (known_magic, known_version) = FILE_HEADER.split_at(FILE_MAGIC_OCTETS);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::frame::FRAME_HEADER_OCTETS;
-use super::{Damage, DamageKind, Head, Journal, JournalError, JournalReader, Tail};
+use super::{Damage, DamageKind, Frame, Head, Journal, JournalError, JournalReader, Tail};
 
 /// A journal of three writes, of 3, 1 and 3 frames.
 struct Sample {
@@ -36,7 +36,11 @@ impl Sample {
         drop(journal);
         let mut heads = Vec::new();
         let reader = JournalReader::open(folder.path()).unwrap();
-        reader.scan(Head::genesis(), 0, |frame| Ok::<_, JournalError>(heads.push(frame.head))).unwrap();
+        let note = |frame: Frame<'_>| {
+            heads.push(frame.head);
+            Ok::<_, JournalError>(())
+        };
+        reader.scan(Head::genesis(), 0, note).unwrap();
         Self { folder, heads, payloads }
     }
 

@@ -114,8 +114,8 @@ impl Index {
     pub(super) fn recreate(&self) -> Result<(), IndexError> {
         self.close();
         match fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => self.open(),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            Ok(()) | Err(_) => self.open(),
         }
     }
 
