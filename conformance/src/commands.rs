@@ -1,4 +1,4 @@
-//! The command line as a newcomer meets it: `estd init`, `estd demo --once`, `estd check`, help and exit codes.
+//! The command line as a newcomer meets it: `estd init`, `estd demo`, `estd check`, help and exit codes.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::command::{self, openssl, text};
 use crate::matrix::{Check, Matrix, Problem, ensure};
-use crate::server::Server;
+use crate::server::{Background, Server};
 use crate::stage::Stage;
 
 /// Runs the commands; what certificates they made is left in `made`, for the linters.
@@ -19,7 +19,12 @@ pub(crate) fn run(stage: &Stage, made: &mut Vec<PathBuf>, matrix: &mut Matrix) {
     });
     matrix.case("commands/demo-once", || {
         std::fs::create_dir_all(&folder)?;
-        demo(stage, &folder, made)
+        demo_once(stage, &folder, made)
+    });
+    matrix.case("commands/demo-lines", || {
+        let folder = folder.join("lines");
+        std::fs::create_dir_all(&folder)?;
+        demo_lines(stage, &folder)
     });
 }
 
@@ -83,14 +88,32 @@ fn init(stage: &Stage, folder: &Path, made: &mut Vec<PathBuf>) -> Check {
 }
 
 /// One command, one enrolled device.
-fn demo(stage: &Stage, folder: &Path, made: &mut Vec<PathBuf>) -> Check {
+fn demo_once(stage: &Stage, folder: &Path, made: &mut Vec<PathBuf>) -> Check {
     let mut demo = Command::new(&stage.binary.0);
-    demo.args(["demo", "--once"]).current_dir(folder).env("TMPDIR", folder);
+    demo.args(["demo", "--once", "--listen", "127.0.0.1:0"]).current_dir(folder);
     let finished = command::run(&mut demo, &[], Duration::from_secs(60))?;
     let said = finished.text();
     ensure!(finished.status.success(), "estd demo --once: {} {said}", finished.status);
-    ensure!(said.contains("curl") && said.contains("openssl"), "no lines to enroll another device: {said}");
+    ensure!(folder.join("estd-demo/devices/device-0001/operational.pem").exists(), "no certificate: {said}");
     collect(folder, made)
+}
+
+/// The lines that the demo prints enroll another device, pasted into a shell as they are; Ctrl-C ends it well.
+fn demo_lines(stage: &Stage, folder: &Path) -> Check {
+    let mut demo =
+        Background::start(Command::new(&stage.binary.0).args(["demo", "--listen", "127.0.0.1:0"]).current_dir(folder))?;
+    let said = demo.lines_until("serving until Ctrl-C")?;
+    let script: Vec<&str> = said.iter().map(String::as_str).skip_while(|line| !line.starts_with("openssl ")).collect();
+    ensure!(!script.is_empty(), "no lines to enroll another device: {}", said.join("\n"));
+    let mut shell = Command::new("sh");
+    shell.args(["-e", "-c", &script.join("\n")]).current_dir(folder);
+    let shown = command::run(&mut shell, &[], command::DEFAULT_LIMIT)?.succeeded("the demo's lines")?;
+    let shown = String::from_utf8_lossy(&shown).into_owned();
+    ensure!(shown.contains("device-0002"), "the second device has no certificate of its own: {shown}");
+    demo.signal("INT")?;
+    let exit = demo.wait(Duration::from_secs(20))?;
+    ensure!(exit.success(), "Ctrl-C: {exit}");
+    Ok(())
 }
 
 /// Every certificate below `folder`, each in a file of its own.

@@ -40,7 +40,7 @@ impl Device {
 }
 
 /// Birth certificates that enroll nobody: name, what is wrong, and the codes an answer may carry.
-pub(crate) const UNWELCOME: [(&str, &[&str]); 13] = [
+pub(crate) const UNWELCOME: [(&str, &[&str]); 12] = [
     ("bad-expired", &["not_in_validity"]),
     ("bad-not-yet-valid", &["not_in_validity"]),
     ("bad-server-only", &["certificate_usage"]),
@@ -53,7 +53,6 @@ pub(crate) const UNWELCOME: [(&str, &[&str]); 13] = [
     ("bad-deep-chain", &["untrusted"]),
     ("bad-other-tenant", &["cross_tenant", "untrusted"]),
     ("bad-sha1", &["untrusted"]),
-    ("bad-rsa1024", &["untrusted", "weak_key"]),
 ];
 
 const FAR: &str = "99991231235959Z";

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -28,9 +28,83 @@ impl Binary {
     }
 }
 
+/// A program that runs until it is told to stop; killed when dropped.
+pub(crate) struct Background {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Background {
+    /// Starts it; what it says on standard output is read line by line, and read on so that it never blocks.
+    pub(crate) fn start(command: &mut Command) -> Result<Self, Problem> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| Problem::failed(format!("cannot start {name}: {error}")))?;
+        let (sender, lines) = mpsc::channel();
+        if let Some(stdout) = child.stdout.take() {
+            thread::spawn(move || {
+                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                    // Whether somebody still listens changes nothing.
+                    drop(sender.send(line));
+                }
+            });
+        }
+        Ok(Self { child, lines })
+    }
+
+    /// The next line of its standard output.
+    fn line(&self) -> Result<String, Problem> {
+        self.lines
+            .recv_timeout(READY)
+            .map_err(|_| Problem::failed("it does not say on standard output that it is ready"))
+    }
+
+    /// The lines before `last`.
+    pub(crate) fn lines_until(&self, last: &str) -> Result<Vec<String>, Problem> {
+        let mut lines = Vec::new();
+        loop {
+            match self.line()? {
+                line if line == last => return Ok(lines),
+                line => lines.push(line),
+            }
+        }
+    }
+
+    /// Sends a signal by name.
+    pub(crate) fn signal(&self, name: &str) -> Result<(), Problem> {
+        let mut kill = Command::new("kill");
+        kill.args([&format!("-{name}"), &self.child.id().to_string()]);
+        command::run(&mut kill, &[], command::DEFAULT_LIMIT)?.succeeded("kill")?;
+        Ok(())
+    }
+
+    /// Its exit status, once it ends by itself.
+    pub(crate) fn wait(&mut self, limit: Duration) -> Result<ExitStatus, Problem> {
+        wait(&mut self.child, limit)?.ok_or_else(|| Problem::failed("it does not stop when told to"))
+    }
+
+    /// kill -9.
+    fn kill(&mut self) -> Result<(), Problem> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // Already gone is fine.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
 /// A running server.
 pub(crate) struct Server {
-    child: Child,
+    process: Background,
     /// Where devices connect.
     pub(crate) address: SocketAddr,
     /// Where /healthz and /metrics are.
@@ -44,19 +118,13 @@ impl Server {
     pub(crate) fn start(binary: &Binary, configuration: &Path) -> Result<Self, Problem> {
         let log = configuration.with_file_name("server.log");
         let errors = File::options().create(true).append(true).open(&log)?;
-        let mut child = Command::new(&binary.0)
-            .args(["serve", "--config"])
-            .arg(configuration)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(errors)
-            .spawn()
-            .map_err(|error| Problem::failed(format!("cannot start {}: {error}", binary.0.display())))?;
-        match announced(child.stdout.take()) {
-            Ok((address, status)) => Ok(Self { child, address, status, log }),
+        let mut serve = Command::new(&binary.0);
+        serve.args(["serve", "--config"]).arg(configuration).stderr(errors);
+        let mut process = Background::start(&mut serve)?;
+        match announced(&process) {
+            Ok((address, status)) => Ok(Self { process, address, status, log }),
             Err(problem) => {
-                child.kill()?;
-                child.wait()?;
+                process.kill()?;
                 let said = String::from_utf8_lossy(&command::read(&log)?).into_owned();
                 let Problem::Failed(why) = problem else { return Err(problem) };
                 Err(Problem::failed(format!("{why}; the server said: {}", said.trim())))
@@ -69,56 +137,28 @@ impl Server {
         format!("https://127.0.0.1:{}/.well-known/est/{path}", self.address.port())
     }
 
-    /// Its process id.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// kill -9.
     pub(crate) fn kill(&mut self) -> Result<(), Problem> {
-        self.child.kill()?;
-        self.child.wait()?;
-        Ok(())
+        self.process.kill()
     }
 
     /// Sends a signal by name.
     pub(crate) fn signal(&self, name: &str) -> Result<(), Problem> {
-        let mut kill = Command::new("kill");
-        kill.args([&format!("-{name}"), &self.id().to_string()]);
-        command::run(&mut kill, &[], command::DEFAULT_LIMIT)?.succeeded("kill")?;
-        Ok(())
+        self.process.signal(name)
     }
 
     /// SIGTERM, and the exit status.
     pub(crate) fn stop(&mut self, limit: Duration) -> Result<ExitStatus, Problem> {
         self.signal("TERM")?;
-        wait(&mut self.child, limit)?.ok_or_else(|| Problem::failed("the server does not stop on SIGTERM"))
+        self.process.wait(limit)
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Already gone is fine.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// Reads the announcements; goes on draining the pipe so that the server never blocks on it.
-fn announced(stdout: Option<ChildStdout>) -> Result<(SocketAddr, SocketAddr), Problem> {
-    let stdout = stdout.ok_or_else(|| Problem::failed("no standard output"))?;
-    let (sender, lines) = mpsc::channel();
-    thread::spawn(move || {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            // Nobody listens any more once both lines were seen.
-            drop(sender.send(line));
-        }
-    });
+/// Reads the announcements.
+fn announced(process: &Background) -> Result<(SocketAddr, SocketAddr), Problem> {
     let (mut est, mut status) = (None, None);
     loop {
-        let line = lines
-            .recv_timeout(READY)
-            .map_err(|_| Problem::failed("the server does not announce its listeners on standard output"))?;
+        let line = process.line()?;
         if let Some(rest) = line.strip_prefix("estd: listening on https://") {
             est = address(rest.strip_suffix("/.well-known/est"));
         } else if let Some(rest) = line.strip_prefix("estd: status on http://") {

@@ -71,9 +71,10 @@ impl fmt::Display for Span {
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text)
-            .map(Self)
-            .map_err(|error| D::Error::custom(format_args!("expected a duration such as \"10m\" or \"398d\": {error}")))
+        humantime::parse_duration(&text).map(Self).map_err(|error| {
+            let found = format_args!("expected a duration such as \"10m\" or \"398d\", found {text:?}: {error}");
+            D::Error::custom(found)
+        })
     }
 }
 

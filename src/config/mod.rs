@@ -58,7 +58,7 @@ impl Config {
         let config = check(path, now, &mut problems, &mut warnings);
         match config {
             Some(config) if problems.is_empty() => Ok(Self { warnings, ..config }),
-            Some(_) | None => Err(Problems(problems)),
+            Some(_) | None => Err(Problems::of(problems)),
         }
     }
 }

@@ -184,9 +184,22 @@ impl ProblemKind {
 
 /// Every problem of a configuration; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problems(pub(super) Vec<Problem>);
+pub struct Problems(Vec<Problem>);
 
 impl Problems {
+    /// A key whose value has the wrong shape is left at its default, and so looks missing later: told once.
+    pub(super) fn of(mut problems: Vec<Problem>) -> Self {
+        let misshapen: Vec<Place> = problems
+            .iter()
+            .filter(|problem| matches!(problem.kind, ProblemKind::Shape { .. }))
+            .map(|problem| problem.place.clone())
+            .collect();
+        problems.retain(|problem| {
+            !matches!(problem.kind, ProblemKind::Missing { .. }) || !misshapen.contains(&problem.place)
+        });
+        Self(problems)
+    }
+
     /// One by one, in the order of the files.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.0.iter()

@@ -261,6 +261,15 @@ fn names_are_unique_over_the_tenants_of_all_files() {
 }
 
 #[test]
+fn a_value_of_the_wrong_shape_is_one_problem() {
+    let problems = problems_after(|text| text.replace("validity = \"398d\"", "validity = \"soon\""));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let expected = "config.toml: tenant acme, profile device, validity: expected a duration such as \"10m\" or \"398d\", \
+                    found \"soon\"";
+    assert!(problems[0].starts_with(expected), "{problems:?}");
+}
+
+#[test]
 fn what_is_no_toml_is_told_with_its_line() {
     let problems = problems_after(|text| text.replace("[server]", "[server"));
     assert_eq!(problems.len(), 1);

@@ -1,6 +1,8 @@
 //! Who is let in (RFC 7030 section 3.3.2, IEEE 802.1AR).
 
 use super::refused;
+use super::tls::s_client;
+use crate::command::text;
 use crate::matrix::{Check, Matrix, ensure};
 use crate::population::{DEVICES, UNWELCOME};
 use crate::stage::{Stage, own_subject};
@@ -26,10 +28,25 @@ pub(crate) fn run(stage: &Stage, matrix: &mut Matrix) {
             Ok(())
         });
     }
+    matrix.case("auth/unwelcome/bad-rsa1024", || weak_birth_key(stage));
     matrix.case("auth/anonymous", || anonymous(stage));
     matrix.case("auth/closed-label", || closed(stage));
     matrix.case("auth/identity-missing", || identity_missing(stage));
     matrix.case("auth/other-tenant", || other_tenant(stage));
+}
+
+/// A birth certificate over RSA-1024 proves nothing: its handshake fails, whatever is asked for. Told by openssl, since
+/// the client of the other cases has no such keys.
+fn weak_birth_key(stage: &Stage) -> Check {
+    let birth = stage.pki.identity("bad-rsa1024");
+    let (certificate, key) = (text(&birth.chain), text(&birth.key));
+    for version in ["-tls1_2", "-tls1_3"] {
+        let arguments = [version, "-cipher", "ALL:@SECLEVEL=0", "-cert", &certificate, "-key", &key, "-ign_eof"];
+        let said = s_client(stage, &arguments, &crate::http::get("cacerts"))?;
+        ensure!(!said.contains("HTTP/1.1"), "{version}: a key of 1024 bits is taken for proof");
+        ensure!(said.contains("alert decrypt error"), "{version}: expected the alert decrypt_error: {said}");
+    }
+    Ok(())
 }
 
 /// RFC 7030 section 4.2: nobody gets nothing, neither by enrolling nor by renewing.

@@ -35,7 +35,7 @@ pub(crate) fn run(stage: &Stage, matrix: &mut Matrix) {
 }
 
 /// `openssl s_client` against the first server, fed with `input`.
-fn s_client(stage: &Stage, arguments: &[&str], input: &[u8]) -> Result<String, Problem> {
+pub(super) fn s_client(stage: &Stage, arguments: &[&str], input: &[u8]) -> Result<String, Problem> {
     let mut client = Command::new("openssl");
     client.args(["s_client", "-connect", &stage.own.server.address.to_string()]);
     client.args(["-CAfile", &text(&stage.own.anchor)]).args(arguments);
