@@ -5,15 +5,21 @@
 #[path = "support/world.rs"]
 mod world;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use chrono::TimeDelta;
 use estd::audit::AuditOutcome;
-use estd::ca::Signer;
+use estd::ca::{CertificateAuthority, IssuanceFault, Signer, SignerError, SoftwareSigner, ceremony};
 use estd::est::{Operation, PresentedChain, RejectionCode};
 use estd::pki::public_key::KeyType;
+use estd::pki::signature::SignatureAlgorithm;
 use estd::ra::{Fault, PeerSession, Refusal};
 use estd::store::memory::MemoryStore;
 use estd::store::{CertificateId, CertificateStore, Revocation, StoreFault};
-use estd_asn1::{BasicConstraints, Certificate, Extension, GeneralName, KeyUsage, Name, extension, oid};
+use estd_asn1::{
+    BasicConstraints, Certificate, Extension, GeneralName, KeyUsage, Name, SubjectPublicKeyInfo, extension, oid,
+};
 use world::*;
 
 fn fresh_key() -> Box<dyn Signer> {
@@ -375,4 +381,49 @@ fn no_certificate_outlives_its_ca() {
     let operational = world.operational(&world.birth("SN-1", KeyType::P256), KeyType::P256);
     let ca_end = world.label("devices").authority.certificate().validity().not_after;
     assert_eq!(operational.certificate().validity().not_after, ca_end);
+}
+
+/// A key in a device of its own that goes wrong when told to.
+struct WornHsm {
+    key: SoftwareSigner,
+    worn: Arc<AtomicBool>,
+}
+
+impl Signer for WornHsm {
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.key.algorithm()
+    }
+
+    fn public_key(&self) -> &SubjectPublicKeyInfo {
+        self.key.public_key()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+        self.key.sign(if self.worn.load(Ordering::SeqCst) { b"something else" } else { message })
+    }
+}
+
+#[test]
+fn a_wrong_signature_of_an_external_signer_is_a_fault_and_leaves_no_record() {
+    let worn = Arc::new(AtomicBool::new(false));
+    let world = World::with(
+        KeyType::P256,
+        |_| (),
+        |label| {
+            let key = SoftwareSigner::generate(KeyType::P256).unwrap().0;
+            let hsm = WornHsm { key, worn: Arc::clone(&worn) };
+            let validity = label.authority.certificate().validity();
+            let name = common_name("In hardware");
+            let certificate = ceremony::self_signed_ca(&hsm, &name, validity, None, &serial()).unwrap();
+            label.authority = Arc::new(CertificateAuthority::new(certificate, Vec::new(), Arc::new(hsm)).unwrap());
+        },
+    );
+    let session = world.birth("SN-1", KeyType::P256).session();
+    let body = request(fresh_key().as_ref(), &Name::empty(), &[]);
+    worn.store(true, Ordering::SeqCst);
+    let outcome = world.enroll(Operation::SimpleEnroll, &session, &body);
+    assert!(matches!(outcome, Err(Refusal::Fault(Fault::Issuance(IssuanceFault::BadSignature(_))))));
+    assert_eq!(world.store.certificate_count().unwrap(), 0);
+    worn.store(false, Ordering::SeqCst);
+    assert!(world.enroll(Operation::SimpleEnroll, &session, &body).is_ok(), "the claim was given back");
 }

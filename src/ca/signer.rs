@@ -18,6 +18,11 @@ pub trait Signer: Send + Sync {
     /// # Errors
     /// When the key does not sign; nothing was issued then.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError>;
+
+    /// Does the key sign outside this process? What comes back from there is verified before it is used.
+    fn is_external(&self) -> bool {
+        true
+    }
 }
 
 /// Why there is no key to sign with, or why it did not sign. Never says what stands in a key.
