@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use criterion::{Criterion, Throughput};
@@ -47,21 +48,26 @@ fn record_and_wait(criterion: &mut Criterion) {
 }
 
 fn open(criterion: &mut Criterion) {
-    const RECORDS: u64 = 50_000;
+    const MANY: u64 = 1_000_000;
+    const SOME: u64 = 50_000;
+    let mut group = criterion.benchmark_group("store");
+    group.sample_size(10);
     let folder = tempfile::tempdir().expect("a folder");
-    fill(folder.path(), RECORDS);
-    criterion.bench_function("store/open_50k_records", |bencher| {
+    fill(folder.path(), MANY);
+    group.bench_function(format!("open/{MANY}_records"), |bencher| {
         bencher.iter(|| SledStore::open(folder.path(), StoreOptions::default()).expect("a store"));
     });
-    let mut group = criterion.benchmark_group("store/rebuild");
-    group.sample_size(10).throughput(Throughput::Elements(RECORDS));
-    group.bench_function("50k_records", |bencher| {
+    let folder = tempfile::tempdir().expect("a folder");
+    fill(folder.path(), SOME);
+    group.throughput(Throughput::Elements(SOME));
+    group.bench_function(format!("rebuild/{SOME}_records"), |bencher| {
         bencher.iter(|| estd::store::sled::rebuild(folder.path()).expect("a journal"));
     });
 }
 
 fn fill(folder: &Path, records: u64) {
-    let store = SledStore::open(folder, StoreOptions::default()).expect("a store");
+    let options = StoreOptions { sync_pause: Duration::ZERO, ..StoreOptions::default() };
+    let store = SledStore::open(folder, options).expect("a store");
     let serial = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..64 {

@@ -158,6 +158,7 @@ pub(super) struct Limits {
     pub(super) max_attributes: u64,
     pub(super) max_extensions: u64,
     pub(super) queue: u64,
+    pub(super) sync_pause: Span,
     pub(super) audit_refusals_per_second: u64,
 }
 
@@ -178,6 +179,7 @@ impl Default for Limits {
             max_attributes: 32,
             max_extensions: 32,
             queue: 1024,
+            sync_pause: Span(Duration::from_millis(2)),
             audit_refusals_per_second: 200,
         }
     }

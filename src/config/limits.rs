@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::file;
 use super::problem::{Place, Problem};
 
-/// Every bound the server holds to; none is zero.
+/// Every bound the server holds to; none but the pause is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Request body, octets.
@@ -36,6 +36,8 @@ pub struct Limits {
     pub max_extensions: usize,
     /// Records that may wait for the disk.
     pub queue: usize,
+    /// How long records gather after a sync of the journal before the next.
+    pub sync_pause: Duration,
     /// Refusals written to the journal in a second; those above are counted, not written.
     pub audit_refusals_per_second: u32,
 }
@@ -48,6 +50,8 @@ const MOST: u64 = 16 * 1024 * 1024;
 const LEAST_BODY: u64 = 4096;
 /// The longest any time limit may be.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// The longest a record may wait for others.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 impl Limits {
     pub(super) fn check(shape: &file::Limits, place: &Place, problems: &mut Vec<Problem>) -> Self {
@@ -71,6 +75,7 @@ impl Limits {
             max_attributes: check.count("max_attributes", shape.max_attributes, 1),
             max_extensions: check.count("max_extensions", shape.max_extensions, 1),
             queue: check.count("queue", shape.queue, 1),
+            sync_pause: check.pause("sync_pause", shape.sync_pause),
             audit_refusals_per_second: check.rate("audit_refusals_per_second", shape.audit_refusals_per_second),
         }
     }
@@ -93,6 +98,13 @@ impl Check<'_> {
 
     fn rate(&mut self, key: &str, value: u64) -> u32 {
         u32::try_from(self.count(key, value, 1)).unwrap_or(u32::MAX)
+    }
+
+    fn pause(&mut self, key: &str, value: file::Span) -> Duration {
+        if value.0 > LONGEST_PAUSE {
+            self.problems.push(self.place.key(key).value("at most 1s", value.to_string()));
+        }
+        value.0
     }
 
     fn time(&mut self, key: &str, value: file::Span) -> Duration {

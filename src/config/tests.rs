@@ -122,7 +122,7 @@ fn every_key_that_is_commented_out_shows_its_default() {
         toml::Value::Table(server)
     };
     same::<file::Server>(&server(&with), Some(&server(&without)), 2);
-    same::<file::Limits>(&with["limits"], without.get("limits"), 15);
+    same::<file::Limits>(&with["limits"], without.get("limits"), 16);
     same::<file::Log>(&with["log"], without.get("log"), 2);
     let (with, without) = (&with["tenant"][0], &without["tenant"][0]);
     same::<file::Profile>(&with["profile"][0], Some(&without["profile"][0]), 7);

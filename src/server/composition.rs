@@ -52,6 +52,7 @@ pub(super) fn registration_authority(config: &Config, ports: &Ports) -> Result<R
 pub(super) fn store_options(limits: &Limits) -> StoreOptions {
     StoreOptions {
         queue: limits.queue,
+        sync_pause: limits.sync_pause,
         audit_refusals_per_second: limits.audit_refusals_per_second,
         ..StoreOptions::default()
     }

@@ -233,6 +233,7 @@ impl Fixed {
             ("server.status_listen", self.status_listen != server.status_listen),
             ("server.data_dir", data_dir != server.data_dir),
             ("limits.queue", self.limits.queue != limits.queue),
+            ("limits.sync_pause", self.limits.sync_pause != limits.sync_pause),
             (
                 "limits.audit_refusals_per_second",
                 self.limits.audit_refusals_per_second != limits.audit_refusals_per_second,

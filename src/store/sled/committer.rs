@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::StoreOptions;
 use super::index::{Changes, Index, Progress};
 use super::recovery::reopen;
 use super::shared::Shared;
@@ -69,9 +70,10 @@ impl Queue {
             return Err((submission, StoreFault::Overloaded { waiting: self.limit }));
         }
         state.waiting.push_back(submission);
-        let first = state.waiting.len() == 1;
+        let waiting = state.waiting.len();
         drop(state);
-        if first {
+        // The first ends a rest in `next`, a whole batch one in `gather`.
+        if waiting == 1 || waiting == MAX_BATCH {
             self.arrived.notify_one();
         }
         Ok(())
@@ -81,6 +83,12 @@ impl Queue {
     pub(super) fn close(&self) {
         locked(&self.state).closed = true;
         self.arrived.notify_one();
+    }
+
+    /// Lets records gather for a while, or until there is a whole batch.
+    fn gather(&self, pause: Duration) {
+        let gathering = |state: &mut QueueState| state.waiting.len() < MAX_BATCH && !state.closed;
+        drop(self.arrived.wait_timeout_while(locked(&self.state), pause, gathering));
     }
 
     /// The next records, none when time passed without any; `None` when the queue is closed and empty.
@@ -106,6 +114,7 @@ pub(super) struct Committer {
     progress: Progress,
     synced: u64,
     checkpoint_every: u64,
+    sync_pause: Duration,
     /// What is durable and not in the index, which failed.
     unindexed: Vec<Effect>,
     index_down: bool,
@@ -113,9 +122,17 @@ pub(super) struct Committer {
 
 impl Committer {
     /// A committer that goes on where recovery ended.
-    pub(super) fn new(shared: Arc<Shared>, journal: Journal, progress: Progress, checkpoint_every: u64) -> Self {
-        let synced = progress.head.sequence;
-        Self { shared, journal, progress, synced, checkpoint_every, unindexed: Vec::new(), index_down: false }
+    pub(super) fn new(shared: Arc<Shared>, journal: Journal, progress: Progress, options: &StoreOptions) -> Self {
+        Self {
+            shared,
+            journal,
+            progress,
+            synced: progress.head.sequence,
+            checkpoint_every: options.checkpoint_every,
+            sync_pause: options.sync_pause,
+            unindexed: Vec::new(),
+            index_down: false,
+        }
     }
 
     /// Works until the queue is closed and empty.
@@ -127,6 +144,7 @@ impl Committer {
                 self.index_down |= self.index().progress().is_err();
             } else {
                 self.commit(batch);
+                self.shared.queue.gather(self.sync_pause);
             }
             self.tend();
         }

@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -37,6 +38,9 @@ use crate::audit::{AuditEvent, AuditOutcome};
 pub struct StoreOptions {
     /// Records that may wait for the disk.
     pub queue: usize,
+    /// How long records gather after a sync before the next: a busy store syncs less often, for less CPU and wear, and one
+    /// that rested answers at once.
+    pub sync_pause: Duration,
     /// Refusals written to the journal each second; those above are counted.
     pub audit_refusals_per_second: u32,
     /// Memory sled may use to cache the index, in octets.
@@ -47,7 +51,13 @@ pub struct StoreOptions {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { queue: 1024, audit_refusals_per_second: 200, index_cache_octets: 16 << 20, checkpoint_every: 32_768 }
+        Self {
+            queue: 1024,
+            sync_pause: Duration::from_millis(2),
+            audit_refusals_per_second: 200,
+            index_cache_octets: 16 << 20,
+            checkpoint_every: 32_768,
+        }
     }
 }
 
@@ -77,7 +87,7 @@ impl SledStore {
             certificates: AtomicU64::new(progress.certificates),
             suppressed: AtomicU64::new(0),
         });
-        let committer = Committer::new(Arc::clone(&shared), journal, progress, options.checkpoint_every);
+        let committer = Committer::new(Arc::clone(&shared), journal, progress, &options);
         let thread = std::thread::Builder::new()
             .name("committer".into())
             .spawn(|| committer.run())
