@@ -179,7 +179,7 @@ impl Default for Limits {
             max_attributes: 32,
             max_extensions: 32,
             queue: 1024,
-            sync_pause: Span(Duration::from_millis(2)),
+            sync_pause: Span(Duration::from_millis(1)),
             audit_refusals_per_second: 200,
         }
     }
