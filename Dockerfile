@@ -10,8 +10,8 @@ COPY . .
 RUN cargo build --release --locked --package estd && strip target/release/estd
 RUN mkdir -p /image/etc/estd /image/var/lib/estd && chmod 0700 /image/var/lib/estd
 
-# libc, libgcc and nothing else: no shell, no package manager.
-FROM gcr.io/distroless/cc-debian13
+# The same libc as the build; nothing is installed on top.
+FROM debian:trixie-slim
 COPY --from=build /src/target/release/estd /usr/local/bin/estd
 # Empty volumes take owner and mode from here, so that the server may write to them.
 COPY --from=build --chown=65532:65532 /image/ /
