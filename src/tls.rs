@@ -4,6 +4,7 @@
 //! none. Whom to trust is decided for each label in [`crate::pki::trust`], so that a bad optional certificate does not
 //! block `/cacerts`.
 
+mod channel_binding;
 mod possession;
 mod server_certificate;
 
@@ -12,11 +13,14 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, cipher_suite, default_provider, kx_group};
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
-use rustls::{ProtocolVersion, ServerConfig, ServerConnection, SupportedProtocolVersion, version};
+use rustls::{
+    ProtocolVersion, ServerConfig, ServerConnection, SupportedCipherSuite, SupportedProtocolVersion, version,
+};
 
 use crate::est::PresentedChain;
 use possession::PossessionVerifier;
 
+pub use channel_binding::accept;
 pub use server_certificate::{ReloadableCertificate, ServerCertificate, ServerCertificateError};
 
 /// The one protocol on the EST listener.
@@ -96,19 +100,23 @@ pub fn protocol(connection: &ServerConnection) -> &'static str {
 
 /// RFC 9325 §4.1, §4.2: ECDHE with AEAD and nothing else. AES-128 first: SHA-384, which comes with AES-256, is 5 % of a
 /// fresh handshake.
+fn cipher_suites() -> Vec<SupportedCipherSuite> {
+    vec![
+        cipher_suite::TLS13_AES_128_GCM_SHA256,
+        cipher_suite::TLS13_AES_256_GCM_SHA384,
+        cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+        cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    ]
+}
+
 fn provider() -> CryptoProvider {
     CryptoProvider {
-        cipher_suites: vec![
-            cipher_suite::TLS13_AES_128_GCM_SHA256,
-            cipher_suite::TLS13_AES_256_GCM_SHA384,
-            cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
-            cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-            cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-            cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-            cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-            cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-            cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-        ],
+        cipher_suites: channel_binding::recorded_suites(),
         kx_groups: vec![kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1, kx_group::X25519MLKEM768],
         ..default_provider()
     }

@@ -11,14 +11,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::TimeDelta;
 use estd::audit::AuditOutcome;
 use estd::ca::{CertificateAuthority, IssuanceFault, Signer, SignerError, SoftwareSigner, ceremony};
-use estd::est::{Operation, PresentedChain, RejectionCode};
+use estd::est::{ChannelBinding, Operation, PresentedChain, RejectionCode};
 use estd::pki::public_key::KeyType;
 use estd::pki::signature::SignatureAlgorithm;
+use estd::policy::IdentityLinking;
 use estd::ra::{Fault, PeerSession, Refusal};
 use estd::store::memory::MemoryStore;
 use estd::store::{CertificateId, CertificateStore, Revocation, StoreFault};
 use estd_asn1::{
-    BasicConstraints, Certificate, Extension, GeneralName, KeyUsage, Name, SubjectPublicKeyInfo, extension, oid,
+    Attribute, BasicConstraints, Certificate, Extension, GeneralName, KeyUsage, Name, Oid, SubjectPublicKeyInfo,
+    extension, oid,
 };
 use world::*;
 
@@ -105,7 +107,7 @@ fn privileges_are_refused() {
     let extension = |oid, value| Extension { oid, critical: true, value };
     let usage = |usage: KeyUsage| extension(oid::KEY_USAGE, usage.encode());
     let purpose =
-        |purposes: &[estd_asn1::Oid]| extension(oid::EXT_KEY_USAGE, extension::encode_ext_key_usage(purposes));
+        |purposes: &[Oid]| extension(oid::EXT_KEY_USAGE, extension::encode_ext_key_usage(purposes));
     let session = device.session();
     let enroll = |extension: Extension| {
         world.enroll(Operation::SimpleEnroll, &session, &request(fresh_key().as_ref(), &Name::empty(), &[extension]))
@@ -426,4 +428,43 @@ fn a_wrong_signature_of_an_external_signer_is_a_fault_and_leaves_no_record() {
     assert_eq!(world.store.certificate_count().unwrap(), 0);
     worn.store(false, Ordering::SeqCst);
     assert!(world.enroll(Operation::SimpleEnroll, &session, &body).is_ok(), "the claim was given back");
+}
+
+/// What a client puts into challengePassword or estIdentityLinking.
+fn challenge(oid: Oid, text: &str) -> Attribute {
+    let value = [&[0x13, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    Attribute { oid, values: vec![value] }
+}
+
+#[test]
+fn a_request_is_linked_to_its_own_connection_as_its_label_asks() {
+    const UNIQUE: ChannelBinding = ChannelBinding::TlsUnique([0x5a; 12]);
+    const RIGHT: &str = "WlpaWlpaWlpaWlpa";
+    const WRONG: &str = "W1paWlpaWlpaWlpa";
+    let attempts = |attributes: Vec<Attribute>, binding: Option<ChannelBinding>| {
+        [IdentityLinking::Off, IdentityLinking::IfPresent, IdentityLinking::Required].map(|rule| {
+            let world = World::with(KeyType::P256, |_| (), |label| label.rules.identity_linking = rule);
+            let session = world.birth("SN-1", KeyType::P256).session().bound_to(binding);
+            let body = request_with(fresh_key().as_ref(), &Name::empty(), &attributes);
+            let enroll = || world.enroll(Operation::SimpleEnroll, &session, &body);
+            let issued = enroll().is_ok();
+            assert!(issued || refused(&world, enroll) == RejectionCode::IdentityLinking);
+            issued
+        })
+    };
+    let password = |text| challenge(oid::CHALLENGE_PASSWORD, text);
+    let linking = |text| challenge(oid::EST_IDENTITY_LINKING, text);
+    assert_eq!(attempts(vec![], Some(UNIQUE)), [true, true, false]);
+    assert_eq!(attempts(vec![password(RIGHT)], Some(UNIQUE)), [true, true, true]);
+    assert_eq!(attempts(vec![password(WRONG)], Some(UNIQUE)), [true, false, false]);
+    assert_eq!(attempts(vec![password("a secret of SCEP")], Some(UNIQUE)), [true, false, false]);
+    // Where TLS ends elsewhere there is nothing to compare with.
+    assert_eq!(attempts(vec![password(RIGHT)], None), [true, false, false]);
+    // A value of another connection.
+    assert_eq!(attempts(vec![password(RIGHT)], Some(ChannelBinding::TlsUnique([0; 12]))), [true, false, false]);
+    // RFC 7894 section 4: each on its own.
+    assert_eq!(attempts(vec![linking(RIGHT)], Some(UNIQUE)), [true, true, true]);
+    assert_eq!(attempts(vec![password(RIGHT), linking(RIGHT)], Some(UNIQUE)), [true, true, true]);
+    assert_eq!(attempts(vec![password(RIGHT), linking(WRONG)], Some(UNIQUE)), [true, false, false]);
+    assert_eq!(attempts(vec![password(WRONG), linking(RIGHT)], Some(UNIQUE)), [true, false, false]);
 }

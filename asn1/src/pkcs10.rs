@@ -171,6 +171,11 @@ impl CertificationRequest {
         self.attributes.challenge_password.as_deref()
     }
 
+    /// estIdentityLinking (RFC 7894 section 3.3), of 1 to [`MAX_CHALLENGE_PASSWORD`] characters.
+    pub fn est_identity_linking(&self) -> Option<&str> {
+        self.attributes.est_identity_linking.as_deref()
+    }
+
     /// signatureAlgorithm
     pub fn signature_algorithm(&self) -> &AlgorithmIdentifier {
         &self.signature_algorithm
@@ -196,6 +201,7 @@ struct RequestAttributes {
     extensions: Vec<Extension>,
     subject_alt_names: Vec<GeneralName>,
     challenge_password: Option<String>,
+    est_identity_linking: Option<String>,
 }
 
 impl RequestAttributes {
@@ -237,22 +243,25 @@ impl RequestAttributes {
             }
         }
         if attribute.oid == oid::CHALLENGE_PASSWORD {
-            // RFC 2985 §5.4.1: SINGLE VALUE TRUE.
-            let [value] = attribute.values.as_slice() else {
-                return Err(DecodeError::Duplicate { what: "challengePassword value" });
-            };
-            self.challenge_password = Some(decode_challenge_password(value)?);
+            self.challenge_password = Some(decode_challenge("challengePassword", &attribute.values)?);
+        }
+        if attribute.oid == oid::EST_IDENTITY_LINKING {
+            self.est_identity_linking = Some(decode_challenge("estIdentityLinking", &attribute.values)?);
         }
         Ok(())
     }
 }
 
-/// RFC 2985 section 5.4.1: a DirectoryString of at most 255 characters.
-fn decode_challenge_password(value: &[u8]) -> Result<String, DecodeError> {
+/// RFC 2985 section 5.4.1, RFC 7894 section 3: SINGLE VALUE TRUE, a DirectoryString of at most 255 characters.
+fn decode_challenge(what: &'static str, values: &[Vec<u8>]) -> Result<String, DecodeError> {
     const DIRECTORY_STRING: &[u8] =
         &[tag::TELETEX_STRING, tag::PRINTABLE_STRING, tag::UNIVERSAL_STRING, tag::UTF8_STRING, tag::BMP_STRING];
-    let what = "challengePassword";
-    if !value.first().is_some_and(|identifier| DIRECTORY_STRING.contains(identifier)) {
+    // Also seen, though it is no DirectoryString.
+    let is_text = |identifier: &u8| DIRECTORY_STRING.contains(identifier) || *identifier == tag::IA5_STRING;
+    let [value] = values else {
+        return Err(DecodeError::Duplicate { what });
+    };
+    if !value.first().is_some_and(is_text) {
         return Err(DecodeError::Malformed { what });
     }
     match name::decode_text(value) {
@@ -262,6 +271,14 @@ fn decode_challenge_password(value: &[u8]) -> Result<String, DecodeError> {
 }
 
 /// Encodes a CertificationRequestInfo for the client side, with one extensionRequest when extensions are given.
+pub fn encode_certification_request_info(subject: &Name, spki_der: &[u8], extensions: &[Extension]) -> Vec<u8> {
+    let extension_request =
+        Attribute { oid: oid::EXTENSION_REQUEST, values: vec![extension::encode_extensions(extensions)] };
+    let attributes = if extensions.is_empty() { Vec::new() } else { vec![extension_request] };
+    encode_certification_request_info_with(subject, spki_der, &attributes)
+}
+
+/// Encodes a CertificationRequestInfo with attributes of one's own, in the order given.
 ///
 /// ```asn1
 /// CertificationRequestInfo ::= SEQUENCE {
@@ -271,10 +288,8 @@ fn decode_challenge_password(value: &[u8]) -> Result<String, DecodeError> {
 ///    attributes    [0] Attributes{{ CRIAttributes }}
 /// }
 /// ```
-pub fn encode_certification_request_info(subject: &Name, spki_der: &[u8], extensions: &[Extension]) -> Vec<u8> {
-    let extension_request =
-        Attribute { oid: oid::EXTENSION_REQUEST, values: vec![extension::encode_extensions(extensions)] };
-    let attributes = if extensions.is_empty() { Vec::new() } else { vec![Any::new(extension_request.encode())] };
+pub fn encode_certification_request_info_with(subject: &Name, spki_der: &[u8], attributes: &[Attribute]) -> Vec<u8> {
+    let attributes = attributes.iter().map(|attribute| Any::new(attribute.encode())).collect();
     der::encode(&CertificationRequestInfoWire {
         version: 0,
         subject: Any::new(subject.der().to_vec()),

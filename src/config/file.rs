@@ -287,6 +287,7 @@ pub(super) struct Label {
     pub(super) birth_anchors: Option<Vec<String>>,
     pub(super) identity: Option<String>,
     pub(super) renewal_grace: Span,
+    pub(super) identity_linking: String,
     pub(super) repeat_window: Span,
     pub(super) wire: String,
 }
@@ -300,6 +301,7 @@ impl Default for Label {
             birth_anchors: None,
             identity: None,
             renewal_grace: Span::seconds(0),
+            identity_linking: "if-present".to_owned(),
             repeat_window: Span::seconds(10 * 60),
             wire: "lines".to_owned(),
         }

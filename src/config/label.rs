@@ -15,7 +15,7 @@ use crate::est::Label;
 use crate::est::transfer::LineWrapping;
 use crate::pki::device_identity::IdentitySource;
 use crate::pki::trust::TrustAnchors;
-use crate::policy::EnrollmentRules;
+use crate::policy::{EnrollmentRules, IdentityLinking};
 
 /// A label with what it refers to.
 pub struct LabelSettings {
@@ -63,6 +63,7 @@ pub(super) fn check(
     let implicit = check.birth_anchors(shape.birth_anchors.as_deref());
     let identity = check.identity(shape.identity.as_deref());
     let renewal_grace = check.within("renewal_grace", shape.renewal_grace, LONGEST_GRACE);
+    let identity_linking = check.identity_linking(&shape.identity_linking);
     let repeat_window = check.within("repeat_window", shape.repeat_window, LONGEST_REPEAT_WINDOW);
     let wire = check.wire(&shape.wire);
     let (authority, implicit) = (authority?, implicit?);
@@ -76,7 +77,12 @@ pub(super) fn check(
     };
     let profile = profile?;
     check.warn_of_short_authority(&authority, profile.validity);
-    let rules = EnrollmentRules { identity: identity?, profile, renewal_grace: renewal_grace? };
+    let rules = EnrollmentRules {
+        identity: identity?,
+        profile,
+        renewal_grace: renewal_grace?,
+        identity_linking: identity_linking?,
+    };
     Some(LabelSettings {
         tenant: known.tenant.to_owned(),
         label: label?,
@@ -174,6 +180,19 @@ impl Check<'_> {
             self.problems.push(self.place.key(key).value(expected, span.to_string()));
         }
         delta
+    }
+
+    fn identity_linking(&mut self, name: &str) -> Option<IdentityLinking> {
+        match name {
+            "off" => Some(IdentityLinking::Off),
+            "if-present" => Some(IdentityLinking::IfPresent),
+            "required" => Some(IdentityLinking::Required),
+            other => {
+                let place = self.place.key("identity_linking");
+                self.problems.push(place.value("\"off\", \"if-present\" or \"required\"", format!("{other:?}")));
+                None
+            }
+        }
     }
 
     fn wire(&mut self, name: &str) -> Option<LineWrapping> {

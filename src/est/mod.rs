@@ -7,7 +7,7 @@ pub mod operation;
 pub mod rejection;
 pub mod transfer;
 
-pub use identity::PresentedChain;
+pub use identity::{ChannelBinding, PresentedChain};
 pub use label::Label;
 pub use message::{EstRequest, EstResponse, ResponseBody};
 pub use operation::{EstTarget, Operation};

@@ -103,9 +103,14 @@ impl VerifiedRequest {
         self.request.extension_request()
     }
 
-    /// The challengePassword (RFC 2985 section 5.4.1): a secret, or a channel binding (RFC 7030 section 3.5).
+    /// The challengePassword (RFC 2985 section 5.4.1): a channel binding (RFC 7030 section 3.5).
     pub fn challenge_password(&self) -> Option<&str> {
         self.request.challenge_password()
+    }
+
+    /// The estIdentityLinking (RFC 7894 section 3.3): a channel binding under a name of its own.
+    pub fn est_identity_linking(&self) -> Option<&str> {
+        self.request.est_identity_linking()
     }
 
     /// Every attribute of the request. Attributes nobody knows are left alone.

@@ -2,19 +2,22 @@
 
 mod extensions;
 mod initial;
+mod linking;
 mod renewal;
 
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use crate::est::{Operation, Rejection, RejectionCode};
+use crate::est::{ChannelBinding, Operation, Rejection, RejectionCode};
 use crate::pki::device_identity::{DeviceId, IdentitySource};
 use crate::pki::profile::EnrollmentProfile;
 use crate::pki::public_key::PublicKey;
 use crate::pki::request::VerifiedRequest;
 use crate::pki::trust::{AnchorClass, AuthenticatedPeer};
-use estd_asn1::{GeneralName, Name, oid};
+use estd_asn1::{GeneralName, Name};
+
+pub use linking::IdentityLinking;
 
 /// What a label demands of those who enroll at it.
 #[derive(Debug, Clone)]
@@ -25,6 +28,19 @@ pub struct EnrollmentRules {
     pub profile: Arc<EnrollmentProfile>,
     /// How long after its end a certificate of this CA may still renew itself.
     pub renewal_grace: TimeDelta,
+    /// Whether requests are linked to their TLS connection.
+    pub identity_linking: IdentityLinking,
+}
+
+/// Who asks, as far as it was proven.
+#[derive(Debug, Clone, Copy)]
+pub struct Requester<'a> {
+    /// The holder of the presented certificate. Its validity in time, revocation and label were judged before.
+    pub peer: &'a AuthenticatedPeer,
+    /// The device that the store knows the presented certificate to belong to, if it was issued here and is on record.
+    pub recorded_device: Option<&'a str>,
+    /// What requests are linked to.
+    pub binding: Option<&'a ChannelBinding>,
 }
 
 /// Leave to issue: the outcome of [`authorize`], and the only way to a certificate.
@@ -81,22 +97,19 @@ impl AuthorizedEnrollment {
     }
 }
 
-/// Decides whether `peer` gets a certificate for `request` under `rules`.
-///
-/// `recorded_device` is the device the store knows the presented certificate to belong to, if it was issued here and
-/// is on record. Validity in time, revocation and label of the presented certificate were judged before.
+/// Decides whether `requester` gets a certificate for `request` under `rules`.
 ///
 /// # Errors
 /// The refusal, with the clause it rests on.
 pub fn authorize(
     operation: Operation,
     request: &VerifiedRequest,
-    peer: &AuthenticatedPeer,
-    recorded_device: Option<&str>,
+    requester: &Requester<'_>,
     rules: &EnrollmentRules,
 ) -> Result<AuthorizedEnrollment, Rejection> {
-    refuse_identity_linking(request)?;
+    linking::check(rules.identity_linking, request, requester.binding)?;
     extensions::refuse_privileges(request, &rules.profile)?;
+    let Requester { peer, recorded_device, .. } = *requester;
     match (peer.class(), operation) {
         (AnchorClass::Implicit, Operation::SimpleEnroll) => initial::authorize(request, peer, rules),
         // RFC 7030 §4.2.2 renews "an existing certificate" of this CA. Azure IoT's client asks for its renewals by
@@ -113,22 +126,6 @@ pub fn authorize(
             Err(Rejection::new(RejectionCode::NotFound, "RFC 7030 4.1", "cacerts enrolls nobody"))
         }
     }
-}
-
-/// A value that links the request to a TLS session cannot be checked yet, and one that is not checked must not pass.
-fn refuse_identity_linking(request: &VerifiedRequest) -> Result<(), Rejection> {
-    // RFC 7030 §3.5: a server that gets a challengePassword verifies it; RFC 7894 §3.3 likewise.
-    let linked = request.challenge_password().is_some()
-        || request.attributes().iter().any(|attribute| attribute.oid == oid::EST_IDENTITY_LINKING);
-    if linked {
-        return Err(Rejection::new(
-            RejectionCode::IdentityLinking,
-            "RFC 7030 3.5",
-            "the request carries challengePassword or estIdentityLinking, which this label does not use; send the \
-             request without it",
-        ));
-    }
-    Ok(())
 }
 
 /// The device id of a peer whose certificate is not on record.

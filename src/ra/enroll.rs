@@ -10,7 +10,7 @@ use crate::ca::SignedCertificate;
 use crate::est::{EstRequest, EstResponse, Rejection, RejectionCode, ResponseBody};
 use crate::pki::request::VerifiedRequest;
 use crate::pki::trust::{AnchorClass, AuthenticatedPeer, TrustError};
-use crate::policy::{self, AuthorizedEnrollment, EnrollmentKind};
+use crate::policy::{self, AuthorizedEnrollment, EnrollmentKind, Requester};
 use crate::store::{CertificateId, CertificateRecord, CertificateStatus, Claim, ClaimGuard, Receipt};
 use chrono::TimeDelta;
 use estd_asn1::{Certificate, certs_only};
@@ -64,7 +64,9 @@ impl RegistrationAuthority {
         let verified = VerifiedRequest::verify(&request.body, &label.requests.limits, &profile.keys)
             .map_err(refusal::request_rejection)?;
         let operation = request.target.operation;
-        let enrollment = policy::authorize(operation, &verified, &peer, attempt.device.as_deref(), &label.rules)?;
+        let requester =
+            Requester { peer: &peer, recorded_device: attempt.device.as_deref(), binding: session.binding() };
+        let enrollment = policy::authorize(operation, &verified, &requester, &label.rules)?;
         attempt.device = Some(enrollment.device().to_owned());
         self.refuse_foreign_key(label, &enrollment)?;
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use crate::est::PresentedChain;
+use crate::est::{ChannelBinding, PresentedChain};
 use crate::pki::trust::{AuthenticatedPeer, PathLimits, TrustAnchors, TrustError};
 
 /// How many sets of anchors one connection remembers an outcome for; a client uses one or two labels.
@@ -14,6 +14,7 @@ const REMEMBERED_OUTCOMES: usize = 4;
 /// enrollment, so a connection (or a resumed session) that lives long opens no hole.
 pub struct PeerSession {
     presented: Option<PresentedChain>,
+    binding: Option<ChannelBinding>,
     source: String,
     outcomes: Mutex<Vec<PathOutcome>>,
 }
@@ -27,7 +28,18 @@ struct PathOutcome {
 impl PeerSession {
     /// `presented` is what the handshake proved; `source` is the peer's address, for the audit.
     pub fn new(presented: Option<PresentedChain>, source: String) -> Self {
-        Self { presented, source, outcomes: Mutex::default() }
+        Self { presented, binding: None, source, outcomes: Mutex::default() }
+    }
+
+    /// The same peer, on a connection that requests can be linked to.
+    #[must_use]
+    pub fn bound_to(self, binding: Option<ChannelBinding>) -> Self {
+        Self { binding, ..self }
+    }
+
+    /// What links a request to this connection; `None` when nothing can, and then nothing does.
+    pub fn binding(&self) -> Option<&ChannelBinding> {
+        self.binding.as_ref()
     }
 
     /// What the peer presented.

@@ -113,10 +113,10 @@ async fn serve_device(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "TCP_NODELAY");
     }
-    let handshake = tokio::time::timeout(doors.limits.handshake_timeout, doors.acceptor.accept(stream));
-    let stream = tokio::select! {
+    let handshake = tokio::time::timeout(doors.limits.handshake_timeout, tls::accept(&doors.acceptor, stream));
+    let (stream, binding) = tokio::select! {
         shaken = handshake => match shaken {
-            Ok(Ok(stream)) => stream,
+            Ok(Ok(accepted)) => accepted,
             Ok(Err(error)) => {
                 shared.metrics.handshake_failed();
                 return tracing::debug!(%peer, %error, "TLS handshake failed");
@@ -130,7 +130,7 @@ async fn serve_device(
     };
     let (_, connection) = stream.get_ref();
     shared.metrics.handshake_done(tls::protocol(connection));
-    let session = PeerSession::new(tls::presented_chain(connection), peer.to_string());
+    let session = PeerSession::new(tls::presented_chain(connection), peer.to_string()).bound_to(binding);
     http::serve_connection(stream, session, Arc::clone(&doors.edge), stopped(stopping)).await;
 }
 

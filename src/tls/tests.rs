@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use super::*;
+use crate::est::ChannelBinding;
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS12, &version::TLS13];
 
@@ -38,9 +39,24 @@ impl Fixture {
     }
 
     fn client(&self, version: &'static SupportedProtocolVersion, identity: Option<Identity>) -> ClientConfig {
+        self.client_of(default_provider(), version, identity)
+    }
+
+    /// A client that knows its own bindings.
+    fn recording_client(&self, version: &'static SupportedProtocolVersion, identity: Option<Identity>) -> ClientConfig {
+        let cipher_suites = channel_binding::recorded_suites();
+        self.client_of(CryptoProvider { cipher_suites, ..default_provider() }, version, identity)
+    }
+
+    fn client_of(
+        &self,
+        provider: CryptoProvider,
+        version: &'static SupportedProtocolVersion,
+        identity: Option<Identity>,
+    ) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.root.clone()).unwrap();
-        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&[version])
             .unwrap()
             .with_root_certificates(roots);
@@ -297,4 +313,55 @@ fn a_server_certificate_that_clients_would_refuse_is_refused() {
     let (certificate, _) = server_pem();
     let no_key = ServerCertificate::from_pem(certificate.as_bytes(), b"");
     assert!(matches!(no_key, Err(ServerCertificateError::KeyPem(_))));
+}
+
+/// Both ends of a handshake, each with the binding as it has it.
+async fn bound(fixture: &Fixture, client: &Arc<ClientConfig>) -> (HandshakeKind, [ChannelBinding; 2]) {
+    let (near, far) = tokio::io::duplex(1 << 16);
+    let name = ServerName::try_from("est.example").unwrap();
+    let client = channel_binding::testing::as_client(
+        async { TlsConnector::from(Arc::clone(client)).connect(name, near).await.unwrap() },
+        |stream| stream.get_ref().1,
+    );
+    let acceptor = TlsAcceptor::from(Arc::clone(&fixture.config));
+    let ((mut client, of_client), accepted) = tokio::join!(client, accept(&acceptor, far));
+    let (mut server, of_server) = accepted.unwrap();
+    // One octet each way, so that tickets have arrived.
+    server.write_u8(1).await.unwrap();
+    client.read_u8().await.unwrap();
+    (server.get_ref().1.handshake_kind().unwrap(), [of_client.unwrap(), of_server.unwrap()])
+}
+
+#[tokio::test]
+async fn both_ends_have_the_same_binding_and_each_connection_its_own() {
+    let fixture = Fixture::new(TlsSettings::default());
+    let key = KeyPair::generate().unwrap();
+    for version in VERSIONS {
+        let client = Arc::new(fixture.recording_client(version, Some(Identity::with(&key, |_| ()))));
+        let mut seen = Vec::new();
+        for expected in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
+            let (kind, [of_client, of_server]) = bound(&fixture, &client).await;
+            assert_eq!(kind, expected, "{version:?}");
+            assert_eq!(of_client, of_server, "{version:?}, {kind:?}");
+            assert_eq!(of_server.name(), if *version == version::TLS12 { "tls-unique" } else { "tls-exporter" });
+            assert!(!seen.contains(&of_server), "a binding is of one connection");
+            seen.push(of_server);
+        }
+    }
+}
+
+#[tokio::test]
+async fn handshakes_at_the_same_time_keep_their_bindings_apart() {
+    let fixture = Arc::new(Fixture::new(TlsSettings::default()));
+    let mut handshakes = tokio::task::JoinSet::new();
+    for _ in 0..32 {
+        let fixture = Arc::clone(&fixture);
+        handshakes.spawn(async move {
+            let client = Arc::new(fixture.recording_client(&version::TLS12, None));
+            bound(&fixture, &client).await.1
+        });
+    }
+    for [of_client, of_server] in handshakes.join_all().await {
+        assert_eq!(of_client, of_server);
+    }
 }

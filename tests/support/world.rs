@@ -19,11 +19,11 @@ use estd::pki::serial::Serial;
 use estd::pki::signature::SignatureAlgorithm;
 use estd::pki::template::{SubjectAltNameTemplate, SubjectAttributeTemplate};
 use estd::pki::trust::{PathLimits, TrustAnchors};
-use estd::policy::EnrollmentRules;
+use estd::policy::{EnrollmentRules, IdentityLinking};
 use estd::ra::{LabelContext, PeerSession, PendingResponse, Ports, Refusal, RegistrationAuthority, RequestRules};
 use estd::store::CertificateStore;
 use estd::store::memory::MemoryStore;
-use estd_asn1::pkcs10::{self, RequestLimits};
+use estd_asn1::pkcs10::{self, Attribute, RequestLimits};
 use estd_asn1::{
     AttributeTypeAndValue, Certificate, Extension, GeneralName, Name, SubjectPublicKeyInfo, certs_only, general_name,
     oid,
@@ -233,6 +233,13 @@ pub fn request(key: &dyn Signer, subject: &Name, extensions: &[Extension]) -> Ve
     pkcs10::encode_certification_request(&info, key.algorithm().identifier(), &signature)
 }
 
+/// A signed PKCS#10 with attributes of one's own.
+pub fn request_with(key: &dyn Signer, subject: &Name, attributes: &[Attribute]) -> Vec<u8> {
+    let info = pkcs10::encode_certification_request_info_with(subject, key.public_key().der(), attributes);
+    let signature = key.sign(&info).unwrap();
+    pkcs10::encode_certification_request(&info, key.algorithm().identifier(), &signature)
+}
+
 pub fn common_name(text: &str) -> Name {
     Name::from_rdns(&[vec![AttributeTypeAndValue::from_text(oid::AT_COMMON_NAME, text).unwrap()]])
 }
@@ -308,6 +315,7 @@ fn label_context(
             identity: IdentitySource::SubjectSerialNumber,
             profile: Arc::new(profile().check().unwrap()),
             renewal_grace: TimeDelta::zero(),
+            identity_linking: IdentityLinking::default(),
         },
         anchors: Arc::new(anchors),
         requests: RequestRules {
