@@ -11,13 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::TimeDelta;
 use estd::audit::AuditOutcome;
 use estd::ca::{CertificateAuthority, IssuanceFault, Signer, SignerError, SoftwareSigner, ceremony};
-use estd::est::{ChannelBinding, Operation, PresentedChain, RejectionCode};
+use estd::est::{ChannelBinding, Operation, PresentedChain, RejectionCode, ResponseBody};
 use estd::pki::public_key::KeyType;
 use estd::pki::signature::SignatureAlgorithm;
 use estd::policy::IdentityLinking;
 use estd::ra::{Fault, PeerSession, Refusal};
 use estd::store::memory::MemoryStore;
 use estd::store::{CertificateId, CertificateStore, Revocation, StoreFault};
+use estd_asn1::csr_attrs::{self, AttrOrOid};
 use estd_asn1::{
     Attribute, BasicConstraints, Certificate, Extension, GeneralName, KeyUsage, Name, Oid, SubjectPublicKeyInfo,
     extension, oid,
@@ -106,8 +107,7 @@ fn privileges_are_refused() {
     let device = world.birth("SN-1", KeyType::P256);
     let extension = |oid, value| Extension { oid, critical: true, value };
     let usage = |usage: KeyUsage| extension(oid::KEY_USAGE, usage.encode());
-    let purpose =
-        |purposes: &[Oid]| extension(oid::EXT_KEY_USAGE, extension::encode_ext_key_usage(purposes));
+    let purpose = |purposes: &[Oid]| extension(oid::EXT_KEY_USAGE, extension::encode_ext_key_usage(purposes));
     let session = device.session();
     let enroll = |extension: Extension| {
         world.enroll(Operation::SimpleEnroll, &session, &request(fresh_key().as_ref(), &Name::empty(), &[extension]))
@@ -144,12 +144,11 @@ fn nobody_enrolls_without_a_certificate_that_leads_to_the_label() {
     let nobody = PeerSession::new(None, "192.0.2.1:4711".into());
     assert_eq!(refused(&world, || enroll("devices", &nobody)), RejectionCode::AuthMissing);
 
-    let stranger = authority("Unknown CA", KeyType::P256, START.parse().unwrap());
-    let stranger = birth(&stranger, "SN-1", KeyType::P256, START.parse().unwrap());
+    let stranger = birth_of_a_stranger();
     assert_eq!(refused(&world, || enroll("devices", &stranger.session())), RejectionCode::Untrusted);
 
     // Both ways: the other tenant's manufacturer, and the other tenant's operational certificate.
-    let theirs = birth(&world.other_maker, "SN-1", KeyType::P256, START.parse().unwrap());
+    let theirs = birth_of(&world.other_maker);
     let ours = world.birth("SN-1", KeyType::P256);
     assert_eq!(refused(&world, || enroll("devices", &theirs.session())), RejectionCode::CrossTenant);
     assert_eq!(refused(&world, || enroll("other", &ours.session())), RejectionCode::CrossTenant);
@@ -467,4 +466,38 @@ fn a_request_is_linked_to_its_own_connection_as_its_label_asks() {
     assert_eq!(attempts(vec![password(RIGHT), linking(RIGHT)], Some(UNIQUE)), [true, true, true]);
     assert_eq!(attempts(vec![password(RIGHT), linking(WRONG)], Some(UNIQUE)), [true, false, false]);
     assert_eq!(attempts(vec![password(WRONG), linking(RIGHT)], Some(UNIQUE)), [true, false, false]);
+}
+
+#[test]
+fn csrattrs_name_the_device_to_itself_alone_and_refuse_nobody() {
+    let world = World::new();
+    let extensions = |session: &PeerSession| {
+        let response = world.ra.csr_attrs(world.label("devices"), session);
+        let ResponseBody::CsrAttrs { attrs, tailored } = response.body else { panic!("another answer") };
+        assert_eq!(attrs.is_some(), tailored, "this profile asks nothing of everybody");
+        attrs.map(|der| match csr_attrs::decode(&der, 1).unwrap().remove(0) {
+            AttrOrOid::Attribute(attribute) => extension::decode_extensions(&attribute.values[0], 1).unwrap(),
+            AttrOrOid::Oid(oid) => panic!("{oid}"),
+        })
+    };
+    let birth = world.birth("SN-1", KeyType::P256);
+    let names = [GeneralName::Uri("urn:acme:SN-1".into())];
+    assert_eq!(extensions(&birth.session()), Some(vec![alt_names(&names)]));
+    let operational = world.operational(&birth, KeyType::P256);
+    assert_eq!(extensions(&operational.session()), Some(vec![alt_names(&names)]));
+
+    let stranger = birth_of_a_stranger();
+    let theirs = birth_of(&world.other_maker);
+    for session in [PeerSession::new(None, String::new()), stranger.session(), theirs.session()] {
+        assert_eq!(extensions(&session), None);
+    }
+    assert!(world.store.events().iter().all(|event| event.operation != "csrattrs"), "asking leaves no trace");
+}
+
+fn birth_of_a_stranger() -> Device {
+    birth_of(&authority("Unknown CA", KeyType::P256, START.parse().unwrap()))
+}
+
+fn birth_of(maker: &CertificateAuthority) -> Device {
+    birth(maker, "SN-1", KeyType::P256, START.parse().unwrap())
 }

@@ -52,5 +52,10 @@ pub fn encode(attrs: &[AttrOrOid]) -> Vec<u8> {
     der::wrap(tag::SEQUENCE, &attrs.iter().flat_map(element).collect::<Vec<u8>>())
 }
 
+/// The value that asks for an RSA key of so many bits (RFC 9908 section 3.2).
+pub fn encode_rsa_key_size(bits: u32) -> Vec<u8> {
+    der::encode(&bits)
+}
+
 /// The DER of no elements.
 const EMPTY: &[u8] = &[tag::SEQUENCE, 0];

@@ -228,10 +228,8 @@ impl RequestAttributes {
 
     fn read(&mut self, attribute: &Attribute, limits: &RequestLimits) -> Result<(), DecodeError> {
         if [oid::EXTENSION_REQUEST, oid::MS_EXTENSION_REQUEST].contains(&attribute.oid) {
-            // RFC 2985 §5.4.2: SINGLE VALUE TRUE; asking twice, by both names, would leave open which one counts.
-            let [value] = attribute.values.as_slice() else {
-                return Err(DecodeError::Duplicate { what: "extensionRequest value" });
-            };
+            // Asking twice, by both names, would leave open which one counts.
+            let value = single_value(attribute, "extensionRequest value")?;
             if !self.extensions.is_empty() {
                 return Err(DecodeError::Duplicate { what: "extensionRequest" });
             }
@@ -243,24 +241,31 @@ impl RequestAttributes {
             }
         }
         if attribute.oid == oid::CHALLENGE_PASSWORD {
-            self.challenge_password = Some(decode_challenge("challengePassword", &attribute.values)?);
+            let value = single_value(attribute, "challengePassword value")?;
+            self.challenge_password = Some(decode_challenge("challengePassword", value)?);
         }
         if attribute.oid == oid::EST_IDENTITY_LINKING {
-            self.est_identity_linking = Some(decode_challenge("estIdentityLinking", &attribute.values)?);
+            let value = single_value(attribute, "estIdentityLinking value")?;
+            self.est_identity_linking = Some(decode_challenge("estIdentityLinking", value)?);
         }
         Ok(())
     }
 }
 
-/// RFC 2985 section 5.4.1, RFC 7894 section 3: SINGLE VALUE TRUE, a DirectoryString of at most 255 characters.
-fn decode_challenge(what: &'static str, values: &[Vec<u8>]) -> Result<String, DecodeError> {
+/// RFC 2985 section 5.4, RFC 7894 section 3: SINGLE VALUE TRUE.
+fn single_value<'a>(attribute: &'a Attribute, what: &'static str) -> Result<&'a [u8], DecodeError> {
+    match attribute.values.as_slice() {
+        [value] => Ok(value),
+        _ => Err(DecodeError::Duplicate { what }),
+    }
+}
+
+/// RFC 2985 section 5.4.1, RFC 7894 section 3: a DirectoryString of at most 255 characters.
+fn decode_challenge(what: &'static str, value: &[u8]) -> Result<String, DecodeError> {
     const DIRECTORY_STRING: &[u8] =
         &[tag::TELETEX_STRING, tag::PRINTABLE_STRING, tag::UNIVERSAL_STRING, tag::UTF8_STRING, tag::BMP_STRING];
     // Also seen, though it is no DirectoryString.
     let is_text = |identifier: &u8| DIRECTORY_STRING.contains(identifier) || *identifier == tag::IA5_STRING;
-    let [value] = values else {
-        return Err(DecodeError::Duplicate { what });
-    };
     if !value.first().is_some_and(is_text) {
         return Err(DecodeError::Malformed { what });
     }

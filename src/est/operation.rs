@@ -11,15 +11,37 @@ pub enum Operation {
     SimpleEnroll,
     /// Renewal or rekey of a current certificate (RFC 7030 section 4.2.2).
     SimpleReenroll,
+    /// What a request should carry (RFC 7030 section 4.5, RFC 9908).
+    CsrAttrs,
 }
 
 impl Operation {
     /// Every operation served.
-    pub const ALL: [Self; 3] = [Self::CaCerts, Self::SimpleEnroll, Self::SimpleReenroll];
+    pub const ALL: [Self; 4] = [Self::CaCerts, Self::SimpleEnroll, Self::SimpleReenroll, Self::CsrAttrs];
 
-    /// Every path segment RFC 7030 defines, served or not: no label may be one of them.
-    pub const RESERVED_SEGMENTS: [&'static str; 6] =
-        ["cacerts", "simpleenroll", "simplereenroll", "fullcmc", "serverkeygen", "csrattrs"];
+    /// Every path segment that EST (RFC 7030), its extensions (RFC 8295) and BRSKI (RFC 8995) define, served or not: no
+    /// label may be one of them.
+    pub const RESERVED_SEGMENTS: [&'static str; 19] = [
+        "cacerts",
+        "simpleenroll",
+        "simplereenroll",
+        "fullcmc",
+        "serverkeygen",
+        "csrattrs",
+        "pal",
+        "cacrls",
+        "crls",
+        "symmetrickeys",
+        "symmetrickeys.return",
+        "firmware",
+        "firmware.return",
+        "tamp",
+        "tampresponse",
+        "requestvoucher",
+        "voucher_status",
+        "requestauditlog",
+        "enrollstatus",
+    ];
 
     /// The path segment, matched exactly and in lower case.
     pub const fn segment(self) -> &'static str {
@@ -27,6 +49,7 @@ impl Operation {
             Self::CaCerts => "cacerts",
             Self::SimpleEnroll => "simpleenroll",
             Self::SimpleReenroll => "simplereenroll",
+            Self::CsrAttrs => "csrattrs",
         }
     }
 }

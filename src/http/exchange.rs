@@ -50,6 +50,7 @@ impl Exchange {
 
         let outcome = match (asked, body) {
             (Ok((route, Call::CaCerts)), Ok(_)) => Ok(authority.ca_certs(&route.label)),
+            (Ok((route, Call::CsrAttrs)), Ok(_)) => Ok(authority.csr_attrs(&route.label, &self.session)),
             (Ok((route, Call::Enroll)), Ok(body)) => self.enroll(&authority, route, &body).await,
             (Err(rejection), _) | (Ok(_), Err(rejection)) => {
                 Err(self.refuse(&authority, route.as_ref().ok(), rejection))

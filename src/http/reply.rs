@@ -34,17 +34,34 @@ const TOO_MANY_REQUESTS_RETRY: u32 = 10;
 /// The answer to a request that succeeded.
 pub(super) fn success(response: &EstResponse, wrapping: LineWrapping) -> Reply {
     // Compared literally by some clients: no parameter on the first, this one parameter on the second.
-    let (content_type, der, is_private) = match &response.body {
+    match &response.body {
         // RFC 7030 §4.1.3
-        ResponseBody::CaCerts(der) => ("application/pkcs7-mime", der.as_ref(), false),
+        ResponseBody::CaCerts(der) => base64("application/pkcs7-mime", der, wrapping),
         // RFC 7030 §4.2.3
-        ResponseBody::Issued(der) => ("application/pkcs7-mime; smime-type=certs-only", der.as_slice(), true),
-    };
+        ResponseBody::Issued(der) => private(base64("application/pkcs7-mime; smime-type=certs-only", der, wrapping)),
+        // RFC 7030 §4.5.2
+        ResponseBody::CsrAttrs { attrs: Some(der), tailored } => {
+            let reply = base64("application/csrattrs", der, wrapping);
+            if *tailored { private(reply) } else { reply }
+        }
+        // RFC 7030 §4.5.2: "the server MAY respond with … 204".
+        ResponseBody::CsrAttrs { attrs: None, .. } => {
+            let mut reply = Response::new(Full::default());
+            *reply.status_mut() = StatusCode::NO_CONTENT;
+            reply
+        }
+    }
+}
+
+fn base64(content_type: &'static str, der: &[u8], wrapping: LineWrapping) -> Reply {
     let mut reply = with_body(StatusCode::OK, content_type, transfer::encode(der, wrapping));
     reply.headers_mut().insert(CONTENT_TRANSFER_ENCODING, HeaderValue::from_static("base64"));
-    if is_private {
-        reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
+    reply
+}
+
+/// Of one client alone: nobody between it and the server keeps it.
+fn private(mut reply: Reply) -> Reply {
+    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
 }
 

@@ -25,6 +25,8 @@ pub(super) struct Route {
 pub(super) enum Call {
     /// Fetch the CA certificates.
     CaCerts,
+    /// Ask what a request should carry.
+    CsrAttrs,
     /// Hand in a certification request.
     Enroll,
 }
@@ -34,7 +36,7 @@ impl Route {
     pub(super) fn find(head: &Parts, authority: &RegistrationAuthority) -> Result<Self, Rejection> {
         check_host(head)?;
         let not_found = || {
-            let reason = "no such path, expected /.well-known/est/[label/] and cacerts, simpleenroll or simplereenroll";
+            let reason = "no such path, expected /.well-known/est/[label/] and cacerts, csrattrs, simpleenroll or simplereenroll";
             Rejection::new(RejectionCode::NotFound, "RFC 7030 3.2.2", reason)
         };
         // Byte for byte: the path is neither percent-decoded nor normalized, so no two spellings name one label.
@@ -45,8 +47,10 @@ impl Route {
 
     /// What `head` asks of it, known before its body is read.
     pub(super) fn call(&self, head: &Parts) -> Result<Call, Rejection> {
+        let fetches = head.method == Method::GET || head.method == Method::HEAD;
         match self.target.operation {
-            Operation::CaCerts if head.method == Method::GET || head.method == Method::HEAD => Ok(Call::CaCerts),
+            Operation::CaCerts if fetches => Ok(Call::CaCerts),
+            Operation::CsrAttrs if fetches => Ok(Call::CsrAttrs),
             Operation::SimpleEnroll | Operation::SimpleReenroll if head.method == Method::POST => {
                 // RFC 7030 §4.2.1 and RFC 9110 §8.3.1: compared without regard to case, parameters ignored.
                 if media_type(&head.headers).is_some_and(|name| name.eq_ignore_ascii_case(PKCS10)) {
@@ -55,7 +59,10 @@ impl Route {
                 let reason = "the Content-Type of a request for a certificate is application/pkcs10";
                 Err(Rejection::new(RejectionCode::UnsupportedMediaType, "RFC 7030 4.2.1", reason))
             }
-            operation @ (Operation::CaCerts | Operation::SimpleEnroll | Operation::SimpleReenroll) => {
+            operation @ (Operation::CaCerts
+            | Operation::CsrAttrs
+            | Operation::SimpleEnroll
+            | Operation::SimpleReenroll) => {
                 let reason = format!("{} takes {}", operation.segment(), allowed_methods(operation));
                 Err(Rejection::new(RejectionCode::MethodNotAllowed, "RFC 9110 15.5.6", reason))
             }
@@ -66,7 +73,7 @@ impl Route {
 /// The value of the Allow field (RFC 9110 section 10.2.1).
 pub(super) const fn allowed_methods(operation: Operation) -> &'static str {
     match operation {
-        Operation::CaCerts => "GET, HEAD",
+        Operation::CaCerts | Operation::CsrAttrs => "GET, HEAD",
         Operation::SimpleEnroll | Operation::SimpleReenroll => "POST",
     }
 }

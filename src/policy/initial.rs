@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{AuthorizedEnrollment, EnrollmentKind, EnrollmentRules};
 use crate::est::{Rejection, RejectionCode};
-use crate::pki::device_identity::MAX_BIRTH_ALT_NAMES;
+use crate::pki::device_identity::{DeviceId, MAX_BIRTH_ALT_NAMES};
 use crate::pki::profile::{EnrollmentProfile, RequestNames};
 use crate::pki::request::VerifiedRequest;
 use crate::pki::template::TemplateValues;
@@ -28,12 +28,7 @@ pub(super) fn authorize(
     peer: &AuthenticatedPeer,
     rules: &EnrollmentRules,
 ) -> Result<AuthorizedEnrollment, Rejection> {
-    let birth = peer.certificate();
-    let device = rules
-        .identity
-        .device_id(birth)
-        .map_err(|error| Rejection::new(RejectionCode::IdentityMissing, "IEEE 802.1AR 8", error.to_string()))?;
-    let names = DeviceNames::render(&rules.profile, device.as_str(), birth)?;
+    let (device, names) = device_names(peer, rules)?;
     match rules.profile.request_names {
         RequestNames::Agree => names.refuse_others(request)?,
         RequestNames::Replace => {}
@@ -46,6 +41,24 @@ pub(super) fn authorize(
         profile: Arc::clone(&rules.profile),
         kind: EnrollmentKind::Initial,
     })
+}
+
+/// The names of [`super::expected_names`], for a device that has its birth certificate alone.
+pub(super) fn expected_names(
+    peer: &AuthenticatedPeer,
+    rules: &EnrollmentRules,
+) -> Result<(Name, Vec<GeneralName>), Rejection> {
+    device_names(peer, rules).map(|(_, names)| (names.subject, names.subject_alt_names))
+}
+
+fn device_names(peer: &AuthenticatedPeer, rules: &EnrollmentRules) -> Result<(DeviceId, DeviceNames), Rejection> {
+    let birth = peer.certificate();
+    let device = rules
+        .identity
+        .device_id(birth)
+        .map_err(|error| Rejection::new(RejectionCode::IdentityMissing, "IEEE 802.1AR 8", error.to_string()))?;
+    let names = DeviceNames::render(&rules.profile, device.as_str(), birth)?;
+    Ok((device, names))
 }
 
 impl DeviceNames {

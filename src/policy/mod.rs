@@ -122,9 +122,24 @@ pub fn authorize(
             "RFC 7030 4.2.2",
             "simplereenroll expects the certificate this CA issued, a birth certificate came; use simpleenroll",
         )),
-        (AnchorClass::Implicit | AnchorClass::Explicit, Operation::CaCerts) => {
-            Err(Rejection::new(RejectionCode::NotFound, "RFC 7030 4.1", "cacerts enrolls nobody"))
+        (AnchorClass::Implicit | AnchorClass::Explicit, Operation::CaCerts | Operation::CsrAttrs) => {
+            let reason = format!("{} enrolls nobody", operation.segment());
+            Err(Rejection::new(RejectionCode::NotFound, "RFC 7030 3.2.2", reason))
         }
+    }
+}
+
+/// The names that a certificate for `peer` would carry, whatever its request said.
+///
+/// # Errors
+/// When the presented certificate does not say who the device is.
+pub fn expected_names(
+    peer: &AuthenticatedPeer,
+    rules: &EnrollmentRules,
+) -> Result<(Name, Vec<GeneralName>), Rejection> {
+    match peer.class() {
+        AnchorClass::Implicit => initial::expected_names(peer, rules),
+        AnchorClass::Explicit => renewal::current_names(peer),
     }
 }
 

@@ -6,7 +6,7 @@ use super::{AuthorizedEnrollment, EnrollmentKind, EnrollmentRules, unrecorded_de
 use crate::est::{Rejection, RejectionCode};
 use crate::pki::request::VerifiedRequest;
 use crate::pki::trust::AuthenticatedPeer;
-use estd_asn1::GeneralName;
+use estd_asn1::{GeneralName, Name};
 
 /// More names than any profile gives.
 const MAX_CURRENT_ALT_NAMES: usize = 64;
@@ -28,9 +28,7 @@ pub(super) fn authorize(
         );
         return Err(Rejection::new(RejectionCode::SubjectMismatch, "RFC 7030 4.2.2", reason));
     }
-    let current_names = current
-        .subject_alt_names(MAX_CURRENT_ALT_NAMES)
-        .map_err(|error| Rejection::new(RejectionCode::SubjectAltNameMismatch, "RFC 7030 4.2.2", error.to_string()))?;
+    let (subject, current_names) = current_names(peer)?;
     refuse_other_alt_names(request.subject_alt_names(), &current_names)?;
     if !rules.profile.allow_key_reuse && request.key().spki_der() == current.public_key().der() {
         return Err(Rejection::new(
@@ -46,12 +44,21 @@ pub(super) fn authorize(
     Ok(AuthorizedEnrollment {
         device,
         // The names keep the encoding they were certified with, whatever string types the request used.
-        subject: current.subject().clone(),
+        subject,
         subject_alt_names: current_names,
         key: request.key().clone(),
         profile: Arc::clone(&rules.profile),
         kind: EnrollmentKind::Renewal,
     })
+}
+
+/// The names of the certificate being renewed.
+pub(super) fn current_names(peer: &AuthenticatedPeer) -> Result<(Name, Vec<GeneralName>), Rejection> {
+    let current = peer.certificate();
+    let names = current
+        .subject_alt_names(MAX_CURRENT_ALT_NAMES)
+        .map_err(|error| Rejection::new(RejectionCode::SubjectAltNameMismatch, "RFC 7030 4.2.2", error.to_string()))?;
+    Ok((current.subject().clone(), names))
 }
 
 /// Both are sets: order and repetition carry no meaning.
@@ -67,6 +74,6 @@ fn refuse_other_alt_names(asked: &[GeneralName], current: &[GeneralName]) -> Res
     Ok(())
 }
 
-fn shown(name: &estd_asn1::Name) -> String {
+fn shown(name: &Name) -> String {
     if name.is_empty() { "empty".to_owned() } else { name.to_string() }
 }

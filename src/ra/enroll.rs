@@ -12,7 +12,7 @@ use crate::pki::request::VerifiedRequest;
 use crate::pki::trust::{AnchorClass, AuthenticatedPeer, TrustError};
 use crate::policy::{self, AuthorizedEnrollment, EnrollmentKind, Requester};
 use crate::store::{CertificateId, CertificateRecord, CertificateStatus, Claim, ClaimGuard, Receipt};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use estd_asn1::{Certificate, certs_only};
 
 /// An answer that must not leave before its receipt resolves to `Ok`.
@@ -58,7 +58,7 @@ impl RegistrationAuthority {
         session: &PeerSession,
         attempt: &mut Attempt<'_>,
     ) -> Result<PendingResponse, Refusal> {
-        let peer = self.authenticate(label, session, attempt)?;
+        let peer = self.authenticate(label, session, attempt.at)?;
         attempt.device = self.device_on_record(label, &peer)?;
         let profile = &label.rules.profile;
         let verified = VerifiedRequest::verify(&request.body, &label.requests.limits, &profile.keys)
@@ -84,13 +84,13 @@ impl RegistrationAuthority {
     }
 
     /// Who the peer is, at this label and now.
-    fn authenticate(
+    pub(super) fn authenticate(
         &self,
         label: &LabelContext,
         session: &PeerSession,
-        attempt: &Attempt<'_>,
+        now: DateTime<Utc>,
     ) -> Result<AuthenticatedPeer, Rejection> {
-        let Some(outcome) = session.authenticate(&label.anchors, &label.requests.path, attempt.at) else {
+        let Some(outcome) = session.authenticate(&label.anchors, &label.requests.path, now) else {
             return Err(Rejection::new(
                 RejectionCode::AuthMissing,
                 "RFC 7030 3.3.2",
@@ -103,7 +103,7 @@ impl RegistrationAuthority {
             AnchorClass::Explicit => label.rules.renewal_grace,
             AnchorClass::Implicit => TimeDelta::zero(),
         };
-        peer.check_time(attempt.at, grace).map_err(|error| refusal::trust_rejection(&error))?;
+        peer.check_time(now, grace).map_err(|error| refusal::trust_rejection(&error))?;
         Ok(peer)
     }
 
@@ -127,7 +127,11 @@ impl RegistrationAuthority {
     }
 
     /// The device the presented certificate was issued to here, when it is on record.
-    fn device_on_record(&self, label: &LabelContext, peer: &AuthenticatedPeer) -> Result<Option<String>, Refusal> {
+    pub(super) fn device_on_record(
+        &self,
+        label: &LabelContext,
+        peer: &AuthenticatedPeer,
+    ) -> Result<Option<String>, Refusal> {
         match self.ports.store.status(&peer_id(peer)).map_err(Fault::from)? {
             // "Unknown" is not "revoked": birth certificates, and those of a CA taken over, are not on record.
             CertificateStatus::Unknown => Ok(None),

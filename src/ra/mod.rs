@@ -1,6 +1,7 @@
 //! The registration authority: takes a request and a proven peer through policy, CA and store.
 
 mod attempt;
+mod csr_attrs;
 mod enroll;
 mod label;
 mod peer_session;

@@ -94,7 +94,7 @@ fn ca(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-fn profile() -> EnrollmentProfile {
+pub(super) fn profile() -> EnrollmentProfile {
     EnrollmentProfile {
         name: "device".to_owned(),
         validity: TimeDelta::days(90),

@@ -31,6 +31,19 @@ async fn answers_have_the_shape_that_clients_accept() {
 }
 
 #[tokio::test]
+async fn csrattrs_without_wishes_are_204_without_a_body() {
+    let fixture = testing::enrolled();
+    let mut client = Client::connect(&fixture, HttpLimits::default());
+    let answer = client.exchange(get("/.well-known/est/csrattrs")).await;
+    assert_eq!((answer.status, answer.body.as_str()), (204, ""));
+    for absent in ["Content-Type", "Content-Length", "Transfer-Encoding"] {
+        assert_eq!(field(&answer.head, absent), None, "{absent}");
+    }
+    let answer = client.exchange(post("/.well-known/est/csrattrs", "", "AAAA")).await;
+    assert_eq!((answer.status, field(&answer.head, "Allow")), (405, Some("GET, HEAD")));
+}
+
+#[tokio::test]
 async fn head_is_get_without_the_body() {
     let fixture = testing::enrolled();
     let mut client = Client::connect(&fixture, HttpLimits::default());
