@@ -115,5 +115,5 @@ fn record(store: &SledStore, serial: u64) {
     let Ok(Claim::Granted(claim)) = store.claim(&record.request, DateTime::<Utc>::MIN_UTC) else {
         panic!("serials are used once")
     };
-    store.record_issued(claim, record, event).and_then(|receipt| receipt.wait()).expect("durable");
+    store.record_issued(claim, record, Vec::new(), event).and_then(|receipt| receipt.wait()).expect("durable");
 }

@@ -123,7 +123,7 @@ fn issue(store: &SledStore, serial: u64) -> Result<(), estd::store::StoreFault> 
         panic!("nobody else asks for {serial}")
     };
     let issued = AuditOutcome::Issued { serial: record.id.serial.clone(), repeated: false };
-    store.record_issued(claim, record.clone(), event(issued))?.wait()?;
+    store.record_issued(claim, record.clone(), Vec::new(), event(issued))?.wait()?;
     if serial.is_multiple_of(REVOKED_EVERY) {
         store.record_event(event(AuditOutcome::Refused { code: RejectionCode::WeakKey, reason: "weak".into() }));
         let revoked = AuditOutcome::Revoked { serial: record.id.serial.clone(), reason: 1 };

@@ -54,8 +54,9 @@ fn verify(place: &Where, out: &mut dyn Write) -> Result<(), CliError> {
     writeln!(out, "the journal is whole: {} records", contents.head.sequence)?;
     writeln!(
         out,
-        "  {} certificates, {} revocations, {} other events, {} of kinds this version does not know",
-        contents.certificates, contents.revocations, contents.events, contents.unknown
+        "  {} certificates, {} revocations, {} changes of the registry, {} other events, {} of kinds this version does \
+         not know",
+        contents.certificates, contents.revocations, contents.changes, contents.events, contents.unknown
     )?;
     writeln!(out, "  {} refusals were counted and not written", contents.suppressed)?;
     match contents.tail {

@@ -194,7 +194,7 @@ impl RegistrationAuthority {
             not_after: validity.not_after,
             der,
         };
-        let receipt = self.ports.store.record_issued(claim, record, event).map_err(Fault::from)?;
+        let receipt = self.ports.store.record_issued(claim, record, Vec::new(), event).map_err(Fault::from)?;
         Ok(PendingResponse { response, receipt, repeated: false })
     }
 }

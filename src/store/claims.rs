@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::{CertificateRecord, Receipt, RequestKey};
+use super::{CertificateRecord, FactKey, Receipt, RequestKey};
+use crate::pki::digest::sha256;
 
 /// Independent locks the keys are spread over, so that unrelated requests do not meet.
 const SHARDS: usize = 16;
@@ -43,6 +44,12 @@ struct Shard {
 }
 
 impl Claims {
+    /// Waits until nobody holds `fact`, then holds it. Facts and requests do not meet: their keys are hashes of different
+    /// things.
+    pub fn hold_fact(&self, fact: &FactKey) -> ClaimGuard<'_> {
+        self.hold(&RequestKey(sha256(&[b"fact", fact.octets()])))
+    }
+
     /// Waits until nobody holds `key`, then holds it. A thread that holds a key must not ask for it again.
     pub fn hold(&self, key: &RequestKey) -> ClaimGuard<'_> {
         let shard = self.shard(key);

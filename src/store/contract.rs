@@ -7,7 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::memory::MemoryStore;
 use super::{
-    CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, ClaimGuard, RequestKey, Revocation,
+    CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, ClaimGuard, Fact, FactKey, FactKind,
+    Receipt, RequestKey, Revocation,
 };
 use crate::audit::{AuditEvent, AuditOutcome};
 use crate::pki::digest::sha256;
@@ -65,7 +66,7 @@ pub(super) fn granted<'a>(store: &'a dyn CertificateStore, key: &RequestKey) -> 
 /// Records `record` and waits until it is durable.
 pub(super) fn keep(store: &dyn CertificateStore, record: &CertificateRecord) {
     let claim = granted(store, &record.request);
-    store.record_issued(claim, record.clone(), issued(record)).unwrap().wait().unwrap();
+    store.record_issued(claim, record.clone(), Vec::new(), issued(record)).unwrap().wait().unwrap();
 }
 
 fn revoke(store: &dyn CertificateStore, id: &CertificateId, revocation: Revocation) -> bool {
@@ -108,7 +109,7 @@ fn a_repeated_request_gets_its_certificate_within_the_window_only(store: &dyn Ce
     let later = first.issued_at + TimeDelta::nanoseconds(1);
     let Claim::Granted(claim) = store.claim(&first.request, later).unwrap() else { panic!("older than the window") };
     let second = CertificateRecord { issued_at: later, request: first.request, ..record(2) };
-    store.record_issued(claim, second.clone(), issued(&second)).unwrap().wait().unwrap();
+    store.record_issued(claim, second.clone(), Vec::new(), issued(&second)).unwrap().wait().unwrap();
     let Claim::Recorded { record, .. } = store.claim(&first.request, later).unwrap() else { panic!("recorded") };
     assert_eq!(*record, second);
     assert_eq!(store.certificate(&first.id).unwrap().as_deref(), Some(&first));
@@ -131,7 +132,7 @@ fn one_key_claimed_by_many_at_once_gives_one_record(store: &dyn CertificateStore
         }
         Claim::Granted(claim) => {
             let one = CertificateRecord { request: key, ..record(serial.fetch_add(1, Ordering::Relaxed)) };
-            store.record_issued(claim, one.clone(), issued(&one)).unwrap().wait().unwrap();
+            store.record_issued(claim, one.clone(), Vec::new(), issued(&one)).unwrap().wait().unwrap();
             one.id
         }
     };
@@ -178,7 +179,7 @@ fn what_is_recorded_is_seen_before_it_is_durable(store: &dyn CertificateStore) {
         .map(|serial| {
             let one = record(serial);
             let claim = granted(store, &one.request);
-            let receipt = store.record_issued(claim, one.clone(), issued(&one)).unwrap();
+            let receipt = store.record_issued(claim, one.clone(), Vec::new(), issued(&one)).unwrap();
             assert_eq!(store.certificate(&one.id).unwrap().as_deref(), Some(&one));
             assert_eq!(store.status(&one.id).unwrap(), good(&one));
             assert_eq!(store.key_holder("acme", &one.spki_sha256).unwrap(), Some(one.device.clone()));
@@ -193,6 +194,95 @@ fn what_is_recorded_is_seen_before_it_is_durable(store: &dyn CertificateStore) {
         receipt.wait().unwrap();
         repeated.wait().unwrap();
     }
+}
+
+fn key(scope: &str, name: &str) -> FactKey {
+    FactKey::new(FactKind::Device, scope, name.as_bytes())
+}
+
+fn put(name: &str, value: &str) -> Fact {
+    Fact { key: key("acme", name), value: Some(value.into()) }
+}
+
+fn forget(name: &str) -> Fact {
+    Fact { key: key("acme", name), value: None }
+}
+
+/// Records facts, without waiting.
+fn change(store: &dyn CertificateStore, facts: Vec<Fact>) -> Receipt {
+    store.record_facts(facts, event(AuditOutcome::Failed)).unwrap()
+}
+
+/// Names and values of all facts of `acme`, read `page` at a time.
+fn all_facts(store: &dyn CertificateStore, page: usize) -> Vec<(String, String)> {
+    let prefix = FactKey::prefix(FactKind::Device, "acme");
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let found = store.facts(&prefix, after.as_ref(), page).unwrap();
+        assert!(found.len() <= page);
+        let Some((last, _)) = found.last() else { return all };
+        after = Some(last.clone());
+        let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
+        all.extend(found.iter().map(|(key, value)| (text(&key.octets()[prefix.octets().len()..]), text(value))));
+    }
+}
+
+fn the_last_value_of_a_fact_counts_and_one_that_is_forgotten_is_gone(store: &dyn CertificateStore) {
+    assert_eq!(store.fact(&key("acme", "a")).unwrap(), None);
+    change(store, vec![put("a", "1"), put("b", "1")]).wait().unwrap();
+    change(store, vec![put("a", "2"), forget("b"), forget("c")]).wait().unwrap();
+    assert_eq!(store.fact(&key("acme", "a")).unwrap().as_deref(), Some(&b"2"[..]));
+    assert_eq!(store.fact(&key("acme", "b")).unwrap(), None);
+    // One that is not durable yet is seen as well.
+    let receipt = change(store, vec![put("a", "3"), put("a", "4")]);
+    assert_eq!(store.fact(&key("acme", "a")).unwrap().as_deref(), Some(&b"4"[..]));
+    receipt.wait().unwrap();
+    assert_eq!(store.fact(&key("acme", "a")).unwrap().as_deref(), Some(&b"4"[..]));
+}
+
+fn facts_are_listed_in_order_page_by_page_and_scope_by_scope(store: &dyn CertificateStore) {
+    let others = ["acm", "acmf", "acme\0", "b"].map(|scope| Fact { key: key(scope, "x"), value: Some(b"?".to_vec()) });
+    change(store, others.to_vec()).wait().unwrap();
+    let names: Vec<String> = (0..20).map(|number| format!("{number:02}")).collect();
+    change(store, names.iter().map(|name| put(name, "old")).collect()).wait().unwrap();
+    // Some of what follows is durable by the time it is listed, some is not.
+    let receipts: Vec<_> = [0, 3, 19].map(|number| change(store, vec![put(&names[number], "new")])).into();
+    let gone = change(store, vec![forget("07"), forget("08"), put("99", "late")]);
+    for page in [1, 2, 7, 100] {
+        let mut expected: Vec<_> = names.iter().map(|name| (name.clone(), "old".to_owned())).collect();
+        [0, 3, 19].into_iter().for_each(|number: usize| expected[number].1 = "new".into());
+        expected.drain(7..9);
+        expected.push(("99".into(), "late".into()));
+        assert_eq!(all_facts(store, page), expected, "pages of {page}");
+    }
+    receipts.into_iter().chain([gone]).for_each(|receipt| receipt.wait().unwrap());
+}
+
+fn facts_change_with_the_certificate_they_belong_to(store: &dyn CertificateStore) {
+    let one = record(1);
+    let claim = granted(store, &one.request);
+    let held = store.hold(&key("acme", "a"));
+    let receipt = store.record_issued(claim, one.clone(), vec![put("a", "issued")], issued(&one)).unwrap();
+    drop(held);
+    assert_eq!(store.fact(&key("acme", "a")).unwrap().as_deref(), Some(&b"issued"[..]));
+    receipt.wait().unwrap();
+    assert_eq!(all_facts(store, 10), [("a".to_owned(), "issued".to_owned())]);
+}
+
+fn a_fact_that_is_held_is_changed_by_one_at_a_time(store: &dyn CertificateStore) {
+    const TURNS: usize = 25;
+    let count = || {
+        let _held = store.hold(&key("acme", "counter"));
+        let value = store.fact(&key("acme", "counter")).unwrap().unwrap_or_default();
+        let next = String::from_utf8(value).unwrap().parse::<usize>().unwrap_or(0) + 1;
+        change(store, vec![put("counter", &next.to_string())])
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..TURNS).for_each(|_| count().wait().unwrap()));
+        }
+    });
+    assert_eq!(all_facts(store, 10), [("counter".to_owned(), (4 * TURNS).to_string())]);
 }
 
 macro_rules! contract {
@@ -220,6 +310,10 @@ contract!(
     a_key_belongs_to_the_device_it_was_last_certified_for_in_its_tenant,
     the_first_revocation_stands_and_the_unknown_stays_unknown,
     what_is_recorded_is_seen_before_it_is_durable,
+    the_last_value_of_a_fact_counts_and_one_that_is_forgotten_is_gone,
+    facts_are_listed_in_order_page_by_page_and_scope_by_scope,
+    facts_change_with_the_certificate_they_belong_to,
+    a_fact_that_is_held_is_changed_by_one_at_a_time,
 );
 
 #[test]
@@ -227,7 +321,8 @@ fn what_is_lost_before_it_is_durable_leaves_nothing() {
     let store = MemoryStore::holding_back();
     let one = record(1);
     let claim = granted(&store, &one.request);
-    let receipt = store.record_issued(claim, one.clone(), issued(&one)).unwrap();
+    let receipt = store.record_issued(claim, one.clone(), vec![put("a", "1")], issued(&one)).unwrap();
+    let changed = change(&store, vec![put("a", "2"), put("b", "2")]);
     let Claim::Recorded { receipt: repeated, .. } = store.claim(&one.request, epoch()).unwrap() else {
         panic!("recorded")
     };
@@ -235,13 +330,15 @@ fn what_is_lost_before_it_is_durable_leaves_nothing() {
     store.settle(Err(super::StoreFault::NotDurable(Arc::new(std::io::ErrorKind::StorageFull.into()))));
     assert!(matches!(receipt.wait(), Err(super::StoreFault::NotDurable(_))));
     assert!(matches!(repeated.wait(), Err(super::StoreFault::NotDurable(_))));
+    assert!(matches!(changed.wait(), Err(super::StoreFault::NotDurable(_))));
+    assert_eq!(all_facts(&store, 10), []);
     assert_eq!(store.status(&one.id).unwrap(), CertificateStatus::Unknown);
     assert_eq!(store.key_holder("acme", &one.spki_sha256).unwrap(), None);
     assert_eq!(store.certificate_count().unwrap(), 0);
     assert!(store.events().is_empty());
 
     let claim = granted(&store, &one.request);
-    let receipt = store.record_issued(claim, one.clone(), issued(&one)).unwrap();
+    let receipt = store.record_issued(claim, one.clone(), Vec::new(), issued(&one)).unwrap();
     store.settle(Ok(()));
     receipt.wait().unwrap();
     assert_eq!(store.events(), [issued(&one)]);

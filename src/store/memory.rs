@@ -1,16 +1,17 @@
 //! A store in memory, for tests and fuzzing; it can hold records back to show what happens before they are durable.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
 
 use super::claims::locked;
-use super::pending::{Durable, Pending, PendingCertificate, PendingRevocation, Revoking};
+use super::pending::{Durable, Pending, PendingCertificate, PendingFacts, PendingRevocation, Revoking};
 use super::{
-    CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, ClaimGuard, Claims, Receipt,
-    RequestKey, Revocation, StoreFault,
+    CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, ClaimGuard, Claims, Fact, FactKey,
+    Receipt, RequestKey, Revocation, StoreFault,
 };
 use crate::audit::AuditEvent;
 
@@ -32,6 +33,7 @@ struct Kept {
     requests: HashMap<RequestKey, Arc<CertificateRecord>>,
     holders: HashMap<(String, [u8; 32]), String>,
     revocations: HashMap<CertificateId, Revocation>,
+    facts: BTreeMap<FactKey, Vec<u8>>,
     events: Vec<AuditEvent>,
 }
 
@@ -39,6 +41,7 @@ struct Kept {
 enum Change {
     Issued(Arc<PendingCertificate>, AuditEvent),
     Revoked(Arc<PendingRevocation>, AuditEvent),
+    Facts(Arc<PendingFacts>, AuditEvent),
     Event(AuditEvent),
 }
 
@@ -90,6 +93,10 @@ impl MemoryStore {
                 self.pending.forget_revocation(&row);
                 row.commit.settle(outcome);
             }
+            Change::Facts(row, _) => {
+                self.pending.forget_facts(&row);
+                row.commit.settle(outcome);
+            }
             Change::Event(_) => {}
         }
     }
@@ -108,10 +115,11 @@ impl CertificateStore for MemoryStore {
         &self,
         claim: ClaimGuard<'_>,
         record: CertificateRecord,
+        facts: Vec<Fact>,
         event: AuditEvent,
     ) -> Result<Receipt, StoreFault> {
         debug_assert_eq!(*claim.key(), record.request, "a record answers the request that was claimed");
-        let row = self.pending.issue(record);
+        let row = self.pending.issue(record, facts);
         let receipt = row.commit.receipt();
         self.certificates.fetch_add(1, Ordering::Relaxed);
         self.submit(Change::Issued(row, event));
@@ -147,6 +155,30 @@ impl CertificateStore for MemoryStore {
         }
     }
 
+    fn hold(&self, key: &FactKey) -> ClaimGuard<'_> {
+        self.claims.hold_fact(key)
+    }
+
+    fn fact(&self, key: &FactKey) -> Result<Option<Vec<u8>>, StoreFault> {
+        self.pending.fact(key, &self.kept)
+    }
+
+    fn facts(
+        &self,
+        prefix: &FactKey,
+        after: Option<&FactKey>,
+        limit: usize,
+    ) -> Result<Vec<(FactKey, Vec<u8>)>, StoreFault> {
+        self.pending.facts(prefix, after, limit, &self.kept)
+    }
+
+    fn record_facts(&self, facts: Vec<Fact>, event: AuditEvent) -> Result<Receipt, StoreFault> {
+        let row = self.pending.change(facts);
+        let receipt = row.commit.receipt();
+        self.submit(Change::Facts(row, event));
+        Ok(receipt)
+    }
+
     fn record_event(&self, event: AuditEvent) {
         self.submit(Change::Event(event));
     }
@@ -164,13 +196,27 @@ impl Kept {
                 self.certificates.insert(record.id.clone(), Arc::clone(record));
                 self.requests.insert(record.request, Arc::clone(record));
                 self.holders.insert((record.tenant.clone(), record.spki_sha256), record.device.clone());
+                self.keep_facts(&row.facts);
                 self.events.push(event.clone());
             }
             Change::Revoked(row, event) => {
                 self.revocations.insert(row.id.clone(), row.revocation);
                 self.events.push(event.clone());
             }
+            Change::Facts(row, event) => {
+                self.keep_facts(&row.facts);
+                self.events.push(event.clone());
+            }
             Change::Event(event) => self.events.push(event.clone()),
+        }
+    }
+
+    fn keep_facts(&mut self, facts: &[Fact]) {
+        for Fact { key, value } in facts {
+            match value {
+                Some(value) => self.facts.insert(key.clone(), value.clone()),
+                None => self.facts.remove(key),
+            };
         }
     }
 }
@@ -190,5 +236,22 @@ impl Durable for Mutex<Kept> {
 
     fn key_holder(&self, tenant: &str, spki_sha256: &[u8; 32]) -> Result<Option<String>, StoreFault> {
         Ok(locked(self).holders.get(&(tenant.to_owned(), *spki_sha256)).cloned())
+    }
+
+    fn fact(&self, key: &FactKey) -> Result<Option<Vec<u8>>, StoreFault> {
+        Ok(locked(self).facts.get(key).cloned())
+    }
+
+    fn facts(
+        &self,
+        prefix: &FactKey,
+        after: Option<&FactKey>,
+        limit: usize,
+    ) -> Result<Vec<(FactKey, Vec<u8>)>, StoreFault> {
+        let kept = locked(self);
+        let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
+        let range = kept.facts.range::<FactKey, _>((from, Bound::Unbounded));
+        let under = range.take_while(|(key, _)| key.is_under(prefix));
+        Ok(under.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 }

@@ -1,6 +1,7 @@
 //! The store: what must be remembered, behind verbs that are atomic, and durable once their receipt is.
 
 pub mod claims;
+pub mod fact;
 pub mod memory;
 mod pending;
 pub mod receipt;
@@ -15,6 +16,7 @@ pub mod sled;
 mod contract;
 
 pub use claims::{Claim, ClaimGuard, Claims};
+pub use fact::{Fact, FactKey, FactKind};
 pub use receipt::Receipt;
 pub use record::{CertificateId, CertificateRecord, CertificateStatus, RequestKey, Revocation};
 
@@ -59,7 +61,7 @@ pub trait CertificateStore: Send + Sync {
     /// When the index cannot be read.
     fn claim(&self, key: &RequestKey, not_older_than: DateTime<Utc>) -> Result<Claim<'_>, StoreFault>;
 
-    /// Records an issued certificate with its audit event and ends the claim. Nothing may leave the process before the
+    /// Records an issued certificate with its audit event, and the facts that change with it, and ends the claim. Nothing may leave the process before the
     /// receipt resolves to `Ok`; when it resolves to `Err` nothing was kept, neither record nor claim.
     ///
     /// # Errors
@@ -68,8 +70,36 @@ pub trait CertificateStore: Send + Sync {
         &self,
         claim: ClaimGuard<'_>,
         record: CertificateRecord,
+        facts: Vec<Fact>,
         event: AuditEvent,
     ) -> Result<Receipt, StoreFault>;
+
+    /// Waits until nobody else changes a fact, then holds it: to be held from reading it to recording its change. Facts
+    /// are held after requests are claimed, and one at a time.
+    fn hold(&self, key: &FactKey) -> ClaimGuard<'_>;
+
+    /// The value of a fact, durable or not yet.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    fn fact(&self, key: &FactKey) -> Result<Option<Vec<u8>>, StoreFault>;
+
+    /// The facts whose keys begin with `prefix` and come after `after`, in the order of their keys, at most `limit`.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    fn facts(
+        &self,
+        prefix: &FactKey,
+        after: Option<&FactKey>,
+        limit: usize,
+    ) -> Result<Vec<(FactKey, Vec<u8>)>, StoreFault>;
+
+    /// Records facts with their audit event, all of them or none.
+    ///
+    /// # Errors
+    /// At once when they are too many for one record, the queue is full or the store is closed.
+    fn record_facts(&self, facts: Vec<Fact>, event: AuditEvent) -> Result<Receipt, StoreFault>;
 
     /// Looks a certificate up, durable or not yet.
     ///

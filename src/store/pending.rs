@@ -1,13 +1,16 @@
 //! What is recorded but not durable yet, laid over what is, so that every lookup sees both.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, Weak};
 
 use chrono::{DateTime, Utc};
 
 use super::claims::locked;
 use super::receipt::Commit;
-use super::{CertificateId, CertificateRecord, CertificateStatus, Receipt, RequestKey, Revocation, StoreFault};
+use super::{
+    CertificateId, CertificateRecord, CertificateStatus, Fact, FactKey, Receipt, RequestKey, Revocation, StoreFault,
+};
 
 /// What is durable, as a store keeps it. A row must be found here before [`Pending`] forgets it.
 pub(super) trait Durable {
@@ -19,12 +22,22 @@ pub(super) trait Durable {
     fn revocation(&self, id: &CertificateId) -> Result<Option<Revocation>, StoreFault>;
     /// The device a key was last certified for.
     fn key_holder(&self, tenant: &str, spki_sha256: &[u8; 32]) -> Result<Option<String>, StoreFault>;
+    /// The value of a fact.
+    fn fact(&self, key: &FactKey) -> Result<Option<Vec<u8>>, StoreFault>;
+    /// The facts under a prefix and after a key, in order, at most so many.
+    fn facts(
+        &self,
+        prefix: &FactKey,
+        after: Option<&FactKey>,
+        limit: usize,
+    ) -> Result<Vec<(FactKey, Vec<u8>)>, StoreFault>;
 }
 
 /// A certificate on its way to the disk.
 #[derive(Debug)]
 pub(super) struct PendingCertificate {
     pub(super) record: Arc<CertificateRecord>,
+    pub(super) facts: Arc<[Fact]>,
     pub(super) commit: Commit,
 }
 
@@ -33,6 +46,13 @@ pub(super) struct PendingCertificate {
 pub(super) struct PendingRevocation {
     pub(super) id: CertificateId,
     pub(super) revocation: Revocation,
+    pub(super) commit: Commit,
+}
+
+/// Facts on their way to the disk.
+#[derive(Debug)]
+pub(super) struct PendingFacts {
+    pub(super) facts: Arc<[Fact]>,
     pub(super) commit: Commit,
 }
 
@@ -59,13 +79,42 @@ struct Rows {
     /// All of each public key, in the order they came.
     keys: HashMap<[u8; 32], Vec<Arc<PendingCertificate>>>,
     revocations: HashMap<CertificateId, Arc<PendingRevocation>>,
+    /// All that were laid for each key, in the order they came: the last one counts.
+    facts: BTreeMap<FactKey, Vec<Arc<[Fact]>>>,
+    /// For those who wait when nothing more becomes durable.
+    changes: Vec<Weak<PendingFacts>>,
+}
+
+impl Rows {
+    fn lay(&mut self, facts: &Arc<[Fact]>) {
+        for fact in facts.iter() {
+            self.facts.entry(fact.key.clone()).or_default().push(Arc::clone(facts));
+        }
+    }
+
+    fn take_off(&mut self, facts: &Arc<[Fact]>) {
+        for fact in facts.iter() {
+            if let Some(of_key) = self.facts.get_mut(&fact.key) {
+                of_key.retain(|other| !Arc::ptr_eq(other, facts));
+                if of_key.is_empty() {
+                    self.facts.remove(&fact.key);
+                }
+            }
+        }
+    }
+}
+
+/// What the last of those laid for `key` says.
+fn last_value(laid: &[Arc<[Fact]>], key: &FactKey) -> Option<Vec<u8>> {
+    laid.last()?.iter().rfind(|fact| fact.key == *key)?.value.clone()
 }
 
 impl Pending {
     /// Lays a certificate on top.
-    pub(super) fn issue(&self, record: CertificateRecord) -> Arc<PendingCertificate> {
-        let row = Arc::new(PendingCertificate { record: Arc::new(record), commit: Commit::new() });
+    pub(super) fn issue(&self, record: CertificateRecord, facts: Vec<Fact>) -> Arc<PendingCertificate> {
+        let row = Arc::new(PendingCertificate { record: Arc::new(record), facts: facts.into(), commit: Commit::new() });
         let mut rows = locked(&self.0);
+        rows.lay(&row.facts);
         rows.certificates.insert(row.record.id.clone(), Arc::clone(&row));
         rows.requests.insert(row.record.request, Arc::clone(&row));
         rows.keys.entry(row.record.spki_sha256).or_default().push(Arc::clone(&row));
@@ -75,6 +124,7 @@ impl Pending {
     /// Takes a certificate off: it is durable, or lost.
     pub(super) fn forget_certificate(&self, row: &Arc<PendingCertificate>) {
         let mut rows = locked(&self.0);
+        rows.take_off(&row.facts);
         rows.certificates.remove(&row.record.id);
         if rows.requests.get(&row.record.request).is_some_and(|last| Arc::ptr_eq(last, row)) {
             rows.requests.remove(&row.record.request);
@@ -115,12 +165,66 @@ impl Pending {
         locked(&self.0).revocations.remove(&row.id);
     }
 
+    /// Lays facts on top.
+    pub(super) fn change(&self, facts: Vec<Fact>) -> Arc<PendingFacts> {
+        let row = Arc::new(PendingFacts { facts: facts.into(), commit: Commit::new() });
+        let mut rows = locked(&self.0);
+        rows.lay(&row.facts);
+        rows.changes.retain(|other| other.strong_count() > 0);
+        rows.changes.push(Arc::downgrade(&row));
+        row
+    }
+
+    /// Takes facts off: they are durable, or lost.
+    pub(super) fn forget_facts(&self, row: &PendingFacts) {
+        locked(&self.0).take_off(&row.facts);
+    }
+
+    /// The value of a fact, durable or not.
+    pub(super) fn fact(&self, key: &FactKey, durable: &dyn Durable) -> Result<Option<Vec<u8>>, StoreFault> {
+        let pending = locked(&self.0).facts.get(key).map(|laid| last_value(laid, key));
+        pending.map_or_else(|| durable.fact(key), Ok)
+    }
+
+    /// The facts under a prefix and after a key, durable or not, in order, at most so many.
+    pub(super) fn facts(
+        &self,
+        prefix: &FactKey,
+        after: Option<&FactKey>,
+        limit: usize,
+        durable: &dyn Durable,
+    ) -> Result<Vec<(FactKey, Vec<u8>)>, StoreFault> {
+        let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
+        // Looked at first: what becomes durable in between is then found twice, and not missed.
+        let pending: Vec<_> = locked(&self.0)
+            .facts
+            .range::<FactKey, _>((from, Bound::Unbounded))
+            .take_while(|(key, _)| key.is_under(prefix))
+            .map(|(key, laid)| (key.clone(), last_value(laid, key)))
+            .collect();
+        // Some of what is durable may be forgotten by what is pending.
+        let mut found: BTreeMap<_, _> = durable.facts(prefix, after, limit + pending.len())?.into_iter().collect();
+        // Past a full page of durable facts there may be more of them: what is pending there waits for the next page.
+        let end = (found.len() == limit + pending.len()).then(|| found.keys().next_back().cloned()).flatten();
+        for (key, value) in pending {
+            if end.as_ref().is_some_and(|end| key > *end) {
+                continue;
+            }
+            match value {
+                Some(value) => found.insert(key, value),
+                None => found.remove(&key),
+            };
+        }
+        Ok(found.into_iter().take(limit).collect())
+    }
+
     /// Leaves nobody waiting: nothing more will become durable.
     #[cfg(feature = "server")]
     pub(super) fn abandon(&self) {
         let rows = locked(&self.0);
         rows.certificates.values().for_each(|row| row.commit.settle(Err(StoreFault::Closed)));
         rows.revocations.values().for_each(|row| row.commit.settle(Err(StoreFault::Closed)));
+        rows.changes.iter().filter_map(Weak::upgrade).for_each(|row| row.commit.settle(Err(StoreFault::Closed)));
     }
 
     /// What answered `request` at or after `not_older_than` and still stands.

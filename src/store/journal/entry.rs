@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use minicbor::{Decode, Encode};
 
 use crate::audit::{AuditEvent, AuditOutcome};
+use crate::store::Fact;
 use crate::store::record::{CertificateId, CertificateRecord, Revocation, time};
 
 /// One record of the journal.
@@ -27,6 +28,10 @@ pub enum Entry<'a> {
         /// Refusals since the record before that were counted and not written.
         #[n(2)]
         suppressed: u64,
+        /// What changed with it.
+        #[b(3)]
+        #[cbor(default)]
+        facts: Cow<'a, [Fact]>,
     },
     /// A certificate was revoked.
     #[n(1)]
@@ -52,6 +57,19 @@ pub enum Entry<'a> {
         event: EventEntry<'a>,
         /// As above.
         #[n(1)]
+        suppressed: u64,
+    },
+    /// Facts changed.
+    #[n(3)]
+    Facts {
+        /// Their keys and values.
+        #[b(0)]
+        facts: Cow<'a, [Fact]>,
+        /// Who changed them.
+        #[b(1)]
+        event: EventEntry<'a>,
+        /// As above.
+        #[n(2)]
         suppressed: u64,
     },
 }

@@ -24,8 +24,8 @@ pub(super) const FILE_HEADER_OCTETS: usize = 16;
 pub(super) const FILE_MAGIC_OCTETS: usize = 12;
 /// Octets of a frame header.
 pub(super) const FRAME_HEADER_OCTETS: usize = 64;
-/// Largest payload, in octets: a record of a certificate stays far below.
-pub const MAX_PAYLOAD_OCTETS: usize = 1 << 20;
+/// Largest payload, in octets: some ten thousand devices that are imported at once; a certificate stays far below.
+pub const MAX_PAYLOAD_OCTETS: usize = 1 << 24;
 
 /// Marks the start of a frame, to find the next one behind damage. 0xF5 occurs in no UTF-8 text.
 pub(super) const FRAME_MAGIC: [u8; 4] = *b"\xf5\xe5\x7d\x01";

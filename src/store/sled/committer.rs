@@ -11,7 +11,7 @@ use super::shared::Shared;
 use crate::store::StoreFault;
 use crate::store::claims::locked;
 use crate::store::journal::{Journal, Place};
-use crate::store::pending::{PendingCertificate, PendingRevocation};
+use crate::store::pending::{PendingCertificate, PendingFacts, PendingRevocation};
 
 /// Most records made durable by one write.
 const MAX_BATCH: usize = 256;
@@ -36,6 +36,8 @@ pub(super) enum Effect {
     Issued(Arc<PendingCertificate>),
     /// A certificate is revoked.
     Revoked(Arc<PendingRevocation>),
+    /// Facts changed.
+    Facts(Arc<PendingFacts>),
     /// Nothing.
     Event,
 }
@@ -183,7 +185,11 @@ impl Committer {
         let mut changes = Changes::default();
         for (effect, place) in effects.iter().zip(places) {
             match effect {
-                Effect::Issued(row) => changes.issued(&row.record, *place),
+                Effect::Issued(row) => {
+                    changes.issued(&row.record, *place);
+                    changes.facts(&row.facts);
+                }
+                Effect::Facts(row) => changes.facts(&row.facts),
                 Effect::Revoked(row) => changes.revoked(&row.id, row.revocation),
                 Effect::Event => {}
             }
@@ -224,6 +230,7 @@ impl Effect {
         match self {
             Self::Issued(row) => row.commit.settle(outcome),
             Self::Revoked(row) => row.commit.settle(outcome),
+            Self::Facts(row) => row.commit.settle(outcome),
             Self::Event => {}
         }
     }

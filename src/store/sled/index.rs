@@ -5,6 +5,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::ops::Bound;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use sled::{Db, IVec};
 use crate::pki::digest::sha256;
 use crate::store::journal::{Entry, Head, JournalReader, Place};
 use crate::store::pending::Durable;
-use crate::store::{CertificateId, CertificateRecord, RequestKey, Revocation, StoreFault};
+use crate::store::{CertificateId, CertificateRecord, Fact, FactKey, RequestKey, Revocation, StoreFault};
 
 /// Name of the index's folder within the data folder.
 const FOLDER: &str = "index";
@@ -160,7 +161,10 @@ impl Index {
     pub(super) fn apply(&self, changes: Changes, progress: &Progress) -> Result<(), IndexError> {
         self.with(|tree| {
             for (key, value) in changes.inserts {
-                tree.insert(key, value)?;
+                match value {
+                    Some(value) => tree.insert(key, value)?,
+                    None => tree.remove(key)?,
+                };
             }
             for (id, revocation) in &changes.revocations {
                 let key = Key::Revocation(id).octets();
@@ -189,7 +193,7 @@ impl Index {
         let payload = self.journal.payload(place).map_err(|error| StoreFault::Corrupt(error.to_string()))?;
         match Entry::decode(&payload) {
             Ok(Entry::Issued { record, .. }) => Ok(Some(Arc::new(record.into_owned()))),
-            Ok(Entry::Revoked { .. } | Entry::Event { .. }) => {
+            Ok(Entry::Revoked { .. } | Entry::Facts { .. } | Entry::Event { .. }) => {
                 Err(StoreFault::Corrupt("no certificate at its place in the journal".into()))
             }
             Err(error) => Err(StoreFault::Corrupt(error.to_string())),
@@ -216,6 +220,26 @@ impl Durable for Index {
         let device = std::str::from_utf8(&device).map_err(|error| StoreFault::Corrupt(error.to_string()))?;
         Ok(Some(device.to_owned()))
     }
+
+    fn fact(&self, key: &FactKey) -> Result<Option<Vec<u8>>, StoreFault> {
+        Ok(self.get(&Key::Fact(key))?.map(|value| value.to_vec()))
+    }
+
+    fn facts(
+        &self,
+        prefix: &FactKey,
+        after: Option<&FactKey>,
+        limit: usize,
+    ) -> Result<Vec<(FactKey, Vec<u8>)>, StoreFault> {
+        let under = Key::Fact(prefix).octets();
+        let from = after.map_or_else(|| Bound::Included(under.clone()), |key| Bound::Excluded(Key::Fact(key).octets()));
+        let found = self.with(|tree| {
+            let range = tree.range::<Vec<u8>, _>((from, Bound::Unbounded));
+            let under = range.take_while(|row| row.as_ref().map_or(true, |(key, _)| key.starts_with(&under)));
+            under.take(limit).collect::<sled::Result<Vec<_>>>()
+        })?;
+        Ok(found.into_iter().map(|(key, value)| (FactKey::from_octets(&key[1..]), value.to_vec())).collect())
+    }
 }
 
 impl From<io::Error> for IndexError {
@@ -233,7 +257,8 @@ impl From<IndexError> for StoreFault {
 /// Changes to be applied together.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    inserts: Vec<(Vec<u8>, IVec)>,
+    /// In order; without a value a key is removed.
+    inserts: Vec<(Vec<u8>, Option<IVec>)>,
     revocations: Vec<(CertificateId, Revocation)>,
     /// Certificates among them.
     pub(super) certificates: u64,
@@ -243,11 +268,21 @@ impl Changes {
     /// A certificate, recorded at a place in the journal.
     pub(super) fn issued(&mut self, record: &CertificateRecord, place: Place) {
         let place = encode_place(place);
-        self.inserts.push((Key::Certificate(&record.id).octets(), IVec::from(&place)));
-        self.inserts.push((Key::Request(&record.request).octets(), IVec::from(&place)));
-        let holder = Key::Holder(&record.spki_sha256, &record.tenant).octets();
-        self.inserts.push((holder, IVec::from(record.device.as_bytes())));
+        self.insert(&Key::Certificate(&record.id), &place);
+        self.insert(&Key::Request(&record.request), &place);
+        self.insert(&Key::Holder(&record.spki_sha256, &record.tenant), record.device.as_bytes());
         self.certificates += 1;
+    }
+
+    /// Facts.
+    pub(super) fn facts(&mut self, facts: &[Fact]) {
+        for Fact { key, value } in facts {
+            self.inserts.push((Key::Fact(key).octets(), value.as_deref().map(IVec::from)));
+        }
+    }
+
+    fn insert(&mut self, key: &Key<'_>, value: &[u8]) {
+        self.inserts.push((key.octets(), Some(IVec::from(value))));
     }
 
     /// A revocation.
@@ -257,14 +292,18 @@ impl Changes {
 }
 
 /// The keys of the tree, told apart by their first octet. Its values: a [`Place`] for certificates and requests, the
-/// device for key holders, CBOR for revocations and the marker.
+/// device for key holders, the value of a fact, CBOR for revocations and the marker.
 enum Key<'a> {
     Certificate(&'a CertificateId),
     Request(&'a RequestKey),
     Holder(&'a [u8; 32], &'a str),
     Revocation(&'a CertificateId),
+    Fact(&'a FactKey),
     Marker,
 }
+
+/// The first octet of the keys of facts.
+const FACT: u8 = b'f';
 
 impl Key<'_> {
     fn octets(&self) -> Vec<u8> {
@@ -273,6 +312,7 @@ impl Key<'_> {
             Self::Request(request) => [b"q", &request.0[..]].concat(),
             Self::Holder(spki_sha256, tenant) => [b"k", &spki_sha256[..], tenant.as_bytes()].concat(),
             Self::Revocation(id) => [b"r", &id.issuer[..], &id.serial].concat(),
+            Self::Fact(key) => [&[FACT], key.octets()].concat(),
             Self::Marker => b"m".to_vec(),
         }
     }

@@ -28,8 +28,8 @@ use super::claims::locked;
 use super::journal::{Entry, Head, Journal, JournalError, JournalReader, MAX_PAYLOAD_OCTETS, Tail};
 use super::pending::{Pending, Revoking};
 use super::{
-    CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, ClaimGuard, Claims, Receipt,
-    RequestKey, Revocation, StoreFault,
+    CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, ClaimGuard, Claims, Fact, FactKey,
+    Receipt, RequestKey, Revocation, StoreFault,
 };
 use crate::audit::{AuditEvent, AuditOutcome};
 
@@ -147,14 +147,44 @@ impl CertificateStore for SledStore {
         &self,
         claim: ClaimGuard<'_>,
         record: CertificateRecord,
+        facts: Vec<Fact>,
         event: AuditEvent,
     ) -> Result<Receipt, StoreFault> {
         debug_assert_eq!(*claim.key(), record.request, "a record answers the request that was claimed");
-        let row = self.shared.pending.issue(record);
+        let row = self.shared.pending.issue(record, facts);
         let receipt = row.commit.receipt();
         self.shared.certificates.fetch_add(1, Ordering::Relaxed);
         self.submit(Effect::Issued(Arc::clone(&row)), |suppressed| Entry::Issued {
             record: Cow::Borrowed(&row.record),
+            event: (&event).into(),
+            suppressed,
+            facts: Cow::Borrowed(&row.facts),
+        })?;
+        Ok(receipt)
+    }
+
+    fn hold(&self, key: &FactKey) -> ClaimGuard<'_> {
+        self.claims.hold_fact(key)
+    }
+
+    fn fact(&self, key: &FactKey) -> Result<Option<Vec<u8>>, StoreFault> {
+        self.shared.pending.fact(key, &self.shared.index)
+    }
+
+    fn facts(
+        &self,
+        prefix: &FactKey,
+        after: Option<&FactKey>,
+        limit: usize,
+    ) -> Result<Vec<(FactKey, Vec<u8>)>, StoreFault> {
+        self.shared.pending.facts(prefix, after, limit, &self.shared.index)
+    }
+
+    fn record_facts(&self, facts: Vec<Fact>, event: AuditEvent) -> Result<Receipt, StoreFault> {
+        let row = self.shared.pending.change(facts);
+        let receipt = row.commit.receipt();
+        self.submit(Effect::Facts(Arc::clone(&row)), |suppressed| Entry::Facts {
+            facts: Cow::Borrowed(&row.facts),
             event: (&event).into(),
             suppressed,
         })?;
@@ -225,6 +255,8 @@ pub struct Contents {
     pub certificates: u64,
     /// Revocations.
     pub revocations: u64,
+    /// Changes of facts.
+    pub changes: u64,
     /// Other audit events.
     pub events: u64,
     /// Records of kinds this program does not know.
@@ -248,6 +280,7 @@ pub fn verify(directory: &Path) -> Result<Contents, JournalError> {
     let mut contents = Contents {
         certificates: 0,
         revocations: 0,
+        changes: 0,
         events: 0,
         unknown: 0,
         suppressed: 0,
@@ -258,6 +291,7 @@ pub fn verify(directory: &Path) -> Result<Contents, JournalError> {
         let (count, suppressed) = match frame.entry() {
             Ok(Entry::Issued { suppressed, .. }) => (&mut contents.certificates, suppressed),
             Ok(Entry::Revoked { suppressed, .. }) => (&mut contents.revocations, suppressed),
+            Ok(Entry::Facts { suppressed, .. }) => (&mut contents.changes, suppressed),
             Ok(Entry::Event { suppressed, .. }) => (&mut contents.events, suppressed),
             Err(_) => (&mut contents.unknown, 0),
         };

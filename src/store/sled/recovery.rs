@@ -106,7 +106,11 @@ impl<'i> Replay<'i> {
 
     fn take(&mut self, frame: &Frame<'_>) -> Result<(), OpenError> {
         match frame.entry()? {
-            Entry::Issued { record, .. } => self.changes.issued(&record, frame.place),
+            Entry::Issued { record, facts, .. } => {
+                self.changes.issued(&record, frame.place);
+                self.changes.facts(&facts);
+            }
+            Entry::Facts { facts, .. } => self.changes.facts(&facts),
             Entry::Revoked { id, revocation, .. } => self.changes.revoked(&id, revocation),
             Entry::Event { .. } => {}
         }

@@ -36,7 +36,7 @@ impl Shared {
                 self.certificates.fetch_sub(1, Ordering::Relaxed);
                 0
             }
-            Effect::Revoked(_) => 0,
+            Effect::Revoked(_) | Effect::Facts(_) => 0,
             // Nobody hears of it, so it is counted.
             Effect::Event => 1,
         };
@@ -49,6 +49,7 @@ impl Shared {
         match effect {
             Effect::Issued(row) => self.pending.forget_certificate(row),
             Effect::Revoked(row) => self.pending.forget_revocation(row),
+            Effect::Facts(row) => self.pending.forget_facts(row),
             Effect::Event => {}
         }
     }

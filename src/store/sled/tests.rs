@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 
 use super::*;
 use crate::est::RejectionCode;
+use crate::store::FactKind;
 use crate::store::contract::{epoch, event, granted, issued, keep, record, record_id};
 use crate::store::journal::{EventEntry, OutcomeEntry};
 
@@ -15,13 +16,24 @@ fn open(folder: &Path) -> SledStore {
     SledStore::open(folder, StoreOptions::default()).unwrap()
 }
 
-/// A store of the records 1 to 20, number 3 revoked.
+/// A store of the records 1 to 20, number 3 revoked, and of three facts, of which one was forgotten and one changed.
 fn filled() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
+    let put = |facts: &[Option<&str>]| {
+        let of = |(number, value): (usize, &Option<&str>)| Fact { key: fact(number), value: value.map(Into::into) };
+        let facts = facts.iter().enumerate().map(of).collect();
+        store.record_facts(facts, event(AuditOutcome::Failed)).unwrap().wait().unwrap();
+    };
+    put(&[Some("a"), Some("b"), Some("c")]);
+    put(&[None, Some("changed")]);
     (1..=20).for_each(|serial| keep(&store, &record(serial)));
     revoke(&store, 3);
     folder
+}
+
+fn fact(number: usize) -> FactKey {
+    FactKey::new(FactKind::Device, "acme", &number.to_be_bytes())
 }
 
 fn revoke(store: &SledStore, serial: u32) {
@@ -42,6 +54,8 @@ fn assert_filled(store: &SledStore) {
     assert_eq!(store.status(&record_id(3)).unwrap(), CertificateStatus::Revoked(revocation()));
     assert!(matches!(store.claim(&record(4).request, epoch()).unwrap(), Claim::Recorded { .. }));
     assert_eq!(store.certificate_count().unwrap(), 20);
+    let facts = store.facts(&FactKey::prefix(FactKind::Device, "acme"), None, 10).unwrap();
+    assert_eq!(facts, [(fact(1), b"changed".to_vec()), (fact(2), b"c".to_vec())]);
 }
 
 /// A copy of the files as they are at this moment: what a killed process leaves.
@@ -74,6 +88,7 @@ fn events(folder: &Path) -> Vec<(String, u64)> {
             let (event, suppressed) = match frame.entry()? {
                 Entry::Issued { event, suppressed, .. }
                 | Entry::Revoked { event, suppressed, .. }
+                | Entry::Facts { event, suppressed, .. }
                 | Entry::Event { event, suppressed } => (event, suppressed),
             };
             events.push((name(&event), suppressed));
@@ -129,7 +144,7 @@ fn an_index_that_is_missing_damaged_or_older_is_made_anew() {
         let spoilt = copied(folder.path());
         spoil(&spoilt.path().join("index"), older.path());
         let store = open(spoilt.path());
-        assert_eq!(store.recovery(), Recovery { rebuilt: true, replayed: 22, tail: Tail::Whole });
+        assert_eq!(store.recovery(), Recovery { rebuilt: true, replayed: 24, tail: Tail::Whole });
         assert_eq!(store.certificate(&record_id(21)).unwrap().as_deref(), Some(&record(21)));
         assert_eq!(store.certificate_count().unwrap(), 21);
     }
@@ -155,19 +170,20 @@ fn the_last_record_is_not_cut_when_the_index_proves_it_was_durable() {
     let journal = OpenOptions::new().write(true).open(folder.path().join("journal")).unwrap();
     journal.write_all_at(&[0xff], journal.metadata().unwrap().len() - 1).unwrap();
     let opened = SledStore::open(folder.path(), StoreOptions::default());
-    assert!(matches!(opened, Err(OpenError::Journal(JournalError::Damaged { damage, .. })) if damage.sequence == 21));
+    assert!(matches!(opened, Err(OpenError::Journal(JournalError::Damaged { damage, .. })) if damage.sequence == 23));
 }
 
 #[test]
 fn a_journal_is_verified_and_its_index_rebuilt_from_the_command_line() {
     let folder = filled();
     let contents = verify(folder.path()).unwrap();
-    assert_eq!((contents.certificates, contents.revocations, contents.events, contents.unknown), (20, 1, 0, 0));
-    assert_eq!((contents.head.sequence, contents.tail), (21, Tail::Whole));
+    assert_eq!((contents.certificates, contents.revocations, contents.changes), (20, 1, 2));
+    assert_eq!((contents.events, contents.unknown), (0, 0));
+    assert_eq!((contents.head.sequence, contents.tail), (23, Tail::Whole));
     let store = open(folder.path());
     assert!(matches!(rebuild(folder.path()), Err(OpenError::Journal(JournalError::Locked { .. }))));
     drop(store);
-    assert_eq!(rebuild(folder.path()).unwrap(), Recovery { rebuilt: true, replayed: 21, tail: Tail::Whole });
+    assert_eq!(rebuild(folder.path()).unwrap(), Recovery { rebuilt: true, replayed: 23, tail: Tail::Whole });
     assert_filled(&open(folder.path()));
 
     let journal = OpenOptions::new().write(true).open(folder.path().join("journal")).unwrap();
@@ -185,7 +201,7 @@ fn a_record_of_a_later_version_verifies_but_does_not_replay() {
     drop(journal);
     assert_eq!(verify(folder.path()).unwrap().unknown, 1);
     let opened = SledStore::open(folder.path(), StoreOptions::default());
-    assert!(matches!(opened, Err(OpenError::Journal(JournalError::UnknownRecord { sequence: 22, .. }))));
+    assert!(matches!(opened, Err(OpenError::Journal(JournalError::UnknownRecord { sequence: 24, .. }))));
 }
 
 #[test]
@@ -193,13 +209,13 @@ fn a_full_queue_refuses_at_once_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let store = SledStore::open(folder.path(), StoreOptions { queue: 0, ..StoreOptions::default() }).unwrap();
     let one = record(1);
-    let refused = store.record_issued(granted(&store, &one.request), one.clone(), issued(&one));
+    let refused = store.record_issued(granted(&store, &one.request), one.clone(), Vec::new(), issued(&one));
     assert!(matches!(refused, Err(StoreFault::Overloaded { waiting: 0 })));
     assert_eq!(store.status(&one.id).unwrap(), CertificateStatus::Unknown);
     assert_eq!(store.certificate_count().unwrap(), 0);
     drop(granted(&store, &one.request));
     store.close();
-    let refused = store.record_issued(granted(&store, &one.request), one.clone(), issued(&one));
+    let refused = store.record_issued(granted(&store, &one.request), one.clone(), Vec::new(), issued(&one));
     assert!(matches!(refused, Err(StoreFault::Closed)));
 }
 
@@ -207,15 +223,20 @@ fn a_full_queue_refuses_at_once_and_leaves_nothing() {
 fn a_record_above_the_limit_is_refused_and_one_at_it_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let overhead = Entry::Issued { record: Cow::Owned(record(1)), event: (&issued(&record(1))).into(), suppressed: 0 }
-        .encode()
-        .len()
+    let overhead = Entry::Issued {
+        record: Cow::Owned(record(1)),
+        event: (&issued(&record(1))).into(),
+        suppressed: 0,
+        facts: Cow::default(),
+    }
+    .encode()
+    .len()
         - record(1).der.len();
     // The length of the DER takes two octets more than in the small record.
     let largest = MAX_PAYLOAD_OCTETS - overhead - 2;
     let of = |octets| CertificateRecord { der: vec![1; octets], ..record(1) };
     let claim = granted(&store, &record(1).request);
-    let refused = store.record_issued(claim, of(largest + 1), issued(&record(1)));
+    let refused = store.record_issued(claim, of(largest + 1), Vec::new(), issued(&record(1)));
     assert!(matches!(refused, Err(StoreFault::NotDurable(_))));
     keep(&store, &of(largest));
     assert_eq!(store.certificate(&record_id(1)).unwrap().as_deref(), Some(&of(largest)));

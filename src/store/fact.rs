@@ -1,0 +1,68 @@
+//! Facts of the registry: small values under keys, of which the last one counts.
+//!
+//! Devices, requests that wait and whatever else is neither a certificate nor a revocation is kept as facts; each kind has
+//! a module that writes and reads its values.
+
+use minicbor::{Decode, Encode};
+
+/// Names one fact. Keys of a kind and tenant stand together, in the order of what follows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
+#[cbor(transparent)]
+pub struct FactKey(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>);
+
+/// What a fact is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FactKind {
+    /// A device of the registry.
+    Device,
+}
+
+impl FactKind {
+    /// Part of the format on disk: never changed, never used again.
+    const fn octet(self) -> u8 {
+        match self {
+            Self::Device => b'd',
+        }
+    }
+}
+
+impl FactKey {
+    /// The key of a fact; `scope` is the tenant.
+    pub fn new(kind: FactKind, scope: &str, name: &[u8]) -> Self {
+        // The length before the scope keeps the keys of two tenants apart, whatever their names.
+        let length = u32::try_from(scope.len()).unwrap_or(u32::MAX).to_be_bytes();
+        Self([&[kind.octet()][..], &length, scope.as_bytes(), name].concat())
+    }
+
+    /// What all keys of a kind and scope begin with.
+    pub fn prefix(kind: FactKind, scope: &str) -> Self {
+        Self::new(kind, scope, b"")
+    }
+
+    /// The octets that order it among the others.
+    pub fn octets(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// A key as it was stored.
+    #[cfg(feature = "server")]
+    pub(super) fn from_octets(octets: &[u8]) -> Self {
+        Self(octets.to_vec())
+    }
+
+    /// Whether it begins with `prefix`.
+    pub fn is_under(&self, prefix: &Self) -> bool {
+        self.0.starts_with(&prefix.0)
+    }
+}
+
+/// A value under a key, or that there is none any more.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Fact {
+    /// Its key.
+    #[n(0)]
+    pub key: FactKey,
+    /// Its value; `None` when it is forgotten.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub value: Option<Vec<u8>>,
+}
