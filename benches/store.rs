@@ -109,6 +109,7 @@ fn record(store: &SledStore, serial: u64) {
         operation: "simpleenroll".into(),
         peer: Some(hash(4)),
         device: Some(record.device.clone()),
+        actor: None,
         outcome: AuditOutcome::Issued { serial: record.id.serial.clone(), repeated: false },
     };
     store.key_holder("acme", &record.spki_sha256).expect("an index");

@@ -23,6 +23,8 @@ pub struct AuditEvent {
     pub peer: Option<[u8; 32]>,
     /// The device, once its identity is proven.
     pub device: Option<String>,
+    /// The operator who did it; `None` where a device did.
+    pub actor: Option<String>,
     /// What came of it.
     pub outcome: AuditOutcome,
 }
@@ -44,6 +46,8 @@ pub enum AuditOutcome {
         /// The sentence the client saw.
         reason: String,
     },
+    /// The request waits for an operator.
+    Deferred,
     /// The server failed.
     Failed,
     /// A certificate was revoked by an operator.
@@ -53,6 +57,35 @@ pub enum AuditOutcome {
         /// RFC 5280 section 5.3.1 reason code.
         reason: u8,
     },
+    /// The registry was changed by an operator.
+    Changed {
+        /// What is so now, for people to read.
+        what: String,
+    },
+    /// Something that an operator should look at.
+    Alarm {
+        /// What.
+        alarm: Alarm,
+        /// Why it is thought so.
+        reason: String,
+    },
+}
+
+/// What an operator should look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Alarm {
+    /// A birth certificate came with a new key while the certificate issued for it before was in use: two devices may
+    /// have it.
+    CloneSuspected,
+}
+
+impl Alarm {
+    /// As it stands in logs, metrics and the journal; never renamed.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CloneSuspected => "clone_suspected",
+        }
+    }
 }
 
 impl AuditOutcome {

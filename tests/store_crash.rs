@@ -412,6 +412,7 @@ fn event(outcome: AuditOutcome) -> AuditEvent {
         operation: "simpleenroll".into(),
         peer: None,
         device: Some("device".into()),
+        actor: None,
         outcome,
     }
 }

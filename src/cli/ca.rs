@@ -193,6 +193,7 @@ fn event(authority: &Authority, id: &CertificateId, device: &str, reason: u8, at
         operation: "revoke".to_owned(),
         peer: None,
         device: Some(device.to_owned()),
+        actor: None,
         outcome: AuditOutcome::Revoked { serial: id.serial.clone(), reason },
     }
 }

@@ -288,6 +288,9 @@ pub(super) struct Label {
     pub(super) identity: Option<String>,
     pub(super) renewal_grace: Span,
     pub(super) identity_linking: String,
+    pub(super) registration: String,
+    pub(super) repeated_birth: String,
+    pub(super) approval: Table,
     pub(super) repeat_window: Span,
     pub(super) wire: String,
 }
@@ -302,8 +305,27 @@ impl Default for Label {
             identity: None,
             renewal_grace: Span::seconds(0),
             identity_linking: "if-present".to_owned(),
+            registration: "open".to_owned(),
+            repeated_birth: "alarm".to_owned(),
+            approval: Table::new(),
             repeat_window: Span::seconds(10 * 60),
             wire: "lines".to_owned(),
         }
+    }
+}
+
+/// `[tenant.label.approval]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Approval {
+    pub(super) retry_after: Span,
+    pub(super) valid_for: Span,
+    pub(super) max_waiting: u64,
+    pub(super) hold: Span,
+}
+
+impl Default for Approval {
+    fn default() -> Self {
+        Self { retry_after: Span::seconds(60), valid_for: Span::days(7), max_waiting: 1000, hold: Span::seconds(0) }
     }
 }

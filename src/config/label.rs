@@ -9,13 +9,13 @@ use estd_asn1::Certificate;
 use super::authority::Declared;
 use super::problem::{Place, Problem, ProblemKind};
 use super::profile::Profile;
-use super::{file, read};
+use super::{file, read, registration};
 use crate::ca::CertificateAuthority;
 use crate::est::Label;
 use crate::est::transfer::LineWrapping;
 use crate::pki::device_identity::IdentitySource;
 use crate::pki::trust::TrustAnchors;
-use crate::policy::{EnrollmentRules, IdentityLinking};
+use crate::policy::{EnrollmentRules, IdentityLinking, RegistrationRules};
 
 /// A label with what it refers to.
 pub struct LabelSettings {
@@ -27,6 +27,8 @@ pub struct LabelSettings {
     pub authority: Arc<CertificateAuthority>,
     /// Who may enroll for what.
     pub rules: EnrollmentRules,
+    /// Which devices are let in.
+    pub registration: RegistrationRules,
     /// The authority itself (explicit), and the manufacturers (implicit).
     pub anchors: Arc<TrustAnchors>,
     /// The same request within this time gets the same certificate.
@@ -66,6 +68,8 @@ pub(super) fn check(
     let identity_linking = check.identity_linking(&shape.identity_linking);
     let repeat_window = check.within("repeat_window", shape.repeat_window, LONGEST_REPEAT_WINDOW);
     let wire = check.wire(&shape.wire);
+    let registration =
+        registration::check(&shape.registration, &shape.repeated_birth, shape.approval, place, check.problems);
     let (authority, implicit) = (authority?, implicit?);
     // Only the issuing authority itself is an explicit anchor: under its root, another tenant's authority may stand.
     let anchors = match TrustAnchors::new(vec![authority.certificate().clone()], implicit) {
@@ -88,6 +92,7 @@ pub(super) fn check(
         label: label?,
         authority,
         rules,
+        registration: registration?,
         anchors,
         repeat_window: repeat_window?,
         wire: wire?,

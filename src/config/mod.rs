@@ -10,6 +10,7 @@ mod limits;
 mod problem;
 mod profile;
 mod read;
+mod registration;
 mod server;
 mod tenant;
 mod usage;

@@ -126,7 +126,13 @@ fn every_key_that_is_commented_out_shows_its_default() {
     same::<file::Log>(&with["log"], without.get("log"), 2);
     let (with, without) = (&with["tenant"][0], &without["tenant"][0]);
     same::<file::Profile>(&with["profile"][0], Some(&without["profile"][0]), 7);
-    same::<file::Label>(&with["label"][0], Some(&without["label"][0]), 4);
+    same::<file::Approval>(&with["label"][0]["approval"], None, 4);
+    let without_approval = |label: &toml::Value| {
+        let mut label = label.as_table().unwrap().clone();
+        label.remove("approval");
+        toml::Value::Table(label)
+    };
+    same::<file::Label>(&without_approval(&with["label"][0]), Some(&without["label"][0]), 6);
 }
 
 #[test]

@@ -25,6 +25,11 @@ pub enum ResponseBody {
     CaCerts(std::sync::Arc<[u8]>),
     /// The issued certificate alone, certs-only DER (RFC 7030 section 4.2.3).
     Issued(Vec<u8>),
+    /// Nothing yet: the client asks again (RFC 7030 section 4.2.3).
+    Deferred {
+        /// After so many seconds.
+        retry_after: u32,
+    },
     /// CsrAttrs, DER, and whether they are one device's (RFC 7030 section 4.5.2). `None`: nothing is asked of a request.
     CsrAttrs {
         /// DER.

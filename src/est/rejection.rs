@@ -76,6 +76,20 @@ rejection_codes! {
     SubjectAltNameMismatch = "san_mismatch",
     /// The operation needs a certificate this CA issued.
     NotRenewable = "not_renewable",
+    /// The certificate was renewed, and the one that renewed it is in use.
+    Superseded = "superseded",
+    /// The device is not on the list of this tenant.
+    DeviceNotListed = "device_not_listed",
+    /// The device was suspended by an operator.
+    DeviceSuspended = "device_suspended",
+    /// The device was revoked by an operator.
+    DeviceRevoked = "device_revoked",
+    /// The device id belongs to a birth certificate of another manufacturer.
+    IdentityConflict = "identity_conflict",
+    /// The birth certificate enrolled with another key, whose certificate is in use.
+    CloneSuspected = "clone_suspected",
+    /// An operator refused the request.
+    NotApproved = "not_approved",
     /// challengePassword or an identity-linking attribute that cannot be checked.
     IdentityLinking = "identity_linking",
     /// The server is at a limit; come back later.

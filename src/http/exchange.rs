@@ -1,6 +1,7 @@
 //! One request and its answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::{Body, Bytes};
@@ -12,8 +13,11 @@ use super::reply::{self, Reply};
 use super::route::{Call, Route};
 use super::{body, metrics};
 use crate::est::transfer::LineWrapping;
-use crate::est::{EstRequest, EstResponse, Operation, Rejection};
-use crate::ra::{Fault, PeerSession, Refusal, RegistrationAuthority};
+use crate::est::{EstRequest, EstResponse, Operation, Rejection, ResponseBody};
+use crate::ra::{Fault, LabelContext, PeerSession, Refusal, RegistrationAuthority, RequestKey};
+
+/// How often a request whose answer is held back is looked after.
+const DECISION_CHECK: Duration = Duration::from_millis(250);
 
 /// What a request needs to be answered.
 pub(super) struct Exchange {
@@ -72,10 +76,26 @@ impl Exchange {
     ) -> Result<EstResponse, Refusal> {
         let der = body::decode(body).map_err(|rejection| self.refuse(authority, Some(route), rejection))?;
         let request = EstRequest { target: route.target.clone(), body: der };
-        let pending = authority.enroll(&route.label, &request, &self.session, &self.request_id)?;
-        // Nothing is answered that is not durable. A client that leaves now loses the answer, not the record.
-        pending.receipt.await.map_err(|fault| Refusal::Fault(Fault::from(fault)))?;
-        Ok(pending.response)
+        let hold = route.label.registration.approval.hold;
+        let held_until = Instant::now() + hold;
+        loop {
+            let pending = authority.enroll(&route.label, &request, &self.session, &self.request_id)?;
+            // Nothing is answered that is not durable. A client that leaves now loses the answer, not the record.
+            pending.receipt.await.map_err(|fault| Refusal::Fault(Fault::from(fault)))?;
+            if let Some(alarm) = pending.alarm {
+                self.edge.metrics.alarm(alarm);
+                let (request_id, peer) = (self.request_id.as_str(), self.session.source());
+                tracing::warn!(request_id, peer, alarm, "alarm");
+            }
+            match pending.waits {
+                Some(waiting) if !hold.is_zero() => {
+                    if !decided(authority, &route.label, &waiting, held_until).await? {
+                        return Ok(pending.response);
+                    }
+                }
+                Some(_) | None => return Ok(pending.response),
+            }
+        }
     }
 
     /// Leaves the audit event of a refusal that the registration authority did not decide.
@@ -102,6 +122,7 @@ impl Exchange {
         let operation = route.map(|route| route.target.operation);
         let label = route.map(|route| route.label.label.as_str());
         let outcome_label = match outcome {
+            Ok(EstResponse { body: ResponseBody::Deferred { .. } }) => metrics::Outcome::Deferred,
             Ok(_) => metrics::Outcome::Served,
             Err(Refusal::Rejected(rejection)) => metrics::Outcome::Refused(rejection.code()),
             Err(Refusal::Fault(_)) => metrics::Outcome::Failed,
@@ -123,4 +144,20 @@ impl Exchange {
             }
         }
     }
+}
+
+/// Waits until an operator decides the request; `false` when time passes without.
+async fn decided(
+    authority: &RegistrationAuthority,
+    label: &LabelContext,
+    waiting: &RequestKey,
+    until: Instant,
+) -> Result<bool, Refusal> {
+    while Instant::now() < until {
+        tokio::time::sleep(DECISION_CHECK.min(until - Instant::now())).await;
+        if !authority.is_waiting(label, waiting)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

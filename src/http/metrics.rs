@@ -27,6 +27,8 @@ pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 pub enum Outcome {
     /// With what was asked for.
     Served,
+    /// It waits for an operator.
+    Deferred,
     /// The client's doing.
     Refused(RejectionCode),
     /// The server's.
@@ -38,6 +40,7 @@ impl Outcome {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Served => "ok",
+            Self::Deferred => "deferred",
             Self::Refused(code) => code.as_str(),
             Self::Failed => "fault",
         }
@@ -72,6 +75,11 @@ struct LabelLabels {
     label: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AlarmLabels {
+    alarm: &'static str,
+}
+
 struct ReadGauge {
     name: &'static str,
     help: &'static str,
@@ -98,6 +106,7 @@ pub struct Metrics {
     durations: Family<OperationLabels, Histogram>,
     issued: Family<LabelLabels, Counter>,
     faults: Counter,
+    alarms: Family<AlarmLabels, Counter>,
     connections: Gauge,
     handshakes: Family<VersionLabels, Counter>,
     handshake_failures: Counter,
@@ -129,6 +138,7 @@ impl Metrics {
             durations: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
             issued: Family::default(),
             faults: Counter::default(),
+            alarms: Family::default(),
             connections: Gauge::default(),
             handshakes: Family::default(),
             handshake_failures: Counter::default(),
@@ -149,6 +159,7 @@ impl Metrics {
         registry.register("request_duration_seconds", "From head to answer", self.durations.clone());
         registry.register("certificates_issued", "Certificates handed out, by label", self.issued.clone());
         registry.register("faults", "Requests that failed by the server's doing", self.faults.clone());
+        registry.register("alarms", "What an operator should look at", self.alarms.clone());
         registry.register("connections_open", "Connections open now", self.connections.clone());
         registry.register("handshakes", "TLS handshakes done, by version", self.handshakes.clone());
         registry.register("handshake_failures", "TLS handshakes failed", self.handshake_failures.clone());
@@ -193,9 +204,14 @@ impl Metrics {
             (_, Outcome::Failed) => {
                 self.faults.inc();
             }
-            (_, Outcome::Served | Outcome::Refused(_)) => {}
+            (_, Outcome::Served | Outcome::Deferred | Outcome::Refused(_)) => {}
         }
         self.requests.get_or_create(&RequestLabels { operation: name, label, code }).inc();
+    }
+
+    /// Something that an operator should look at; `alarm` as told by [`crate::audit::Alarm::as_str`].
+    pub(super) fn alarm(&self, alarm: &'static str) {
+        self.alarms.get_or_create(&AlarmLabels { alarm }).inc();
     }
 
     /// All of them as text.

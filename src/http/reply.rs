@@ -39,6 +39,13 @@ pub(super) fn success(response: &EstResponse, wrapping: LineWrapping) -> Reply {
         ResponseBody::CaCerts(der) => base64("application/pkcs7-mime", der, wrapping),
         // RFC 7030 §4.2.3
         ResponseBody::Issued(der) => private(base64("application/pkcs7-mime; smime-type=certs-only", der, wrapping)),
+        // RFC 7030 §4.2.3: 202 with Retry-After, in digits, and a text for people.
+        ResponseBody::Deferred { retry_after } => {
+            let sentence = "estd: deferred: the request waits for an operator; send it again later\n";
+            let mut reply = text(StatusCode::ACCEPTED, sentence);
+            self::retry_after(reply.headers_mut(), *retry_after);
+            reply
+        }
         // RFC 7030 §4.5.2
         ResponseBody::CsrAttrs { attrs: Some(der), tailored } => {
             let reply = base64("application/csrattrs", der, wrapping);
@@ -185,6 +192,13 @@ const fn status(code: RejectionCode) -> StatusCode {
         | RejectionCode::SubjectMismatch
         | RejectionCode::SubjectAltNameMismatch
         | RejectionCode::NotRenewable
+        | RejectionCode::Superseded
+        | RejectionCode::DeviceNotListed
+        | RejectionCode::DeviceSuspended
+        | RejectionCode::DeviceRevoked
+        | RejectionCode::IdentityConflict
+        | RejectionCode::CloneSuspected
+        | RejectionCode::NotApproved
         | RejectionCode::IdentityLinking => StatusCode::FORBIDDEN,
     }
 }

@@ -3,6 +3,7 @@
 mod extensions;
 mod initial;
 mod linking;
+mod registration;
 mod renewal;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::pki::trust::{AnchorClass, AuthenticatedPeer};
 use estd_asn1::{GeneralName, Name};
 
 pub use linking::IdentityLinking;
+pub use registration::{ApprovalRules, RegistrationRule, RegistrationRules, RepeatedBirth};
 
 /// What a label demands of those who enroll at it.
 #[derive(Debug, Clone)]

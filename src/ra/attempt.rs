@@ -39,6 +39,7 @@ impl<'a> Attempt<'a> {
             operation: self.operation.to_owned(),
             peer: self.peer.presented().map(|chain| sha256(&[chain.leaf()])),
             device: self.device.clone(),
+            actor: None,
             outcome,
         }
     }

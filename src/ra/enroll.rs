@@ -4,14 +4,19 @@ use super::attempt::Attempt;
 use super::label::LabelContext;
 use super::peer_session::PeerSession;
 use super::refusal::{self, Fault, Refusal};
+use super::registration::{Admission, Admitted};
 use super::request_key::request_key;
 use super::{AuditOutcome, RegistrationAuthority};
+use crate::audit::Alarm;
 use crate::ca::SignedCertificate;
 use crate::est::{EstRequest, EstResponse, Rejection, RejectionCode, ResponseBody};
 use crate::pki::request::VerifiedRequest;
 use crate::pki::trust::{AnchorClass, AuthenticatedPeer, TrustError};
 use crate::policy::{self, AuthorizedEnrollment, EnrollmentKind, Requester};
-use crate::store::{CertificateId, CertificateRecord, CertificateStatus, Claim, ClaimGuard, Receipt};
+use crate::store::approval::PendingRequest;
+use crate::store::device::{DeviceRecord, LatestCertificate};
+use crate::store::succession::Succession;
+use crate::store::{CertificateId, CertificateRecord, CertificateStatus, Claim, ClaimGuard, Receipt, RequestKey};
 use chrono::{DateTime, TimeDelta, Utc};
 use estd_asn1::{Certificate, certs_only};
 
@@ -21,8 +26,10 @@ pub struct PendingResponse {
     pub response: EstResponse,
     /// Resolves when the record is durable.
     pub receipt: Receipt,
-    /// An earlier certificate is handed out again.
-    pub repeated: bool,
+    /// The request that waits for an operator, when it does.
+    pub waits: Option<RequestKey>,
+    /// What an operator should look at.
+    pub alarm: Option<&'static str>,
 }
 
 impl RegistrationAuthority {
@@ -73,13 +80,17 @@ impl RegistrationAuthority {
         // A certificate that is about to end is of no use to a device that asks again.
         let window = label.requests.repeat_window.min(profile.validity / 2);
         let key = request_key(label, &peer, &enrollment);
+        let admitted = match self.admit(label, &enrollment, &peer, &key, attempt.at)? {
+            Admission::Granted(admitted) => admitted,
+            Admission::Deferred { request, is_new } => return self.defer(label, &request, is_new, attempt),
+        };
         match self.ports.store.claim(&key, attempt.at - window).map_err(Fault::from)? {
             Claim::Recorded { record, receipt } => {
                 let serial = record.id.serial.clone();
                 self.ports.store.record_event(attempt.event(AuditOutcome::Issued { serial, repeated: true }));
-                Ok(PendingResponse { response: issued(&record.der), receipt, repeated: true })
+                Ok(PendingResponse { response: issued(&record.der), receipt, waits: None, alarm: None })
             }
-            Claim::Granted(claim) => self.issue(label, enrollment, claim, &peer, attempt),
+            Claim::Granted(claim) => self.issue(label, enrollment, admitted, claim, &peer, attempt),
         }
     }
 
@@ -169,6 +180,7 @@ impl RegistrationAuthority {
         &self,
         label: &LabelContext,
         enrollment: AuthorizedEnrollment,
+        admitted: Admitted,
         claim: ClaimGuard<'_>,
         peer: &AuthenticatedPeer,
         attempt: &Attempt<'_>,
@@ -194,12 +206,45 @@ impl RegistrationAuthority {
             not_after: validity.not_after,
             der,
         };
-        let receipt = self.ports.store.record_issued(claim, record, Vec::new(), event).map_err(Fault::from)?;
-        Ok(PendingResponse { response, receipt, repeated: false })
+        let _held = self.ports.store.hold(&DeviceRecord::key(&label.tenant, &record.device));
+        let admitted = self.admit_again(admitted, label, &enrollment, peer, claim.key(), attempt.at)?;
+        let suspicion = admitted.suspicion.clone();
+        let latest =
+            LatestCertificate { id: record.id.clone(), spki_sha256: record.spki_sha256, not_after: record.not_after };
+        let mut facts = admitted.facts(&label.tenant, latest);
+        if let Some(renewed) = &record.renews {
+            facts.push(Succession { successor: record.id.clone(), seen: false }.to_fact(renewed));
+        }
+        let receipt = self.ports.store.record_issued(claim, record, facts, event).map_err(Fault::from)?;
+        let alarm = suspicion.map(|reason| {
+            let alarm = Alarm::CloneSuspected;
+            self.ports.store.record_event(attempt.event(AuditOutcome::Alarm { alarm, reason }));
+            alarm.as_str()
+        });
+        Ok(PendingResponse { response, receipt, waits: None, alarm })
+    }
+
+    /// The request waits for an operator: it is recorded when it comes for the first time.
+    fn defer(
+        &self,
+        label: &LabelContext,
+        request: &PendingRequest,
+        is_new: bool,
+        attempt: &Attempt<'_>,
+    ) -> Result<PendingResponse, Refusal> {
+        let store = self.ports.store.as_ref();
+        let receipt = if is_new {
+            store.record_facts(vec![request.to_fact(&label.tenant)], attempt.event(AuditOutcome::Deferred))
+        } else {
+            Ok(Receipt::durable())
+        };
+        let body = ResponseBody::Deferred { retry_after: label.registration.approval.retry_after };
+        let receipt = receipt.map_err(Fault::from)?;
+        Ok(PendingResponse { response: EstResponse { body }, receipt, waits: Some(request.request), alarm: None })
     }
 }
 
-fn peer_id(peer: &AuthenticatedPeer) -> CertificateId {
+pub(super) fn peer_id(peer: &AuthenticatedPeer) -> CertificateId {
     CertificateId { issuer: peer.issuer_spki_sha256(), serial: peer.certificate().serial().to_vec() }
 }
 

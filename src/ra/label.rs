@@ -8,7 +8,7 @@ use crate::ca::CertificateAuthority;
 use crate::est::Label;
 use crate::est::transfer::LineWrapping;
 use crate::pki::trust::{PathLimits, TrustAnchors};
-use crate::policy::EnrollmentRules;
+use crate::policy::{EnrollmentRules, RegistrationRules};
 use estd_asn1::pkcs10::RequestLimits;
 
 /// A label with everything an enrollment at it needs.
@@ -23,6 +23,8 @@ pub struct LabelContext {
     pub rules: EnrollmentRules,
     /// Explicit and implicit trust anchors (RFC 7030 section 3.3.2), kept apart.
     pub anchors: Arc<TrustAnchors>,
+    /// Which devices are let in.
+    pub registration: RegistrationRules,
     /// Bounds and windows.
     pub requests: RequestRules,
     /// How its answers are wrapped.

@@ -6,6 +6,8 @@ mod enroll;
 mod label;
 mod peer_session;
 mod refusal;
+mod registration;
+mod registry;
 mod request_key;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -20,10 +22,12 @@ use crate::store::CertificateStore;
 
 use attempt::Attempt;
 
+pub use crate::store::RequestKey;
 pub use enroll::PendingResponse;
 pub use label::{LabelContext, RequestRules};
 pub use peer_session::PeerSession;
 pub use refusal::{Fault, Refusal};
+pub use registry::{Actor, Listing, MAX_LISTED_AT_ONCE, MAX_TAG_OCTETS, MAX_TAGS, RegistryError};
 
 /// The outside world, as the core sees it.
 #[derive(Clone)]

@@ -16,7 +16,7 @@ use crate::pki::profile::{EnrollmentProfile, KeyUsagePolicy, RequestNames};
 use crate::pki::public_key::KeyPolicy;
 use crate::pki::template::SubjectAttributeTemplate;
 use crate::pki::trust::{PathLimits, TrustAnchors};
-use crate::policy::{EnrollmentRules, IdentityLinking};
+use crate::policy::{EnrollmentRules, IdentityLinking, RegistrationRules};
 use crate::store::memory::MemoryStore;
 use estd_asn1::pkcs10::RequestLimits;
 use estd_asn1::{Certificate, oid};
@@ -68,6 +68,7 @@ pub(crate) fn enrolled_in(store: MemoryStore) -> Enrolled {
             identity_linking: IdentityLinking::default(),
         },
         anchors: Arc::clone(&anchors),
+        registration: RegistrationRules::default(),
         requests: RequestRules {
             limits: RequestLimits::default(),
             path: PathLimits::default(),

@@ -65,6 +65,7 @@ fn label_context(label: &LabelSettings, limits: &Limits) -> LabelContext {
         authority: Arc::clone(&label.authority),
         rules: label.rules.clone(),
         anchors: Arc::clone(&label.anchors),
+        registration: label.registration.clone(),
         requests: RequestRules {
             limits: RequestLimits {
                 max_attributes: limits.max_attributes,

@@ -153,6 +153,7 @@ impl Order<'_> {
             operation: "server-certificate".to_owned(),
             peer: None,
             device: None,
+            actor: None,
             outcome: AuditOutcome::Issued { serial: serial.octets().to_vec(), repeated: false },
         }
     }

@@ -52,6 +52,7 @@ pub(super) fn event(outcome: AuditOutcome) -> AuditEvent {
         operation: "simpleenroll".into(),
         peer: Some([9; 32]),
         device: Some("device".into()),
+        actor: None,
         outcome,
     }
 }

@@ -15,6 +15,10 @@ pub struct FactKey(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>);
 pub enum FactKind {
     /// A device of the registry.
     Device,
+    /// A request that waits for an operator.
+    PendingRequest,
+    /// What came after a certificate.
+    Succession,
 }
 
 impl FactKind {
@@ -22,6 +26,8 @@ impl FactKind {
     const fn octet(self) -> u8 {
         match self {
             Self::Device => b'd',
+            Self::PendingRequest => b'p',
+            Self::Succession => b's',
         }
     }
 }
@@ -65,4 +71,13 @@ pub struct Fact {
     /// Its value; `None` when it is forgotten.
     #[cbor(n(1), with = "minicbor::bytes")]
     pub value: Option<Vec<u8>>,
+}
+
+/// The value of a fact.
+pub(in crate::store) fn encoded(value: &impl Encode<()>) -> Vec<u8> {
+    let mut octets = Vec::new();
+    #[expect(clippy::expect_used, reason = "writing to a vector cannot fail")]
+    // Unwrap safety: a vector takes every write, and the encoders of facts make no error of their own.
+    minicbor::encode(value, &mut octets).expect("a vector takes every write");
+    octets
 }

@@ -1,11 +1,14 @@
 //! The store: what must be remembered, behind verbs that are atomic, and durable once their receipt is.
 
+pub mod approval;
 pub mod claims;
+pub mod device;
 pub mod fact;
 pub mod memory;
 mod pending;
 pub mod receipt;
 pub mod record;
+pub mod succession;
 
 #[cfg(feature = "server")]
 pub mod journal;

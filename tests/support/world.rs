@@ -19,7 +19,7 @@ use estd::pki::serial::Serial;
 use estd::pki::signature::SignatureAlgorithm;
 use estd::pki::template::{SubjectAltNameTemplate, SubjectAttributeTemplate};
 use estd::pki::trust::{PathLimits, TrustAnchors};
-use estd::policy::{EnrollmentRules, IdentityLinking};
+use estd::policy::{EnrollmentRules, IdentityLinking, RegistrationRules};
 use estd::ra::{LabelContext, PeerSession, PendingResponse, Ports, Refusal, RegistrationAuthority, RequestRules};
 use estd::store::CertificateStore;
 use estd::store::memory::MemoryStore;
@@ -318,6 +318,7 @@ fn label_context(
             identity_linking: IdentityLinking::default(),
         },
         anchors: Arc::new(anchors),
+        registration: RegistrationRules::default(),
         requests: RequestRules {
             limits: RequestLimits::default(),
             path: PathLimits::default(),
@@ -335,6 +336,7 @@ fn share(label: &LabelContext) -> LabelContext {
         authority: Arc::clone(&label.authority),
         rules: label.rules.clone(),
         anchors: Arc::clone(&label.anchors),
+        registration: label.registration.clone(),
         requests: label.requests.clone(),
         wire: label.wire,
     }

@@ -125,7 +125,11 @@ async fn every_request_leaves_one_audit_event_but_a_fetch_of_the_cas() {
         .map(|event| match &event.outcome {
             AuditOutcome::Refused { code, .. } => code.as_str(),
             AuditOutcome::Issued { .. } => "issued",
-            AuditOutcome::Failed | AuditOutcome::Revoked { .. } => "unexpected",
+            AuditOutcome::Deferred
+            | AuditOutcome::Failed
+            | AuditOutcome::Revoked { .. }
+            | AuditOutcome::Changed { .. }
+            | AuditOutcome::Alarm { .. } => "unexpected",
         })
         .collect();
     assert_eq!(codes, ["not_found", "method_not_allowed", "bad_encoding", "issued", "bad_request"]);

@@ -104,6 +104,9 @@ pub struct EventEntry<'a> {
     /// What came of it.
     #[b(8)]
     pub outcome: OutcomeEntry<'a>,
+    /// The operator who did it.
+    #[b(9)]
+    pub actor: Option<&'a str>,
 }
 
 /// An [`AuditOutcome`] as written.
@@ -142,6 +145,26 @@ pub enum OutcomeEntry<'a> {
         #[n(1)]
         reason: u8,
     },
+    /// The request waits for an operator.
+    #[n(4)]
+    Deferred,
+    /// The registry was changed by an operator.
+    #[n(5)]
+    Changed {
+        /// What is so now.
+        #[b(0)]
+        what: &'a str,
+    },
+    /// Something that an operator should look at.
+    #[n(6)]
+    Alarm {
+        /// The stable code.
+        #[b(0)]
+        code: &'a str,
+        /// Why it is thought so.
+        #[b(1)]
+        reason: &'a str,
+    },
 }
 
 impl<'a> Entry<'a> {
@@ -179,7 +202,11 @@ impl<'a> From<&'a AuditEvent> for EventEntry<'a> {
                 AuditOutcome::Refused { code, reason } => OutcomeEntry::Refused { code: code.as_str(), reason },
                 AuditOutcome::Failed => OutcomeEntry::Failed,
                 AuditOutcome::Revoked { serial, reason } => OutcomeEntry::Revoked { serial, reason: *reason },
+                AuditOutcome::Deferred => OutcomeEntry::Deferred,
+                AuditOutcome::Changed { what } => OutcomeEntry::Changed { what },
+                AuditOutcome::Alarm { alarm, reason } => OutcomeEntry::Alarm { code: alarm.as_str(), reason },
             },
+            actor: event.actor.as_deref(),
         }
     }
 }

@@ -16,6 +16,7 @@ use minicbor::{Decode, Encode};
 use sled::{Db, IVec};
 
 use crate::pki::digest::sha256;
+use crate::store::fact::encoded;
 use crate::store::journal::{Entry, Head, JournalReader, Place};
 use crate::store::pending::Durable;
 use crate::store::{CertificateId, CertificateRecord, Fact, FactKey, RequestKey, Revocation, StoreFault};
@@ -329,14 +330,6 @@ fn decode_place(octets: &[u8]) -> Option<Place> {
     let (offset, octets) = octets.split_first_chunk()?;
     let octets = u32::from_be_bytes(octets.try_into().ok()?);
     Some(Place { offset: u64::from_be_bytes(*offset), octets })
-}
-
-fn encoded(value: &impl Encode<()>) -> Vec<u8> {
-    let mut octets = Vec::new();
-    #[expect(clippy::expect_used, reason = "writing to a vector cannot fail")]
-    // Unwrap safety: a vector takes every write, and the encoders of these types make no error of their own.
-    minicbor::encode(value, &mut octets).expect("a vector takes every write");
-    octets
 }
 
 /// Turns sled's panics into errors: a damaged index is rebuilt, it does not end the server.

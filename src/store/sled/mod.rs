@@ -227,7 +227,12 @@ impl CertificateStore for SledStore {
     fn record_event(&self, event: AuditEvent) {
         let limited = match event.outcome {
             AuditOutcome::Refused { .. } => true,
-            AuditOutcome::Issued { .. } | AuditOutcome::Failed | AuditOutcome::Revoked { .. } => false,
+            AuditOutcome::Issued { .. }
+            | AuditOutcome::Deferred
+            | AuditOutcome::Failed
+            | AuditOutcome::Revoked { .. }
+            | AuditOutcome::Changed { .. }
+            | AuditOutcome::Alarm { .. } => false,
         };
         if limited && !locked(&self.refusals).admit(event.at) {
             self.shared.suppressed.fetch_add(1, Ordering::Relaxed);

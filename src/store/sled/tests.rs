@@ -81,6 +81,9 @@ fn events(folder: &Path) -> Vec<(String, u64)> {
         OutcomeEntry::Refused { code, reason } => format!("{code} {reason}"),
         OutcomeEntry::Failed => "failed".into(),
         OutcomeEntry::Revoked { reason, .. } => format!("revoked {reason}"),
+        OutcomeEntry::Deferred => "deferred".into(),
+        OutcomeEntry::Changed { what } => format!("changed {what}"),
+        OutcomeEntry::Alarm { code, .. } => format!("alarm {code}"),
     };
     let journal = JournalReader::open(folder).unwrap();
     journal

@@ -1,0 +1,238 @@
+//! What operators do to the registry: devices listed, suspended, resumed and revoked, requests decided.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+
+use super::RegistrationAuthority;
+use crate::audit::{AuditEvent, AuditOutcome};
+use crate::pki::device_identity::{DeviceId, IdentityError};
+use crate::store::approval::{Decision, PendingRequest};
+use crate::store::device::{DeviceRecord, DeviceState};
+use crate::store::{Receipt, RequestKey, StoreFault};
+
+/// Most devices listed at once.
+pub const MAX_LISTED_AT_ONCE: usize = 20_000;
+
+/// Most tags of a device, and their longest, in octets.
+pub const MAX_TAGS: usize = 16;
+/// See [`MAX_TAGS`].
+pub const MAX_TAG_OCTETS: usize = 64;
+
+/// Who acts, for the audit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// The operator.
+    pub name: String,
+    /// Where from.
+    pub source: String,
+    /// The id that stands in the log lines of the request.
+    pub request_id: String,
+}
+
+/// A device to be listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// Its id, as the label's `identity` reads it from the birth certificate.
+    pub id: String,
+    /// What operators call it by.
+    pub tags: Vec<String>,
+}
+
+/// Why the registry was not changed; nothing of it was.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RegistryError {
+    /// A row that is no device.
+    #[error("row {row}: {error}")]
+    Id {
+        /// Its place, from 1.
+        row: usize,
+        /// Why.
+        error: IdentityError,
+    },
+    /// A row with too many tags, or one too long.
+    #[error("row {row}: a device has at most {MAX_TAGS} tags of 1 to {MAX_TAG_OCTETS} octets")]
+    Tags {
+        /// Its place, from 1.
+        row: usize,
+    },
+    /// A device twice.
+    #[error("row {row}: the device {id} stands in an earlier row already")]
+    Duplicate {
+        /// Its place, from 1.
+        row: usize,
+        /// The device.
+        id: String,
+    },
+    /// A device that is registered already.
+    #[error("row {row}: the device {id} is registered already")]
+    Registered {
+        /// Its place, from 1.
+        row: usize,
+        /// The device.
+        id: String,
+    },
+    /// Too many at once.
+    #[error("at most {MAX_LISTED_AT_ONCE} devices are listed at once, {0} came")]
+    TooMany(usize),
+    /// No such device.
+    #[error("there is no device {0}")]
+    NoDevice(String),
+    /// No such request, or it was decided.
+    #[error("there is no such request that waits")]
+    NoRequest,
+    /// A change that its state does not allow.
+    #[error("the device {id} is {state}; that cannot be changed so")]
+    State {
+        /// The device.
+        id: String,
+        /// Its state.
+        state: &'static str,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+}
+
+impl RegistrationAuthority {
+    /// Lists devices, all of them or none. With `dry_run` everything is checked and nothing changed.
+    ///
+    /// # Errors
+    /// With the first row that does not do.
+    pub fn list_devices(
+        &self,
+        tenant: &str,
+        rows: &[Listing],
+        dry_run: bool,
+        actor: &Actor,
+    ) -> Result<Receipt, RegistryError> {
+        if rows.len() > MAX_LISTED_AT_ONCE {
+            return Err(RegistryError::TooMany(rows.len()));
+        }
+        let now = self.ports.clock.now();
+        let store = self.ports.store.as_ref();
+        let mut seen = HashSet::new();
+        let mut facts = Vec::with_capacity(rows.len());
+        for (index, listing) in rows.iter().enumerate() {
+            let row = index + 1;
+            let id = DeviceId::parse(listing.id.as_str()).map_err(|error| RegistryError::Id { row, error })?;
+            let id = id.as_str().to_owned();
+            let sound = |tag: &String| (1..=MAX_TAG_OCTETS).contains(&tag.len()) && !tag.contains(char::is_control);
+            if listing.tags.len() > MAX_TAGS || !listing.tags.iter().all(sound) {
+                return Err(RegistryError::Tags { row });
+            }
+            if !seen.insert(id.clone()) {
+                return Err(RegistryError::Duplicate { row, id });
+            }
+            if DeviceRecord::find(store, tenant, &id)?.is_some() {
+                return Err(RegistryError::Registered { row, id });
+            }
+            facts.push(DeviceRecord { tags: listing.tags.clone(), ..DeviceRecord::listed(id, now) }.to_fact(tenant));
+        }
+        if dry_run || facts.is_empty() {
+            return Ok(Receipt::durable());
+        }
+        let what = format!("{} devices listed", facts.len());
+        Ok(store.record_facts(facts, changed(tenant, None, "device.list", what, now, actor))?)
+    }
+
+    /// Suspends, resumes or revokes a device. To resume is to make it active again; what is revoked stays so.
+    ///
+    /// # Errors
+    /// When there is no such device, or its state does not allow it.
+    pub fn set_device_state(
+        &self,
+        tenant: &str,
+        id: &str,
+        state: DeviceState,
+        actor: &Actor,
+    ) -> Result<Receipt, RegistryError> {
+        self.change_device(tenant, id, state.as_str(), actor, |device| match (device.state, state) {
+            (DeviceState::Revoked, DeviceState::Revoked) => true,
+            (DeviceState::Revoked, _) | (_, DeviceState::Listed) => false,
+            (DeviceState::Listed | DeviceState::Active | DeviceState::Suspended, state) => {
+                device.state = state;
+                true
+            }
+        })
+    }
+
+    /// Forgets the birth certificate and the certificate of a device, so that it may enroll anew: it was repaired.
+    ///
+    /// # Errors
+    /// When there is no such device.
+    pub fn reset_device(&self, tenant: &str, id: &str, actor: &Actor) -> Result<Receipt, RegistryError> {
+        self.change_device(tenant, id, "reset", actor, |device| {
+            device.birth = None;
+            device.latest = None;
+            true
+        })
+    }
+
+    fn change_device(
+        &self,
+        tenant: &str,
+        id: &str,
+        what: &str,
+        actor: &Actor,
+        change: impl FnOnce(&mut DeviceRecord) -> bool,
+    ) -> Result<Receipt, RegistryError> {
+        let store = self.ports.store.as_ref();
+        let _held = store.hold(&DeviceRecord::key(tenant, id));
+        let mut device =
+            DeviceRecord::find(store, tenant, id)?.ok_or_else(|| RegistryError::NoDevice(id.to_owned()))?;
+        if !change(&mut device) {
+            return Err(RegistryError::State { id: id.to_owned(), state: device.state.as_str() });
+        }
+        let event = changed(tenant, Some(id), "device", what.to_owned(), self.ports.clock.now(), actor);
+        Ok(store.record_facts(vec![device.to_fact(tenant)], event)?)
+    }
+
+    /// Decides a request that waits.
+    ///
+    /// # Errors
+    /// When no such request waits.
+    pub fn decide_request(
+        &self,
+        tenant: &str,
+        request: &RequestKey,
+        decision: Decision,
+        actor: &Actor,
+    ) -> Result<Receipt, RegistryError> {
+        let store = self.ports.store.as_ref();
+        let _held = store.hold(&PendingRequest::key(tenant, request));
+        let waiting = PendingRequest::find(store, tenant, request)?;
+        let Some(waiting) = waiting.filter(|request| request.decision == Decision::Waiting) else {
+            return Err(RegistryError::NoRequest);
+        };
+        let what = match &decision {
+            Decision::Waiting => return Err(RegistryError::NoRequest),
+            Decision::Approved => "request approved".to_owned(),
+            Decision::Denied { reason } => format!("request denied: {reason}"),
+        };
+        let event = changed(tenant, Some(&waiting.device), "request", what, self.ports.clock.now(), actor);
+        Ok(store.record_facts(vec![PendingRequest { decision, ..waiting }.to_fact(tenant)], event)?)
+    }
+}
+
+fn changed(
+    tenant: &str,
+    device: Option<&str>,
+    operation: &str,
+    what: String,
+    at: DateTime<Utc>,
+    actor: &Actor,
+) -> AuditEvent {
+    AuditEvent {
+        at,
+        request_id: actor.request_id.clone(),
+        source: actor.source.clone(),
+        tenant: tenant.to_owned(),
+        label: String::new(),
+        operation: operation.to_owned(),
+        peer: None,
+        device: device.map(str::to_owned),
+        actor: Some(actor.name.clone()),
+        outcome: AuditOutcome::Changed { what },
+    }
+}

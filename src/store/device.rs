@@ -1,0 +1,126 @@
+//! Devices of the registry, one fact each.
+
+use chrono::{DateTime, Utc};
+use minicbor::{Decode, Encode};
+
+use super::record::time;
+use super::{CertificateId, CertificateStore, Fact, FactKey, FactKind, StoreFault};
+
+/// A device as a tenant knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct DeviceRecord {
+    /// Its id, unique within the tenant.
+    #[n(0)]
+    pub id: String,
+    /// Where it is in its life.
+    #[n(1)]
+    pub state: DeviceState,
+    /// When it was listed, or came for the first time.
+    #[cbor(n(2), with = "time")]
+    pub registered_at: DateTime<Utc>,
+    /// The birth certificate it came with last.
+    #[n(3)]
+    pub birth: Option<BirthCertificate>,
+    /// The certificate issued to it last, at whatever label.
+    #[n(4)]
+    pub latest: Option<LatestCertificate>,
+    /// What operators call it by.
+    #[n(5)]
+    #[cbor(default)]
+    pub tags: Vec<String>,
+}
+
+/// Where a device is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum DeviceState {
+    /// Expected, and not seen yet.
+    #[n(0)]
+    Listed,
+    /// Enrolled, or approved to enroll.
+    #[n(1)]
+    Active,
+    /// Kept out until it is resumed.
+    #[n(2)]
+    Suspended,
+    /// Kept out for good.
+    #[n(3)]
+    Revoked,
+}
+
+/// Which birth certificate a device came with: one birth certificate is one device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct BirthCertificate {
+    /// SHA-256 of the SubjectPublicKeyInfo of the CA that signed it.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub issuer: [u8; 32],
+    /// SHA-256 of the certificate.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub fingerprint: [u8; 32],
+}
+
+/// A certificate by what tells whether it is still in use.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct LatestCertificate {
+    /// Which.
+    #[n(0)]
+    pub id: CertificateId,
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub spki_sha256: [u8; 32],
+    /// notAfter.
+    #[cbor(n(2), with = "time")]
+    pub not_after: DateTime<Utc>,
+}
+
+impl DeviceState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Listed, Self::Active, Self::Suspended, Self::Revoked];
+
+    /// As it stands in answers and files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Listed => "listed",
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+impl DeviceRecord {
+    /// A device that nobody has seen yet.
+    pub fn listed(id: String, at: DateTime<Utc>) -> Self {
+        Self { id, state: DeviceState::Listed, registered_at: at, birth: None, latest: None, tags: Vec::new() }
+    }
+
+    /// The key of a device.
+    pub fn key(tenant: &str, id: &str) -> FactKey {
+        FactKey::new(FactKind::Device, tenant, id.as_bytes())
+    }
+
+    /// What the keys of a tenant's devices begin with; they stand in the order of their ids.
+    pub fn prefix(tenant: &str) -> FactKey {
+        FactKey::prefix(FactKind::Device, tenant)
+    }
+
+    /// Looks a device up.
+    ///
+    /// # Errors
+    /// When the index cannot be read, or what it holds does not decode.
+    pub fn find(store: &dyn CertificateStore, tenant: &str, id: &str) -> Result<Option<Self>, StoreFault> {
+        store.fact(&Self::key(tenant, id))?.map(|value| Self::decode(&value)).transpose()
+    }
+
+    /// Reads the value of a fact.
+    ///
+    /// # Errors
+    /// When it is not a device's.
+    pub fn decode(value: &[u8]) -> Result<Self, StoreFault> {
+        minicbor::decode(value).map_err(|error| StoreFault::Corrupt(error.to_string()))
+    }
+
+    /// The fact that it is so.
+    pub fn to_fact(&self, tenant: &str) -> Fact {
+        Fact { key: Self::key(tenant, &self.id), value: Some(super::fact::encoded(self)) }
+    }
+}
