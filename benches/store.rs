@@ -61,7 +61,7 @@ fn open(criterion: &mut Criterion) {
     fill(folder.path(), SOME);
     group.throughput(Throughput::Elements(SOME));
     group.bench_function(format!("rebuild/{SOME}_records"), |bencher| {
-        bencher.iter(|| estd::store::sled::rebuild(folder.path()).expect("a journal"));
+        bencher.iter(|| estd::store::sled::rebuild(folder.path(), false).expect("a journal"));
     });
 }
 

@@ -44,7 +44,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("hyper_util", &["http/", "server", "cli/demo"]),
     ("http_body_util", &["http/", "cli/demo"]),
     ("httparse", &["http/"]),
-    ("toml", &["config/file", "cli/init"]),
+    ("toml", &["config/file", "cli/folder"]),
     ("serde", &["config/file"]),
     ("minicbor", &["store/"]),
     ("clap", &["cli/", "main"]),

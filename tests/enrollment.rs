@@ -14,8 +14,10 @@ use estd::ca::{CertificateAuthority, IssuanceFault, Signer, SignerError, Softwar
 use estd::est::{ChannelBinding, Operation, PresentedChain, RejectionCode, ResponseBody};
 use estd::pki::public_key::KeyType;
 use estd::pki::signature::SignatureAlgorithm;
+use estd::pki::trust::TrustAnchors;
 use estd::policy::IdentityLinking;
 use estd::ra::{Fault, PeerSession, Refusal};
+use estd::store::compromise::facts_of_revocation;
 use estd::store::memory::MemoryStore;
 use estd::store::{CertificateId, CertificateStore, Revocation, StoreFault};
 use estd_asn1::csr_attrs::{self, AttrOrOid};
@@ -255,7 +257,7 @@ fn a_revoked_certificate_neither_renews_nor_enrolls_on_an_open_connection() {
     let mut event = world.store.events().pop().unwrap();
     event.outcome = AuditOutcome::Revoked { serial: id.serial.clone(), reason: 1 };
     let revocation = Revocation { at: START.parse().unwrap(), reason: 1 };
-    world.store.revoke(&id, revocation, event).unwrap().unwrap().wait().unwrap();
+    world.store.revoke(&id, revocation, Vec::new(), event).unwrap().unwrap().wait().unwrap();
     for operation in [Operation::SimpleReenroll, Operation::SimpleEnroll] {
         assert_eq!(refused(&world, || renew(operation)), RejectionCode::Revoked);
     }
@@ -331,7 +333,20 @@ fn a_profile_may_demand_a_new_key_at_each_renewal() {
     let renew =
         |key: &dyn Signer| world.enroll(Operation::SimpleReenroll, &current.session(), &request(key, &subject, &names));
     assert_eq!(refused(&world, || renew(current.key.as_ref())), RejectionCode::KeyNotAllowed);
+    let second = fresh_key();
+    assert!(renew(second.as_ref()).is_ok());
+    assert!(renew(second.as_ref()).is_ok(), "the answer was lost");
     assert!(renew(fresh_key().as_ref()).is_ok());
+    world.clock.advance(TimeDelta::hours(1));
+    assert_eq!(
+        refused(&world, || renew(second.as_ref())),
+        RejectionCode::KeyNotAllowed,
+        "a key of the past is no new one"
+    );
+    let birth = world.birth("SN-2", KeyType::P256);
+    let own = request(birth.key.as_ref(), &Name::empty(), &[]);
+    let code = refused(&world, || world.enroll(Operation::SimpleEnroll, &birth.session(), &own));
+    assert_eq!(code, RejectionCode::KeyNotAllowed, "nor is the key of the birth certificate");
 }
 
 #[test]
@@ -500,4 +515,93 @@ fn birth_of_a_stranger() -> Device {
 
 fn birth_of(maker: &CertificateAuthority) -> Device {
     birth(maker, "SN-1", KeyType::P256, START.parse().unwrap())
+}
+
+#[test]
+fn a_key_whose_certificate_was_revoked_for_compromise_is_never_certified_again() {
+    for (reason, compromised) in [(1, true), (4, false)] {
+        let world = World::new();
+        let birth = world.birth("SN-1", KeyType::P256);
+        let operational = world.operational(&birth, KeyType::P256);
+        let id = CertificateId {
+            issuer: world.label("devices").authority.issuer_id(),
+            serial: operational.certificate().serial().to_vec(),
+        };
+        let record = world.store.certificate(&id).unwrap().unwrap();
+        let revocation = Revocation { at: estd::clock::Clock::now(world.clock.as_ref()), reason };
+        let event = world.store.events().pop().unwrap();
+        let facts = facts_of_revocation(&record, reason);
+        world.store.revoke(&id, revocation, facts, event).unwrap().unwrap().wait().unwrap();
+        let again = request(operational.key.as_ref(), &Name::empty(), &[]);
+        let enroll = || world.enroll(Operation::SimpleEnroll, &birth.session(), &again);
+        if compromised {
+            assert_eq!(refused(&world, enroll), RejectionCode::KeyCompromised);
+        } else {
+            assert!(enroll().is_ok());
+        }
+        assert!(
+            world
+                .enroll(Operation::SimpleEnroll, &birth.session(), &request(fresh_key().as_ref(), &Name::empty(), &[]))
+                .is_ok()
+        );
+    }
+}
+
+#[test]
+fn two_devices_that_come_with_one_key_at_the_same_moment_do_not_both_get_a_certificate() {
+    // A slow CA key holds the door between judging and recording open.
+    let world = World::with(KeyType::Rsa, |_| (), |_| ());
+    for round in 0..20 {
+        let key = fresh_key();
+        let body = request(key.as_ref(), &Name::empty(), &[]);
+        let devices = [0, 1].map(|number| world.birth(&format!("SN-{round}-{number}"), KeyType::P256));
+        let barrier = std::sync::Barrier::new(2);
+        let issued = std::thread::scope(|scope| {
+            let threads = devices.each_ref().map(|device| {
+                scope.spawn(|| {
+                    let session = device.session();
+                    barrier.wait();
+                    world.enroll(Operation::SimpleEnroll, &session, &body).is_ok()
+                })
+            });
+            threads.map(|thread| thread.join().unwrap())
+        });
+        assert_eq!(issued.into_iter().filter(|issued| *issued).count(), 1, "round {round}: {issued:?}");
+    }
+}
+
+#[test]
+fn the_keys_of_all_cas_that_are_known_are_certified_for_no_device() {
+    let world = World::new();
+    let label = world.label("devices");
+    let root = label.authority.chain()[0].public_key().clone();
+    for ca in [&root, world.maker.certificate().public_key(), world.other_maker.certificate().public_key()] {
+        // Nobody can sign for them here: what stands before the key's use is what is tried.
+        assert!(world.ra.is_ca_key(ca.der()));
+    }
+    assert!(!world.ra.is_ca_key(fresh_key().public_key().der()));
+}
+
+#[test]
+fn what_a_ca_below_the_labels_own_issued_does_not_renew_here() {
+    let unconstrained = authority("Wide Issuing CA", KeyType::P256, START.parse().unwrap());
+    let certificate = unconstrained.certificate().clone();
+    let below = SoftwareSigner::generate(KeyType::P256).unwrap().0;
+    let name = common_name("Edge CA");
+    let edge =
+        ceremony::subordinate_ca(&unconstrained, &name, below.public_key(), certificate.validity(), Some(0), &serial())
+            .unwrap();
+    let edge_ca = CertificateAuthority::new(edge.clone(), vec![certificate.clone()], Arc::new(below)).unwrap();
+    let world = World::with(
+        KeyType::P256,
+        |_| (),
+        |label| label.anchors = Arc::new(TrustAnchors::new(vec![certificate.clone()], Vec::new()).unwrap()),
+    );
+    let module = birth(&edge_ca, "SN-1", KeyType::P256, START.parse().unwrap());
+    let chain = PresentedChain::possession_proven(vec![module.certificate.clone(), edge.der().to_vec()]);
+    let session = PeerSession::new(chain, String::new());
+    let names = module.certificate().subject().clone();
+    let body = request(fresh_key().as_ref(), &names, &[]);
+    let code = refused(&world, || world.enroll(Operation::SimpleReenroll, &session, &body));
+    assert_eq!(code, RejectionCode::Untrusted);
 }

@@ -248,6 +248,9 @@ fn two_manufacturers_that_count_alike_do_not_speak_for_each_others_devices() {
     world.operational(&world.birth("SN-1", KeyType::P256), KeyType::P256);
     let theirs = birth(&second, "SN-1", KeyType::P256, start);
     assert_eq!(code(enroll(&world, &theirs.session(), &body())), Some(RejectionCode::IdentityConflict));
+    // Another spelling of the id is no other device, and may be somebody else's.
+    let spelt = world.birth("sn-1", KeyType::P256);
+    assert_eq!(code(enroll(&world, &spelt.session(), &body())), Some(RejectionCode::IdentityConflict));
     // The same manufacturer may replace a birth certificate.
     let replaced = reissued(&world.maker, "SN-1", &world);
     assert!(enroll(&world, &replaced.session(), &body()).is_ok());

@@ -128,7 +128,7 @@ fn issue(store: &SledStore, serial: u64) -> Result<(), estd::store::StoreFault> 
         store.record_event(event(AuditOutcome::Refused { code: RejectionCode::WeakKey, reason: "weak".into() }));
         let revoked = AuditOutcome::Revoked { serial: record.id.serial.clone(), reason: 1 };
         // Whether this one lasts does not decide whether the certificate does.
-        if let Ok(Some(receipt)) = store.revoke(&record.id, revocation(), event(revoked)) {
+        if let Ok(Some(receipt)) = store.revoke(&record.id, revocation(), Vec::new(), event(revoked)) {
             let lasts = receipt.wait().is_ok();
             println!("{}", if lasts { Answer::Revoked(serial) } else { Answer::Noise }.line());
         }
@@ -208,7 +208,7 @@ impl Acknowledged {
         for serial in &self.revoked {
             assert_eq!(store.status(&id(*serial)).unwrap(), CertificateStatus::Revoked(revocation()));
         }
-        let contents = verify(data).unwrap();
+        let contents = verify(data, None).unwrap();
         assert_eq!(contents.tail, Tail::Whole);
         assert_eq!(contents.certificates, store.certificate_count().unwrap());
         assert!(contents.certificates >= self.certificates.len() as u64);

@@ -298,6 +298,23 @@ pub fn encode_certificate(tbs_der: &[u8], algorithm: &AlgorithmIdentifier, signa
 /// The INTEGER of version 3.
 const V3: u64 = 2;
 
+/// The SubjectPublicKeyInfo of a certificate, whatever else stands in it and however: its holder can prove possession of
+/// the key also when the certificate as a whole is not fit to be read. `None` where no certificate's fields are.
+pub fn subject_public_key_info(certificate: &[u8]) -> Option<&[u8]> {
+    // Certificate and TBSCertificate, then version (left out in version 1), serialNumber, signature, issuer, validity and
+    // subject before it.
+    let (_, outer) = der::parts(certificate)?;
+    let (tbs, _) = der::split(outer)?;
+    let (_, mut fields) = der::parts(tbs)?;
+    if fields.first() == Some(&tag::CONTEXT_0) {
+        fields = der::split(fields)?.1;
+    }
+    for _ in 0..5 {
+        fields = der::split(fields)?.1;
+    }
+    der::split(fields).map(|(spki, _)| spki)
+}
+
 #[derive(AsnType, Decode, Encode)]
 struct CertificateWire {
     tbs_certificate: Any,

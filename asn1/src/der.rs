@@ -209,6 +209,7 @@ pub(crate) mod tag {
     pub(crate) const BMP_STRING: u8 = 0x1e;
     pub(crate) const SEQUENCE: u8 = 0x30;
     pub(crate) const SET: u8 = 0x31;
+    pub(crate) const CONTEXT_0: u8 = 0xa0;
 }
 
 /// Strictly decodes a whole input.
@@ -273,6 +274,11 @@ pub(crate) fn parts(tlv: &[u8]) -> Option<(u8, &[u8])> {
     let header = Header::read(tlv, 0, tlv.len()).ok()?;
     let one_octet_tag = header.identifier & NUMBER_BITS != NUMBER_BITS;
     (one_octet_tag && header.end == tlv.len()).then(|| (header.identifier, &tlv[header.start..]))
+}
+
+/// The first TLV and what follows it.
+pub(crate) fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    Header::read(bytes, 0, bytes.len()).ok().map(|header| bytes.split_at(header.end))
 }
 
 /// The content octets of an OBJECT IDENTIFIER are minimal; for use where an implicit tag hides the type from the door.

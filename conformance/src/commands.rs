@@ -21,6 +21,11 @@ pub(crate) fn run(stage: &Stage, made: &mut Vec<PathBuf>, matrix: &mut Matrix) {
         std::fs::create_dir_all(&folder)?;
         demo_once(stage, &folder, made)
     });
+    matrix.case("commands/readme-lines", || {
+        let folder = folder.join("readme");
+        std::fs::create_dir_all(&folder)?;
+        readme_lines(stage, &folder)
+    });
     matrix.case("commands/demo-lines", || {
         let folder = folder.join("lines");
         std::fs::create_dir_all(&folder)?;
@@ -113,6 +118,30 @@ fn demo_lines(stage: &Stage, folder: &Path) -> Check {
     demo.signal("INT")?;
     let exit = demo.wait(Duration::from_secs(20))?;
     ensure!(exit.success(), "Ctrl-C: {exit}");
+    Ok(())
+}
+
+/// The README's lines for curl and openssl enroll and renew, as they stand.
+fn readme_lines(stage: &Stage, folder: &Path) -> Check {
+    let readme = String::from_utf8_lossy(&command::read(Path::new("README.md"))?).into_owned();
+    let section = readme.split("**curl and openssl**").nth(1).and_then(|rest| rest.split("**strongSwan**").next());
+    let section = section.ok_or_else(|| Problem::failed("README.md has no lines for curl and openssl"))?;
+    let blocks: Vec<&str> = section.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    ensure!(blocks.len() == 2, "expected the lines to enroll and those to renew, found {} blocks", blocks.len());
+    let url = stage.own.server.url("");
+    let script = blocks.concat().replace("https://est.example.com:8443/.well-known/est", url.trim_end_matches('/'));
+    let birth = stage.pki.identity("birth-p256");
+    for (file, name) in [(&stage.own.anchor, "root.pem"), (&birth.chain, "birth.pem"), (&birth.key, "birth.key")] {
+        command::write(&folder.join(name), command::read(file)?)?;
+    }
+    let mut shell = Command::new("bash");
+    shell.args(["-euo", "pipefail", "-c", &script]).current_dir(folder);
+    command::run(&mut shell, &[], command::DEFAULT_LIMIT)?.succeeded("the README's lines")?;
+    for certificate in ["device.pem", "renewed.pem"] {
+        let said = openssl(["x509", "-noout", "-subject", "-in", &text(&folder.join(certificate))], &[])?;
+        let said = String::from_utf8_lossy(&said).into_owned();
+        ensure!(said.contains("SN-P256"), "{certificate}: {said}");
+    }
     Ok(())
 }
 

@@ -1,15 +1,15 @@
 //! Certificates that no enrollment asks for: CAs, the server's own, and birth certificates for demonstrations.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use estd_asn1::extension::{encode_authority_key_identifier, encode_ext_key_usage, encode_subject_key_identifier};
-use estd_asn1::general_name::{HardwareModuleName, encode_general_names};
+use estd_asn1::general_name::HardwareModuleName;
 use estd_asn1::{
-    AttributeTypeAndValue, BasicConstraints, Certificate, DecodeError, Extension, GeneralName, KeyUsage, Name, Oid,
-    SubjectPublicKeyInfo, TbsCertificate, Validity, certificate, oid,
+    AttributeTypeAndValue, Certificate, DecodeError, Extension, GeneralName, Name, Oid, SubjectPublicKeyInfo,
+    TbsCertificate, Validity, certificate, oid,
 };
 
 use super::authority::CertificateAuthority;
 use super::signer::{Signer, SignerError};
+use crate::pki::certificate::{birth_extensions, ca_extensions, server_extensions};
 use crate::pki::public_key::{KeyPolicy, PublicKey, PublicKeyError};
 use crate::pki::serial::Serial;
 use crate::pki::signature::{self, SignatureError};
@@ -73,7 +73,7 @@ pub fn self_signed_ca(
 ) -> Result<Certificate, CeremonyError> {
     let key = PublicKey::check(signer.public_key(), &KeyPolicy::default())?;
     // RFC 5280 §4.2.1.1: a self-signed certificate may leave out the authorityKeyIdentifier.
-    let extensions = ca_extensions(&key, path_len);
+    let extensions = ca_extensions(&key, None, path_len);
     let issuer = Issuer { signer, key: &key, name: subject };
     issuer.sign(&Contents { subject, key: &key, validity, serial, extensions: &extensions })
 }
@@ -102,7 +102,7 @@ pub fn subordinate_ca(
         return Err(CeremonyError::PathLength { issuer: issuer.certificate().subject().to_string() });
     }
     check_end(validity, issuer.certificate())?;
-    let extensions = [vec![authority_key_identifier(issuer)], ca_extensions(&key, path_len)].concat();
+    let extensions = ca_extensions(&key, Some(issuer.key_identifier()), path_len);
     Issuer::of(issuer).sign(&Contents { subject, key: &key, validity, serial, extensions: &extensions })
 }
 
@@ -130,13 +130,7 @@ pub fn server_certificate(
         Some(common_name) => single_attribute(oid::AT_COMMON_NAME, common_name)?,
         None => Name::empty(),
     };
-    let extensions = [
-        authority_key_identifier(issuer),
-        subject_key_identifier(&key),
-        critical(oid::KEY_USAGE, KeyUsage::DIGITAL_SIGNATURE.encode()),
-        extension(oid::EXT_KEY_USAGE, encode_ext_key_usage(&[oid::KP_SERVER_AUTH])),
-        subject_alt_name(names, &subject),
-    ];
+    let extensions = server_extensions(&key, issuer.key_identifier(), &subject, names);
     Issuer::of(issuer).sign(&Contents { subject: &subject, key: &key, validity, serial, extensions: &extensions })
 }
 
@@ -162,14 +156,8 @@ pub fn birth_certificate(
 ) -> Result<Certificate, CeremonyError> {
     let key = PublicKey::check(spki, &KeyPolicy::default())?;
     let subject = single_attribute(oid::AT_SERIAL_NUMBER, device.serial_number)?;
-    let mut extensions = vec![
-        authority_key_identifier(issuer),
-        subject_key_identifier(&key),
-        critical(oid::KEY_USAGE, KeyUsage::DIGITAL_SIGNATURE.encode()),
-    ];
-    if let Some(module) = device.hardware_module_name {
-        extensions.push(subject_alt_name(&[module.to_general_name()], &subject));
-    }
+    let names: Vec<_> = device.hardware_module_name.iter().map(|module| module.to_general_name()).collect();
+    let extensions = birth_extensions(&key, issuer.key_identifier(), &subject, &names);
     let validity = Validity { not_before, not_after: NO_WELL_DEFINED_END };
     Issuer::of(issuer).sign(&Contents { subject: &subject, key: &key, validity, serial, extensions: &extensions })
 }
@@ -234,36 +222,6 @@ impl<'a> Issuer<'a> {
     }
 }
 
-/// RFC 5280 §4.2.1.2, §4.2.1.3 and §4.2.1.9: what every CA certificate has.
-fn ca_extensions(key: &PublicKey, path_len: Option<u32>) -> Vec<Extension> {
-    vec![
-        subject_key_identifier(key),
-        critical(oid::KEY_USAGE, KeyUsage::KEY_CERT_SIGN.union(KeyUsage::CRL_SIGN).encode()),
-        critical(oid::BASIC_CONSTRAINTS, BasicConstraints { ca: true, path_len }.encode()),
-    ]
-}
-
-fn authority_key_identifier(issuer: &CertificateAuthority) -> Extension {
-    extension(oid::AUTHORITY_KEY_IDENTIFIER, encode_authority_key_identifier(issuer.key_identifier()))
-}
-
-fn subject_key_identifier(key: &PublicKey) -> Extension {
-    extension(oid::SUBJECT_KEY_IDENTIFIER, encode_subject_key_identifier(&key.key_identifier()))
-}
-
-/// RFC 5280 §4.2.1.6: critical when the subject is empty.
-fn subject_alt_name(names: &[GeneralName], subject: &Name) -> Extension {
-    Extension { oid: oid::SUBJECT_ALT_NAME, critical: subject.is_empty(), value: encode_general_names(names) }
-}
-
-fn extension(oid: Oid, value: Vec<u8>) -> Extension {
-    Extension { oid, critical: false, value }
-}
-
-fn critical(oid: Oid, value: Vec<u8>) -> Extension {
-    Extension { oid, critical: true, value }
-}
-
 fn single_attribute(oid: Oid, text: &str) -> Result<Name, DecodeError> {
     Ok(Name::from_rdns(&[vec![AttributeTypeAndValue::from_text(oid, text)?]]))
 }
@@ -275,6 +233,7 @@ mod tests {
     use super::*;
     use crate::ca::SoftwareSigner;
     use crate::pki::public_key::KeyType;
+    use estd_asn1::{BasicConstraints, KeyUsage};
 
     fn time(text: &str) -> DateTime<Utc> {
         DateTime::parse_from_rfc3339(text).unwrap().to_utc()

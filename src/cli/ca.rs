@@ -9,6 +9,7 @@ use super::{CliError, show};
 use crate::audit::{AuditEvent, AuditOutcome};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Authority, Config};
+use crate::store::compromise::facts_of_revocation;
 use crate::store::sled::{SledStore, StoreOptions};
 use crate::store::{CertificateId, CertificateStatus, CertificateStore as _, Revocation};
 use estd_asn1::Certificate;
@@ -139,7 +140,8 @@ fn revoke(arguments: &Revoke, out: &mut dyn Write) -> Result<(), CliError> {
     let now = SystemClock.now();
     let reason = arguments.reason.code();
     let event = event(authority, &id, &device, reason, now);
-    match store.revoke(&id, Revocation { at: now, reason }, event)? {
+    let facts = store.certificate(&id)?.map(|record| facts_of_revocation(&record, reason)).unwrap_or_default();
+    match store.revoke(&id, Revocation { at: now, reason }, facts, event)? {
         Some(receipt) => receipt.wait()?,
         None => return Err(CliError::UnknownCertificate { authority: authority.path(), serial: shown }),
     }

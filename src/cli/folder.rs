@@ -113,10 +113,12 @@ pub(super) fn name(attributes: &[(Oid, &str)]) -> Result<Name, CliError> {
 
 fn config_text(blueprint: &Blueprint<'_>) -> String {
     let Blueprint { tenant, label, names, listen, data_dir, status_listen } = blueprint;
-    let names: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
+    let quoted = |text: &str| toml::Value::from(text).to_string();
+    let data_dir = quoted(data_dir);
+    let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
     let names = names.join(", ");
     let status_listen = match status_listen {
-        Some(address) => format!("status_listen = {address:?}"),
+        Some(address) => format!("status_listen = {}", quoted(address)),
         None => "# status_listen = \"127.0.0.1:9443\"".to_owned(),
     };
     format!(
@@ -127,7 +129,7 @@ fn config_text(blueprint: &Blueprint<'_>) -> String {
 listen = ["{listen}"]
 # /healthz and /metrics, for this machine alone.
 {status_listen}
-data_dir = {data_dir:?}
+data_dir = {data_dir}
 default_label = "{label}"
 
 [server.tls]

@@ -31,6 +31,10 @@ pub(super) struct Arguments {
     data_dir: String,
 }
 
+/// Longest name of a tenant: that of its issuing CA, which is made of it, has 64 characters at the most (RFC 5280 appendix
+/// A.1, ub-common-name).
+const MAX_TENANT_OCTETS: usize = 64 - " Issuing CA".len();
+
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), CliError> {
     check(arguments)?;
     let folder = Folder::at(&arguments.folder);
@@ -68,8 +72,8 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), CliE
 /// The names become part of a configuration: they must check before anything is made.
 fn check(arguments: &Arguments) -> Result<(), CliError> {
     let argument = |what, given: &str, expected: String| CliError::Argument { what, given: given.to_owned(), expected };
-    if !config::is_name(&arguments.tenant) {
-        let expected = "1 to 64 letters, digits, '-', '_' and '.'".to_owned();
+    if !config::is_name(&arguments.tenant) || arguments.tenant.len() > MAX_TENANT_OCTETS {
+        let expected = format!("1 to {MAX_TENANT_OCTETS} letters, digits, '-', '_' and '.'");
         return Err(argument("--tenant", &arguments.tenant, expected));
     }
     if let Err(error) = Label::parse(&arguments.label) {

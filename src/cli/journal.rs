@@ -1,21 +1,43 @@
 //! `estd journal`: the journal verified, the index made anew from it.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{CliError, show};
+use super::CliError;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
+use crate::pki::digest::hex;
 use crate::store::journal::Tail;
 use crate::store::sled as stored;
 
 /// What `estd journal` can do.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Verify the whole journal: nothing was changed, removed or lost; also while the server runs
-    Verify(Where),
+    /// Verify the whole journal: nothing was changed or taken out, and its end is not missing; also while the server runs
+    Verify(Verify),
     /// Make the index anew from the journal; the server must not be running
-    Rebuild(Where),
+    Rebuild(Rebuild),
+}
+
+/// `estd journal verify`
+#[derive(Debug, clap::Args)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    place: Where,
+    /// A head that was noted down elsewhere, as verify prints it: the journal must still have that record
+    #[arg(long, value_name = "NUMBER:HASH", value_parser = parse_head)]
+    head: Option<(u64, [u8; 32])>,
+}
+
+/// `estd journal rebuild`
+#[derive(Debug, clap::Args)]
+pub(super) struct Rebuild {
+    #[command(flatten)]
+    place: Where,
+    /// Take the journal as it is, also when records that were acknowledged are missing from it or damaged at its end: an
+    /// older copy was restored. Revocations among them are lost: look after them
+    #[arg(long)]
+    accept_loss: bool,
 }
 
 /// Which journal.
@@ -34,9 +56,9 @@ impl Where {
     fn folder(&self) -> Result<PathBuf, CliError> {
         match (&self.data_dir, &self.config) {
             (Some(folder), _) => Ok(folder.clone()),
+            // clap asks for one of the two.
             (None, config) => {
-                let config = config.as_deref().unwrap_or("config.toml".as_ref());
-                Ok(Config::load(config, SystemClock.now())?.server.data_dir)
+                Ok(Config::load(config.as_deref().unwrap_or(Path::new("")), SystemClock.now())?.server.data_dir)
             }
         }
     }
@@ -44,13 +66,13 @@ impl Where {
 
 pub(super) fn run(command: &Command, out: &mut dyn Write) -> Result<(), CliError> {
     match command {
-        Command::Verify(place) => verify(place, out),
-        Command::Rebuild(place) => rebuild(place, out),
+        Command::Verify(arguments) => verify(arguments, out),
+        Command::Rebuild(arguments) => rebuild(arguments, out),
     }
 }
 
-fn verify(place: &Where, out: &mut dyn Write) -> Result<(), CliError> {
-    let contents = stored::verify(&place.folder()?)?;
+fn verify(arguments: &Verify, out: &mut dyn Write) -> Result<(), CliError> {
+    let contents = stored::verify(&arguments.place.folder()?, arguments.head)?;
     writeln!(out, "the journal is whole: {} records", contents.head.sequence)?;
     writeln!(
         out,
@@ -63,13 +85,23 @@ fn verify(place: &Where, out: &mut dyn Write) -> Result<(), CliError> {
         Tail::Whole => {}
         Tail::Torn { .. } => writeln!(out, "  an unfinished write follows; nothing in it was ever acknowledged")?,
     }
-    writeln!(out, "  head {} {}", contents.head.sequence, show::fingerprint(&contents.head.hash))?;
+    writeln!(out, "  head {}:{}", contents.head.sequence, hex(&contents.head.hash))?;
     Ok(())
 }
 
-fn rebuild(place: &Where, out: &mut dyn Write) -> Result<(), CliError> {
-    let folder = place.folder()?;
-    let recovery = stored::rebuild(&folder).map_err(|error| CliError::opening(error, &folder))?;
+fn rebuild(arguments: &Rebuild, out: &mut dyn Write) -> Result<(), CliError> {
+    let folder = arguments.place.folder()?;
+    let recovery =
+        stored::rebuild(&folder, arguments.accept_loss).map_err(|error| CliError::opening(error, &folder))?;
     writeln!(out, "the index was made anew from {} records", recovery.replayed)?;
     Ok(())
+}
+
+/// `23:9f86d0…`
+fn parse_head(text: &str) -> Result<(u64, [u8; 32]), String> {
+    let parsed = text.split_once(':').and_then(|(number, hash)| {
+        let octets = (0..hash.len()).step_by(2).map(|at| u8::from_str_radix(hash.get(at..at + 2)?, 16).ok());
+        Some((number.parse().ok()?, octets.collect::<Option<Vec<u8>>>()?.try_into().ok()?))
+    });
+    parsed.ok_or_else(|| "expected a record's number, a colon and its hash in 64 hexadecimal digits".to_owned())
 }

@@ -9,6 +9,7 @@ mod folder;
 mod init;
 mod journal;
 mod logging;
+mod process;
 mod serve;
 mod show;
 mod signals;

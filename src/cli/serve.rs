@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use tokio::runtime::Runtime;
 
-use super::CliError;
 use super::logging::Log;
 use super::signals::{Request, Signals};
+use super::{CliError, process};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::server::{Running, Server};
@@ -27,6 +27,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), CliE
     let config = Config::load(&arguments.config, SystemClock.now())?;
     let log = Log::start(&config.log, arguments.log.as_deref())?;
     warn(&config);
+    process::warn_of_few_files(process::prepare(), config.limits.max_connections);
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         let mut signals = Signals::listen()?;

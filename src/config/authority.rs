@@ -124,7 +124,8 @@ fn only_one(mut certificates: Vec<Certificate>, path: &Path) -> Result<Certifica
     }
 }
 
-fn out_of_validity(certificate: &Certificate, now: DateTime<Utc>) -> Option<ProblemKind> {
+/// Worth a warning: a certificate that is not valid now.
+pub(super) fn out_of_validity(certificate: &Certificate, now: DateTime<Utc>) -> Option<ProblemKind> {
     let validity = certificate.validity();
     let day = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
     (now < validity.not_before || validity.not_after < now).then(|| ProblemKind::OutOfValidity {

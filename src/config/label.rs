@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use estd_asn1::Certificate;
 
-use super::authority::Declared;
+use super::authority::{Declared, out_of_validity};
 use super::problem::{Place, Problem, ProblemKind};
 use super::profile::Profile;
 use super::{file, read, registration};
@@ -159,6 +159,8 @@ impl Check<'_> {
         if self.problems.len() > before {
             return None;
         }
+        let ended = anchors.iter().filter_map(|anchor| out_of_validity(anchor, self.known.now));
+        self.warnings.extend(ended.map(|problem| place.problem(problem)));
         if anchors.is_empty() {
             self.warnings.push(place.problem(ProblemKind::NoAnchors));
         }

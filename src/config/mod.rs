@@ -83,6 +83,10 @@ fn check(path: &Path, now: DateTime<Utc>, problems: &mut Vec<Problem>, warnings:
     }
     let tenants = tenant::check(documents, folder, now, &place, problems, warnings);
     let server = server::check(server, folder, &server_place, &tenants, problems);
+    if let Some(ServerSettings { tls: TlsSettings { certificate: CertificateSource::Files(own), .. }, .. }) = &server {
+        let place = server_place.key("tls").key("certificate");
+        warnings.extend(authority::out_of_validity(own.leaf(), now).map(|problem| place.problem(problem)));
+    }
     let tenant::Tenants { authorities, labels, label_names: _ } = tenants;
     let authorities = authorities.into_iter().filter_map(authority::Declared::into_sound).collect();
     Some(Config { server: server?, limits, log, authorities, labels, warnings: Vec::new() })

@@ -50,6 +50,8 @@ rejection_codes! {
     KeyNotAllowed = "key_not_allowed",
     /// The key belongs to another device or to a CA.
     KeyInUse = "key_in_use",
+    /// A certificate over the key was revoked because somebody else has the key.
+    KeyCompromised = "key_compromised",
     /// A requested extension or attribute is not allowed.
     ExtensionNotAllowed = "extension_not_allowed",
     /// A requested name is not well-formed.

@@ -81,7 +81,11 @@ impl Exchange {
         loop {
             let pending = authority.enroll(&route.label, &request, &self.session, &self.request_id)?;
             // Nothing is answered that is not durable. A client that leaves now loses the answer, not the record.
-            pending.receipt.await.map_err(|fault| Refusal::Fault(Fault::from(fault)))?;
+            pending.receipt.await.map_err(|fault| {
+                let operation = request.target.operation.segment();
+                authority.failed_to_record(&route.label, operation, &self.session, &self.request_id);
+                Refusal::Fault(Fault::from(fault))
+            })?;
             if let Some(alarm) = pending.alarm {
                 self.edge.metrics.alarm(alarm);
                 let (request_id, peer) = (self.request_id.as_str(), self.session.source());

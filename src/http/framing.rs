@@ -17,6 +17,9 @@ const MAX_CHUNK_LINE: usize = 1024;
 /// Most octets of trailer fields.
 const MAX_TRAILERS: usize = 8192;
 
+/// Largest Content-Length that is looked at: hyper answers greater ones by itself.
+const MAX_CONTENT_LENGTH: u64 = i64::MAX as u64;
+
 /// What may be done with the octets that wait.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -191,9 +194,14 @@ fn after_head(head: &[u8]) -> Result<Expected, Rejection> {
 
 fn content_length(value: &[u8]) -> Result<u64, Rejection> {
     let digits = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()));
-    digits
+    let length: u64 = digits
         .and_then(|digits| digits.parse().ok())
-        .ok_or_else(|| bad_request("RFC 9110 8.6", "the Content-Length is not a decimal number"))
+        .ok_or_else(|| bad_request("RFC 9110 8.6", "the Content-Length is not a decimal number"))?;
+    if length > MAX_CONTENT_LENGTH {
+        let reason = format!("the Content-Length is above {MAX_CONTENT_LENGTH}, more than anybody can send");
+        return Err(Rejection::new(RejectionCode::BodyTooLarge, "RFC 9110 15.5.14", reason));
+    }
+    Ok(length)
 }
 
 /// The first line without its CRLF, once it is complete.
@@ -290,6 +298,10 @@ mod tests {
             "No colon",
         ] {
             assert_eq!(with_fields(fields), RejectionCode::BadRequest, "{fields:?}");
+        }
+        for length in [i64::MAX as u64 + 1, u64::MAX] {
+            let fields = format!("Content-Length: {length}");
+            assert_eq!(with_fields(&fields), RejectionCode::BodyTooLarge, "{length}");
         }
         let chunked =
             |body: &str| refused(format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{body}").as_bytes());

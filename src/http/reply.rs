@@ -181,6 +181,7 @@ const fn status(code: RejectionCode) -> StatusCode {
         | RejectionCode::ExtensionNotAllowed
         | RejectionCode::BadName => StatusCode::BAD_REQUEST,
         RejectionCode::KeyInUse
+        | RejectionCode::KeyCompromised
         | RejectionCode::AuthMissing
         | RejectionCode::Untrusted
         | RejectionCode::NotInValidity

@@ -15,7 +15,8 @@ pub const MAX_DEVICE_ID_OCTETS: usize = 128;
 /// Most names in the subjectAltName of a birth certificate.
 pub const MAX_BIRTH_ALT_NAMES: usize = 64;
 
-/// Where the device id stands in a birth certificate. Each source maps different identities to different ids.
+/// Where the device id stands in a birth certificate. Each source reads one value; whether two birth
+/// certificates with the same one are one device is for the registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum IdentitySource {
     /// The serialNumber attribute of the subject (IEEE 802.1AR section 8.6).
@@ -153,7 +154,7 @@ impl DeviceId {
     /// When it is empty, too long, or has a character that names must not have.
     pub fn parse(text: impl Into<String>) -> Result<Self, IdentityError> {
         let text = text.into();
-        name_rules::text("a device id", &text, MAX_DEVICE_ID_OCTETS)?;
+        name_rules::identifier("a device id", &text, MAX_DEVICE_ID_OCTETS)?;
         Ok(Self(text))
     }
 
@@ -272,7 +273,7 @@ mod tests {
     #[test]
     fn what_is_no_fit_id_is_refused() {
         let source = IdentitySource::CommonName;
-        for text in ["a\nb", "a\u{202e}b", &"a".repeat(129)] {
+        for text in ["a\nb", "a\u{202e}b", &"a".repeat(129), " ", " a", "a ", "a  b", "e\u{301}"] {
             let birth = birth(&[(oid::AT_COMMON_NAME, text)], &[]);
             assert!(matches!(source.device_id(&birth), Err(IdentityError::Unfit(_))), "{text:?}");
         }

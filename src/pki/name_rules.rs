@@ -51,6 +51,18 @@ pub enum NameError {
         /// What the text is.
         what: &'static str,
     },
+    /// White space that people do not see.
+    #[error("{what} begins or ends with a space, or has two in a row")]
+    Spacing {
+        /// What the text is.
+        what: &'static str,
+    },
+    /// A text that has another spelling that looks the same.
+    #[error("{what} is not in Unicode normalization form C")]
+    Normalization {
+        /// What the text is.
+        what: &'static str,
+    },
     /// A DNS name that is no host name.
     #[error("a dNSName is a host name of letters, digits and hyphens ({0})")]
     DnsName(DnsNameFlaw),
@@ -132,6 +144,21 @@ pub fn general_name(name: &GeneralName) -> Result<(), NameError> {
         GeneralName::X400Address(_) => Err(NameError::UnsupportedKind("x400Address")),
         GeneralName::EdiPartyName(_) => Err(NameError::UnsupportedKind("ediPartyName")),
     }
+}
+
+/// Judges an identifier: text of which no other spelling looks the same to people.
+///
+/// # Errors
+/// The first thing found wrong; `what` names the text in it.
+pub fn identifier(what: &'static str, value: &str, limit: usize) -> Result<(), NameError> {
+    text(what, value, limit)?;
+    if value.trim() != value || value.contains("  ") {
+        return Err(NameError::Spacing { what });
+    }
+    if !unicode_normalization::is_nfc(value) {
+        return Err(NameError::Normalization { what });
+    }
+    Ok(())
 }
 
 /// Judges free text: its length, then every character.

@@ -80,6 +80,9 @@ pub enum TemplateError {
     /// What came out is no address.
     #[error("an ip: template must give an IPv4 or IPv6 address")]
     IpAddress,
+    /// A value with a dot within a host name: it would be of another domain.
+    #[error("a dns: template takes values without dots, unless it is one value alone")]
+    DnsLabel,
     /// What came out is no name.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -140,17 +143,21 @@ impl Template {
         self.0.iter().map(|segment| segment.render(values)).collect()
     }
 
-    /// Fills in the variables of a URI. A value is percent-encoded, so that it cannot add parts to the URI, unless the
-    /// template is that variable alone: then it is a URI already.
-    fn render_uri(&self, values: &TemplateValues<'_>) -> Result<String, TemplateError> {
+    /// Fills in the variables, each value confined to its place by `confine`, unless the template is one variable alone:
+    /// then its value is a whole name already.
+    fn render_confined(
+        &self,
+        values: &TemplateValues<'_>,
+        confine: impl Fn(String) -> Result<String, TemplateError>,
+    ) -> Result<String, TemplateError> {
         if self.0.len() == 1 {
             return self.render(values);
         }
-        let encoded = |segment: &Segment| match segment {
+        let confined = |segment: &Segment| match segment {
             Segment::Literal(text) => Ok(text.clone()),
-            Segment::Variable(variable) => variable.value(values).map(|value| percent_encode(&value)),
+            Segment::Variable(variable) => variable.value(values).and_then(&confine),
         };
-        self.0.iter().map(encoded).collect()
+        self.0.iter().map(confined).collect()
     }
 
     /// The text, when there is no variable in it.
@@ -340,7 +347,13 @@ impl SubjectAltNameTemplate {
     /// When the birth certificate lacks something, or the result is no name of that kind.
     pub fn render(&self, values: &TemplateValues<'_>) -> Result<GeneralName, TemplateError> {
         match &self.0 {
-            AltNameSource::Text(AltNameKind::Uri, template) => AltNameKind::Uri.name(template.render_uri(values)?),
+            // A value cannot add parts to a URI, nor labels to a host name.
+            AltNameSource::Text(kind @ AltNameKind::Uri, template) => {
+                kind.name(template.render_confined(values, |value| Ok(percent_encode(&value)))?)
+            }
+            AltNameSource::Text(kind @ AltNameKind::Dns, template) => {
+                kind.name(template.render_confined(values, one_label)?)
+            }
             AltNameSource::Text(kind, template) => kind.name(template.render(values)?),
             AltNameSource::HardwareModuleName => {
                 judged(device_identity::hardware_module_name(values.birth)?.to_general_name())
@@ -361,6 +374,11 @@ impl AltNameKind {
             }),
         })
     }
+}
+
+/// A value that stands within one label of a host name.
+fn one_label(value: String) -> Result<String, TemplateError> {
+    if value.contains('.') { Err(TemplateError::DnsLabel) } else { Ok(value) }
 }
 
 fn judged(name: GeneralName) -> Result<GeneralName, TemplateError> {
@@ -467,6 +485,8 @@ mod tests {
         ] {
             assert!(matches!(alt_name(template, device_id), Err(TemplateError::Name(_))), "{template}");
         }
+        assert_eq!(alt_name("dns:{device_id}.acme.example", "a.b"), Err(TemplateError::DnsLabel));
+        assert_eq!(alt_name("dns:{device_id}", "a.b"), Ok(dns("a.b")));
         for bad in ["dns", "x400:{device_id}", "hwmodule"] {
             assert_eq!(SubjectAltNameTemplate::parse(bad), Err(TemplateError::UnknownAltNameKind), "{bad}");
         }

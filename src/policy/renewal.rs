@@ -30,13 +30,6 @@ pub(super) fn authorize(
     }
     let (subject, current_names) = current_names(peer)?;
     refuse_other_alt_names(request.subject_alt_names(), &current_names)?;
-    if !rules.profile.allow_key_reuse && request.key().spki_der() == current.public_key().der() {
-        return Err(Rejection::new(
-            RejectionCode::KeyNotAllowed,
-            "RFC 7030 4.2.2",
-            "this profile expects a new key at each renewal, the request has the key of the current certificate",
-        ));
-    }
     let device = match recorded_device {
         Some(device) => device.to_owned(),
         None => unrecorded_device(peer)?.as_str().to_owned(),

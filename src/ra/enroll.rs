@@ -14,9 +14,12 @@ use crate::pki::request::VerifiedRequest;
 use crate::pki::trust::{AnchorClass, AuthenticatedPeer, TrustError};
 use crate::policy::{self, AuthorizedEnrollment, EnrollmentKind, Requester};
 use crate::store::approval::PendingRequest;
+use crate::store::compromise::is_compromised;
 use crate::store::device::{DeviceRecord, LatestCertificate};
 use crate::store::succession::Succession;
-use crate::store::{CertificateId, CertificateRecord, CertificateStatus, Claim, ClaimGuard, Receipt, RequestKey};
+use crate::store::{
+    CertificateId, CertificateRecord, CertificateStatus, Claim, ClaimGuard, FactKey, FactKind, Receipt, RequestKey,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use estd_asn1::{Certificate, certs_only};
 
@@ -90,7 +93,10 @@ impl RegistrationAuthority {
                 self.ports.store.record_event(attempt.event(AuditOutcome::Issued { serial, repeated: true }));
                 Ok(PendingResponse { response: issued(&record.der), receipt, waits: None, alarm: None })
             }
-            Claim::Granted(claim) => self.issue(label, enrollment, admitted, claim, &peer, attempt),
+            Claim::Granted(claim) => {
+                self.refuse_known_key(label, &enrollment, &peer)?;
+                self.issue(label, enrollment, admitted, claim, &peer, attempt)
+            }
         }
     }
 
@@ -161,19 +167,48 @@ impl RegistrationAuthority {
         }
     }
 
-    /// One key is one device's: a key that was certified for another device, or is a CA's, is not certified again.
+    /// One key is one device's: a key that was certified for another device, is a CA's, or is known to be in the wrong
+    /// hands, is not certified.
     fn refuse_foreign_key(&self, label: &LabelContext, enrollment: &AuthorizedEnrollment) -> Result<(), Refusal> {
-        let in_use = |reason| Err(Rejection::new(RejectionCode::KeyInUse, "RFC 7030 3.7", reason).into());
-        let key = enrollment.key();
-        if self.labels().any(|label| label.authority.key().spki_der() == key.spki_der()) {
-            return in_use("the key of the request is the key of a certificate authority");
+        let refused = |code, reason| Err(Rejection::new(code, "RFC 7030 3.7", reason).into());
+        if self.is_ca_key(enrollment.key().spki_der()) {
+            let reason = "the key of the request is the key of a certificate authority";
+            return refused(RejectionCode::KeyInUse, reason);
         }
-        match self.ports.store.key_holder(&label.tenant, &key.spki_sha256()).map_err(Fault::from)? {
+        let key = enrollment.key().spki_sha256();
+        let store = self.ports.store.as_ref();
+        if is_compromised(store, &key).map_err(Fault::from)? {
+            let reason = "a certificate over the key of the request was revoked because the key was compromised; make a new \
+                          key";
+            return refused(RejectionCode::KeyCompromised, reason);
+        }
+        match store.key_holder(&label.tenant, &key).map_err(Fault::from)? {
             Some(holder) if holder != enrollment.device() => {
-                in_use("the key of the request was certified for another device; each device needs a key of its own")
+                let reason =
+                    "the key of the request was certified for another device; each device needs a key of its own";
+                refused(RejectionCode::KeyInUse, reason)
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Where a profile wants a new key each time, one that was certified before is none, and neither is the birth key.
+    fn refuse_known_key(
+        &self,
+        label: &LabelContext,
+        enrollment: &AuthorizedEnrollment,
+        peer: &AuthenticatedPeer,
+    ) -> Result<(), Refusal> {
+        if label.rules.profile.allow_key_reuse {
+            return Ok(());
+        }
+        let key = enrollment.key();
+        let holder = self.ports.store.key_holder(&label.tenant, &key.spki_sha256()).map_err(Fault::from)?;
+        if holder.is_some() || key.spki_der() == peer.certificate().public_key().der() {
+            let reason = "this profile expects a new key each time, the key of the request was certified before";
+            return Err(Rejection::new(RejectionCode::KeyNotAllowed, "RFC 7030 4.2.2", reason).into());
+        }
+        Ok(())
     }
 
     fn issue(
@@ -206,7 +241,10 @@ impl RegistrationAuthority {
             not_after: validity.not_after,
             der,
         };
-        let _held = self.ports.store.hold(&DeviceRecord::key(&label.tenant, &record.device));
+        // What was judged before signing is judged again: another request may have come first.
+        let _device = self.ports.store.hold(&DeviceRecord::key(&label.tenant, &record.device));
+        let _key = self.ports.store.hold(&FactKey::new(FactKind::Key, &label.tenant, &record.spki_sha256));
+        self.refuse_foreign_key(label, &enrollment)?;
         let admitted = self.admit_again(admitted, label, &enrollment, peer, claim.key(), attempt.at)?;
         let suspicion = admitted.suspicion.clone();
         let latest =

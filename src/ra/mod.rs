@@ -12,12 +12,13 @@ mod request_key;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::audit::AuditOutcome;
+use crate::audit::{AuditEvent, AuditOutcome};
 use crate::clock::{Clock, Entropy};
 use crate::est::{EstResponse, Label, Rejection, ResponseBody};
+use crate::pki::digest::sha256;
 use crate::store::CertificateStore;
 
 use attempt::Attempt;
@@ -44,6 +45,8 @@ pub struct Ports {
 pub struct RegistrationAuthority {
     labels: HashMap<Label, Arc<LabelContext>>,
     default_label: Arc<LabelContext>,
+    /// SHA-256 of the SubjectPublicKeyInfo of every CA that is known here: no device gets a certificate over one.
+    ca_keys: HashSet<[u8; 32]>,
     ports: Ports,
 }
 
@@ -65,7 +68,11 @@ impl RegistrationAuthority {
     /// When a label stands twice or the default one is missing.
     pub fn new(labels: Vec<LabelContext>, default_label: &Label, ports: Ports) -> Result<Self, LabelsError> {
         let mut by_name = HashMap::new();
+        let mut ca_keys = HashSet::new();
         for context in labels {
+            let authority = std::iter::once(context.authority.certificate()).chain(context.authority.chain());
+            let anchors = context.anchors.explicit().iter().chain(context.anchors.implicit());
+            ca_keys.extend(authority.chain(anchors).map(|ca| sha256(&[ca.public_key().der()])));
             let name = context.label.clone();
             if by_name.insert(name.clone(), Arc::new(context)).is_some() {
                 return Err(LabelsError::Duplicate(name));
@@ -74,7 +81,7 @@ impl RegistrationAuthority {
         let Some(default_label) = by_name.get(default_label).cloned() else {
             return Err(LabelsError::NoDefault(default_label.clone()));
         };
-        Ok(Self { labels: by_name, default_label, ports })
+        Ok(Self { labels: by_name, default_label, ca_keys, ports })
     }
 
     /// The label a path names. An unknown label is nobody's, never the default's (RFC 7030 section 3.2.2).
@@ -90,6 +97,11 @@ impl RegistrationAuthority {
         self.labels.values()
     }
 
+    /// Whether a SubjectPublicKeyInfo is that of a CA that is known here.
+    pub fn is_ca_key(&self, spki_der: &[u8]) -> bool {
+        self.ca_keys.contains(&sha256(&[spki_der]))
+    }
+
     /// The ports, for the next configuration.
     pub fn ports(&self) -> &Ports {
         &self.ports
@@ -98,6 +110,28 @@ impl RegistrationAuthority {
     /// The CA certificates of a label, to whoever asks (RFC 7030 section 4.1.2).
     pub fn ca_certs(&self, label: &LabelContext) -> EstResponse {
         EstResponse { body: ResponseBody::CaCerts(label.authority.ca_certs()) }
+    }
+
+    /// Leaves the audit event of an enrollment whose record did not become durable.
+    pub fn failed_to_record(&self, label: &LabelContext, operation: &str, peer: &PeerSession, request_id: &str) {
+        let attempt = Attempt::new(self.ports.clock.now(), Some(label), operation, peer, request_id);
+        self.ports.store.record_event(attempt.event(AuditOutcome::Failed));
+    }
+
+    /// Leaves an audit event of the server itself.
+    pub fn note(&self, operation: &str, what: &str) {
+        self.ports.store.record_event(AuditEvent {
+            at: self.ports.clock.now(),
+            request_id: String::new(),
+            source: String::new(),
+            tenant: String::new(),
+            label: String::new(),
+            operation: operation.to_owned(),
+            peer: None,
+            device: None,
+            actor: None,
+            outcome: AuditOutcome::Changed { what: what.to_owned() },
+        });
     }
 
     /// Leaves the one audit event of a refusal that was decided before the request reached the core.

@@ -1,4 +1,4 @@
-//! One TLS connection's peer, with the outcome of path validation remembered for each set of anchors.
+//! One TLS connection's peer, with the path to each set of anchors remembered.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use crate::est::{ChannelBinding, PresentedChain};
 use crate::pki::trust::{AuthenticatedPeer, PathLimits, TrustAnchors, TrustError};
 
-/// How many sets of anchors one connection remembers an outcome for; a client uses one or two labels.
-const REMEMBERED_OUTCOMES: usize = 4;
+/// How many sets of anchors one connection remembers a path to; a client uses one or two labels.
+const REMEMBERED_PATHS: usize = 4;
 
 /// The peer of one connection. Only the path is remembered: time, revocation and standing are judged on every
 /// enrollment, so a connection (or a resumed session) that lives long opens no hole.
@@ -16,19 +16,19 @@ pub struct PeerSession {
     presented: Option<PresentedChain>,
     binding: Option<ChannelBinding>,
     source: String,
-    outcomes: Mutex<Vec<PathOutcome>>,
+    paths: Mutex<Vec<FoundPath>>,
 }
 
-struct PathOutcome {
+struct FoundPath {
     /// Held, so that the address cannot come to mean another set of anchors after a reload.
     anchors: Arc<TrustAnchors>,
-    outcome: Result<AuthenticatedPeer, TrustError>,
+    peer: AuthenticatedPeer,
 }
 
 impl PeerSession {
     /// `presented` is what the handshake proved; `source` is the peer's address, for the audit.
     pub fn new(presented: Option<PresentedChain>, source: String) -> Self {
-        Self { presented, binding: None, source, outcomes: Mutex::default() }
+        Self { presented, binding: None, source, paths: Mutex::default() }
     }
 
     /// The same peer, on a connection that requests can be linked to.
@@ -60,15 +60,19 @@ impl PeerSession {
         now: DateTime<Utc>,
     ) -> Option<Result<AuthenticatedPeer, TrustError>> {
         let presented = self.presented.as_ref()?;
-        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = outcomes.iter().find(|known| Arc::ptr_eq(&known.anchors, anchors)) {
-            return Some(known.outcome.clone());
+        let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = paths.iter().find(|known| Arc::ptr_eq(&known.anchors, anchors)) {
+            return Some(Ok(known.peer.clone()));
         }
-        let outcome = anchors.authenticate(presented, limits, now);
-        if outcomes.len() == REMEMBERED_OUTCOMES {
-            outcomes.remove(0);
+        // Only a path that was found is remembered: why none is may change, a certificate above may begin to be valid.
+        let peer = match anchors.authenticate(presented, limits, now) {
+            Ok(peer) => peer,
+            Err(error) => return Some(Err(error)),
+        };
+        if paths.len() == REMEMBERED_PATHS {
+            paths.remove(0);
         }
-        outcomes.push(PathOutcome { anchors: Arc::clone(anchors), outcome: outcome.clone() });
-        Some(outcome)
+        paths.push(FoundPath { anchors: Arc::clone(anchors), peer: peer.clone() });
+        Some(Ok(peer))
     }
 }

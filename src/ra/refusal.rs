@@ -78,6 +78,7 @@ pub(super) fn trust_rejection(error: &TrustError) -> Rejection {
         | TrustError::WeakSignature { .. }
         | TrustError::BadSignature
         | TrustError::NotCa
+        | TrustError::Below
         | TrustError::PathLength
         | TrustError::NameConstraints
         | TrustError::CriticalExtension

@@ -154,11 +154,10 @@ impl RegistrationAuthority {
         let mut facts = Vec::new();
         let device = match (known, arrival.label.registration.rule) {
             (Some(device), _) => {
-                // One birth certificate is one device: two manufacturers may count alike, and neither speaks for the
-                // other's devices.
-                if device.birth.is_some_and(|known| known.issuer != birth.issuer) {
-                    let reason = "the device id belongs to a birth certificate of another manufacturer; a label of their \
-                                  own, or identity = \"subject-and-issuer\", tells their devices apart";
+                if !is_same_device(&device, &birth, arrival.enrollment.device()) {
+                    let reason = "the device id belongs to another birth certificate: of another manufacturer, or spelt or \
+                                  read otherwise; a label of their own, or identity = \"subject-and-issuer\", tells such \
+                                  devices apart";
                     return refused(RejectionCode::IdentityConflict, reason);
                 }
                 device
@@ -242,7 +241,11 @@ impl Arrival<'_> {
     }
 
     fn birth(&self) -> BirthCertificate {
-        BirthCertificate { issuer: self.peer.issuer_spki_sha256(), fingerprint: self.peer.fingerprint() }
+        BirthCertificate {
+            issuer: self.peer.issuer_spki_sha256(),
+            fingerprint: self.peer.fingerprint(),
+            source: self.label.rules.identity.as_str().to_owned(),
+        }
     }
 
     fn presented(&self) -> CertificateId {
@@ -266,6 +269,15 @@ impl Arrival<'_> {
             decision: Decision::Waiting,
         }
     }
+}
+
+/// One birth certificate is one device. Two manufacturers may count alike, and neither speaks for the other's devices; a
+/// manufacturer may replace a birth certificate, whose id then stands where it stood, spelt as it was.
+fn is_same_device(known: &DeviceRecord, birth: &BirthCertificate, id: &str) -> bool {
+    known.id == id
+        && known.birth.as_ref().is_none_or(|first| {
+            first.fingerprint == birth.fingerprint || (first.issuer, &first.source) == (birth.issuer, &birth.source)
+        })
 }
 
 fn refused<T>(code: RejectionCode, reason: impl Into<std::borrow::Cow<'static, str>>) -> Result<T, Refusal> {

@@ -6,7 +6,7 @@ use crate::pki::trust::AuthenticatedPeer;
 use crate::policy::AuthorizedEnrollment;
 use crate::store::RequestKey;
 
-/// The same peer certificate, label, names and key. The bytes of the PKCS#10 are left out on purpose: a client that
+/// The same peer certificate, label, names and key, to be certified by the same CA under the same profile. The bytes of the PKCS#10 are left out on purpose: a client that
 /// retries signs again, and an ECDSA signature has a twin anybody can make.
 pub(super) fn request_key(
     label: &LabelContext,
@@ -14,13 +14,18 @@ pub(super) fn request_key(
     enrollment: &AuthorizedEnrollment,
 ) -> RequestKey {
     let names = estd_asn1::general_name::encode_general_names(enrollment.subject_alt_names());
-    let fields: [&[u8]; 6] = [
+    let profile = &label.rules.profile;
+    let fields: [&[u8]; 9] = [
         label.tenant.as_bytes(),
         label.label.as_str().as_bytes(),
         &peer.fingerprint(),
         enrollment.subject().der(),
         &names,
         enrollment.key().spki_der(),
+        // A CA or a profile that was exchanged meanwhile gives another certificate.
+        &label.authority.issuer_id(),
+        profile.name.as_bytes(),
+        &profile.validity.num_seconds().to_be_bytes(),
     ];
     // Each field is led by its length, so that no two lists of fields run together to the same octets.
     let lengths = fields.map(|field| (field.len() as u64).to_be_bytes());

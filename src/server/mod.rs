@@ -23,8 +23,8 @@ use crate::clock::{EntropyFailure, SystemClock, SystemEntropy};
 use crate::config::{CertificateSource, Config, Limits, ServerSettings};
 use crate::http::{Metrics, StatusEdge};
 use crate::ra::{LabelsError, Ports, RegistrationAuthority};
-use crate::store::CertificateStore as _;
-use crate::store::sled::{OpenError, SledStore};
+use crate::store::journal::Tail;
+use crate::store::sled::{OpenError, Recovery, SledStore};
 use crate::tls::{ReloadableCertificate, ServerCertificate, TlsError};
 
 use admission::Admissions;
@@ -76,6 +76,7 @@ impl Server {
     pub async fn start(config: Config) -> Result<Running, ServerError> {
         let (folder, options) = (config.server.data_dir.clone(), composition::store_options(&config.limits));
         let store = Arc::new(blocking(move || SledStore::open(&folder, options)).await??);
+        tell(store.recovery());
         let ports =
             Ports { store: Arc::clone(&store) as _, clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) };
         let metrics = Arc::new(Metrics::new());
@@ -105,6 +106,20 @@ impl Server {
         let fixed =
             Fixed { listen: config.server.listen, status_listen: config.server.status_listen, limits: config.limits };
         Running::start(shared, fixed).await
+    }
+}
+
+/// What opening the store took, when that is worth a look.
+fn tell(recovery: Recovery) {
+    let Recovery { rebuilt, replayed, tail } = recovery;
+    if rebuilt && replayed > 0 {
+        tracing::warn!(replayed, "the index was missing, damaged or of another journal, and was made anew");
+    } else if replayed > 0 {
+        tracing::info!(replayed, "records were replayed into the index");
+    }
+    match tail {
+        Tail::Whole => {}
+        Tail::Torn { octets } => tracing::warn!(octets, "an unfinished write at the end of the journal was cut"),
     }
 }
 
@@ -162,9 +177,10 @@ impl Running {
             listeners.spawn(listener::serve_devices(socket, Arc::clone(&shared), stopping.clone()));
         }
         let store = Arc::clone(&shared.store);
-        let edge = Arc::new(StatusEdge::new(Arc::clone(&shared.metrics), move || store.certificate_count().is_ok()));
+        let edge = Arc::new(StatusEdge::new(Arc::clone(&shared.metrics), move || store.is_healthy()));
         listeners.spawn(listener::serve_status(status, edge, Arc::clone(&shared), stopping));
         let renewal = tokio::spawn(renew_when_due(Arc::clone(&shared)));
+        shared.authority.load().note("server", concat!("started, version ", env!("CARGO_PKG_VERSION")));
         Ok(Self { shared, fixed, est_addresses, status_address, stop, listeners, renewal })
     }
 
@@ -203,6 +219,7 @@ impl Running {
         shared.certificate.replace(&own.certificate);
         shared.authority.store(Arc::new(authority));
         shared.doors.store(Arc::new(doors));
+        shared.authority.load().note("server", "configuration reloaded");
         Ok(left)
     }
 
@@ -211,6 +228,8 @@ impl Running {
         self.stop.send_replace(true);
         self.renewal.abort();
         while self.listeners.join_next().await.is_some() {}
+        // It takes the count of what was not written along.
+        self.shared.authority.load().note("server", "stopped");
         let store = Arc::clone(&self.shared.store);
         if let Err(error) = blocking(move || store.close()).await {
             tracing::error!(%error, "the store was not closed");

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::compromise::{facts_of_revocation, is_compromised};
 use super::memory::MemoryStore;
 use super::{
     CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, ClaimGuard, Fact, FactKey, FactKind,
@@ -72,7 +73,8 @@ pub(super) fn keep(store: &dyn CertificateStore, record: &CertificateRecord) {
 
 fn revoke(store: &dyn CertificateStore, id: &CertificateId, revocation: Revocation) -> bool {
     let outcome = AuditOutcome::Revoked { serial: id.serial.clone(), reason: revocation.reason };
-    let receipt = store.revoke(id, revocation, event(outcome)).unwrap();
+    let receipt =
+        store.revoke(id, revocation, facts_of_revocation(&record(1), revocation.reason), event(outcome)).unwrap();
     receipt.map(|receipt| receipt.wait().unwrap()).is_some()
 }
 
@@ -167,7 +169,9 @@ fn the_first_revocation_stands_and_the_unknown_stays_unknown(store: &dyn Certifi
     assert!(!revoke(store, &one.id, first));
     assert_eq!(store.status(&one.id).unwrap(), CertificateStatus::Unknown);
     keep(store, &one);
+    assert!(!is_compromised(store, &one.spki_sha256).unwrap());
     assert!(revoke(store, &one.id, first));
+    assert!(is_compromised(store, &one.spki_sha256).unwrap(), "the facts come with it");
     assert!(revoke(store, &one.id, Revocation { at: epoch() + TimeDelta::days(1), reason: 4 }));
     assert_eq!(store.status(&one.id).unwrap(), CertificateStatus::Revoked(first));
     assert_eq!(store.certificate(&one.id).unwrap().as_deref(), Some(&one));

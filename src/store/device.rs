@@ -48,7 +48,7 @@ pub enum DeviceState {
 }
 
 /// Which birth certificate a device came with: one birth certificate is one device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct BirthCertificate {
     /// SHA-256 of the SubjectPublicKeyInfo of the CA that signed it.
     #[cbor(n(0), with = "minicbor::bytes")]
@@ -56,6 +56,9 @@ pub struct BirthCertificate {
     /// SHA-256 of the certificate.
     #[cbor(n(1), with = "minicbor::bytes")]
     pub fingerprint: [u8; 32],
+    /// Where in it the id was read.
+    #[n(2)]
+    pub source: String,
 }
 
 /// A certificate by what tells whether it is still in use.
@@ -93,9 +96,10 @@ impl DeviceRecord {
         Self { id, state: DeviceState::Listed, registered_at: at, birth: None, latest: None, tags: Vec::new() }
     }
 
-    /// The key of a device.
+    /// The key of a device. Ids that differ in case alone name one device (RFC 5280 section 7.1, RFC 4343 for names in
+    /// the DNS): the first spelling counts.
     pub fn key(tenant: &str, id: &str) -> FactKey {
-        FactKey::new(FactKind::Device, tenant, id.as_bytes())
+        FactKey::new(FactKind::Device, tenant, id.to_lowercase().as_bytes())
     }
 
     /// What the keys of a tenant's devices begin with; they stand in the order of their ids.

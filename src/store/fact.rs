@@ -19,6 +19,10 @@ pub enum FactKind {
     PendingRequest,
     /// What came after a certificate.
     Succession,
+    /// A key that is known to be in the wrong hands.
+    CompromisedKey,
+    /// A key that is being certified; nothing is kept under it.
+    Key,
 }
 
 impl FactKind {
@@ -28,6 +32,8 @@ impl FactKind {
             Self::Device => b'd',
             Self::PendingRequest => b'p',
             Self::Succession => b's',
+            Self::CompromisedKey => b'c',
+            Self::Key => b'k',
         }
     }
 }

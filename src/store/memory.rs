@@ -142,9 +142,10 @@ impl CertificateStore for MemoryStore {
         &self,
         id: &CertificateId,
         revocation: Revocation,
+        facts: Vec<Fact>,
         event: AuditEvent,
     ) -> Result<Option<Receipt>, StoreFault> {
-        match self.pending.revoke(id, revocation, &self.kept)? {
+        match self.pending.revoke(id, revocation, facts, &self.kept)? {
             Revoking::Unknown => Ok(None),
             Revoking::Already(receipt) => Ok(Some(receipt)),
             Revoking::New(row) => {
@@ -201,6 +202,7 @@ impl Kept {
             }
             Change::Revoked(row, event) => {
                 self.revocations.insert(row.id.clone(), row.revocation);
+                self.keep_facts(&row.facts);
                 self.events.push(event.clone());
             }
             Change::Facts(row, event) => {

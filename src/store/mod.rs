@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod claims;
+pub mod compromise;
 pub mod device;
 pub mod fact;
 pub mod memory;
@@ -78,7 +79,7 @@ pub trait CertificateStore: Send + Sync {
     ) -> Result<Receipt, StoreFault>;
 
     /// Waits until nobody else changes a fact, then holds it: to be held from reading it to recording its change. Facts
-    /// are held after requests are claimed, and one at a time.
+    /// are held after requests are claimed: a device before its key, and nothing besides.
     fn hold(&self, key: &FactKey) -> ClaimGuard<'_>;
 
     /// The value of a fact, durable or not yet.
@@ -122,7 +123,7 @@ pub trait CertificateStore: Send + Sync {
     /// When the index cannot be read.
     fn key_holder(&self, tenant: &str, spki_sha256: &[u8; 32]) -> Result<Option<String>, StoreFault>;
 
-    /// Revokes a certificate; a second revocation keeps the first date and reason.
+    /// Revokes a certificate, with the facts that change with it; a second revocation keeps the first date and reason.
     ///
     /// # Errors
     /// At once when the certificate is not known (`Ok(None)` is returned), the queue is full or the store is closed.
@@ -130,6 +131,7 @@ pub trait CertificateStore: Send + Sync {
         &self,
         id: &CertificateId,
         revocation: Revocation,
+        facts: Vec<Fact>,
         event: AuditEvent,
     ) -> Result<Option<Receipt>, StoreFault>;
 

@@ -46,6 +46,7 @@ pub(super) struct PendingCertificate {
 pub(super) struct PendingRevocation {
     pub(super) id: CertificateId,
     pub(super) revocation: Revocation,
+    pub(super) facts: Arc<[Fact]>,
     pub(super) commit: Commit,
 }
 
@@ -142,6 +143,7 @@ impl Pending {
         &self,
         id: &CertificateId,
         revocation: Revocation,
+        facts: Vec<Fact>,
         durable: &dyn Durable,
     ) -> Result<Revoking, StoreFault> {
         // Held throughout: of two revocations at once one must be the first.
@@ -155,14 +157,18 @@ impl Pending {
         if !rows.certificates.contains_key(id) && durable.certificate(id)?.is_none() {
             return Ok(Revoking::Unknown);
         }
-        let row = Arc::new(PendingRevocation { id: id.clone(), revocation, commit: Commit::new() });
+        let row =
+            Arc::new(PendingRevocation { id: id.clone(), revocation, facts: facts.into(), commit: Commit::new() });
+        rows.lay(&row.facts);
         rows.revocations.insert(id.clone(), Arc::clone(&row));
         Ok(Revoking::New(row))
     }
 
     /// Takes a revocation off: it is durable, or lost.
     pub(super) fn forget_revocation(&self, row: &PendingRevocation) {
-        locked(&self.0).revocations.remove(&row.id);
+        let mut rows = locked(&self.0);
+        rows.take_off(&row.facts);
+        rows.revocations.remove(&row.id);
     }
 
     /// Lays facts on top.

@@ -1,6 +1,6 @@
 //! The client certificate verifier: proves that the peer holds the key of the certificate it presents, nothing else.
 
-use estd_asn1::Certificate;
+use estd_asn1::certificate::subject_public_key_info;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
@@ -9,7 +9,8 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use webpki::RawPublicKeyEntity;
 
 /// Asks for a certificate and requires none. Of one that comes only the public key is looked at, so certificates that a
-/// path validation would refuse to read (version 1, CA:TRUE, unknown critical extensions) prove possession as well.
+/// path validation would refuse to read (version 1, CA:TRUE, unknown critical extensions, lax DER) prove possession as
+/// well. What cannot be verified is a signature by a key that is weak or of a kind nobody offers: that handshake fails.
 #[derive(Debug)]
 pub(super) struct PossessionVerifier {
     algorithms: WebPkiSupportedAlgorithms,
@@ -80,8 +81,8 @@ impl ClientCertVerifier for PossessionVerifier {
 }
 
 fn public_key(certificate: &CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'static>, Error> {
-    let certificate = Certificate::decode(certificate).map_err(|_| bad_encoding())?;
-    Ok(SubjectPublicKeyInfoDer::from(certificate.public_key().der().to_vec()))
+    let spki = subject_public_key_info(certificate).ok_or_else(bad_encoding)?;
+    Ok(SubjectPublicKeyInfoDer::from(spki.to_vec()))
 }
 
 fn bad_encoding() -> Error {

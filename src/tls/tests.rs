@@ -206,6 +206,11 @@ async fn a_certificate_no_path_could_lead_through_proves_possession_too() {
             unknown.set_criticality(true);
             params.custom_extensions = vec![unknown];
         }),
+        // More extensions than are let in.
+        Identity::with(&key, |params| {
+            let extension = |arc| CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, arc], vec![5, 0]);
+            params.custom_extensions = (0..100).map(extension).collect();
+        }),
         Identity::new(version_1(plain.leaf()), &key),
     ];
     for identity in identities {

@@ -110,8 +110,16 @@ pub enum TrustError {
     /// pathLenConstraint.
     #[error("more ca certificates follow one another than a pathLenConstraint allows")]
     PathLength,
-    /// nameConstraints.
-    #[error("a name in the presented certificate is outside the name constraints of a ca above it")]
+    /// Issued by a CA below the label's own.
+    #[error(
+        "the presented certificate was issued by a ca below this label's own, and only what that issued itself renews here"
+    )]
+    Below,
+    /// nameConstraints, also those on directory names, which are not evaluated.
+    #[error(
+        "a name in the presented certificate is outside the name constraints of a ca above it, or those constrain directory \
+         names, which is not supported"
+    )]
     NameConstraints,
     /// A critical extension that is not understood.
     #[error("a critical extension of the presented certificate or of one above it is not supported")]

@@ -92,6 +92,10 @@ impl Candidates {
         now: DateTime<Utc>,
     ) -> Result<AuthenticatedPeer, TrustError> {
         let (intermediates, anchor) = self.find_path(set, now)?;
+        // A label's own CA vouches for what it issued itself, not for what a CA below it did.
+        if class == AnchorClass::Explicit && !intermediates.is_empty() {
+            return Err(TrustError::Below);
+        }
         let issuer = intermediates.first().unwrap_or(&anchor);
         let sound = |certificate: &Certificate, member| {
             PublicKey::check(certificate.public_key(), &KeyPolicy::any_sound())

@@ -48,6 +48,10 @@ pub enum Entry<'a> {
         /// As above.
         #[n(3)]
         suppressed: u64,
+        /// What changed with it.
+        #[b(4)]
+        #[cbor(default)]
+        facts: Cow<'a, [Fact]>,
     },
     /// Something happened that changed nothing: a refusal, a failure, a certificate handed out again.
     #[n(2)]

@@ -7,7 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::JournalError;
-use super::frame::{self, FILE_HEADER, FILE_HEADER_OCTETS, FILE_MAGIC_OCTETS, Head, Place};
+use super::frame::{
+    self, FILE_HEADER, FILE_HEADER_OCTETS, FILE_MAGIC_OCTETS, FRAME_HEADER_OCTETS, FrameHeader, Head, Place,
+};
+use super::mark::{self, Mark};
 use super::scan::{DamageKind, Frame, Scan, Stop, frame_at, was_durable};
 
 /// Name of the journal within the data folder.
@@ -22,6 +25,7 @@ const KEPT_BUFFER_OCTETS: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Journal {
     reader: JournalReader,
+    mark: Mark,
     /// The last durable frame.
     head: Head,
     /// There may be octets behind the head that a failed write left and that could not be cut yet.
@@ -34,6 +38,8 @@ pub struct Journal {
 pub struct JournalReader {
     path: Arc<Path>,
     file: Arc<File>,
+    /// What was known to be acknowledged when it was opened.
+    acknowledged: Option<Head>,
 }
 
 /// What stood at the end of a journal.
@@ -47,6 +53,9 @@ pub enum Tail {
         octets: u64,
     },
 }
+
+/// As many octets as a record of a certificate has, and more.
+const PROBE_OCTETS: usize = 4096;
 
 impl Journal {
     /// Opens the journal of a data folder for appending, creating both when they are not there. Nothing is read yet
@@ -76,9 +85,22 @@ impl Journal {
             Err(TryLockError::Error(error)) => return Err(at(&path, error)),
         }
         begin(&file, directory).map_err(|error| at(&path, error))?;
-        let reader = JournalReader { path: path.into(), file: Arc::new(file) };
+        let acknowledged = mark::noted(directory).map_err(|error| at(&path, error))?;
+        let mark = Mark::open(directory).map_err(|error| at(&path, error))?;
+        let reader = JournalReader { path: path.into(), file: Arc::new(file), acknowledged };
         reader.check_header()?;
-        Ok(Self { reader, head: Head::genesis(), littered: false, buffer: Vec::new() })
+        Ok(Self { reader, mark, head: Head::genesis(), littered: false, buffer: Vec::new() })
+    }
+
+    /// Takes the journal as it is, also when records are known to be missing: an operator restored an older copy. To be
+    /// called before it is recovered.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn accept_loss(&mut self) -> Result<(), JournalError> {
+        self.mark.forget().map_err(|source| self.reader.io_error(source))?;
+        self.reader.acknowledged = None;
+        Ok(())
     }
 
     /// Reads on from `from`, hands every frame to `each`, and cuts what an interrupted write left at the end.
@@ -97,7 +119,7 @@ impl Journal {
         let (head, tail) = self.reader.scan(from, durable_to, each)?;
         self.head = head;
         self.littered = matches!(tail, Tail::Torn { .. });
-        self.cut().map_err(|source| self.reader.io_error(source))?;
+        self.cut().and_then(|()| self.mark.note(&self.head)).map_err(|source| self.reader.io_error(source))?;
         Ok(tail)
     }
 
@@ -119,7 +141,11 @@ impl Journal {
         let written = file.write_all_at(&self.buffer, self.head.end).and_then(|()| file.sync_data());
         self.buffer.shrink_to(KEPT_BUFFER_OCTETS);
         match written {
-            Ok(()) => self.head = head,
+            Ok(()) => {
+                self.head = head;
+                // A mark that lags behind proves less, and is right all the same.
+                let _ = self.mark.note(&head);
+            }
             Err(error) => {
                 self.littered = true;
                 // What cannot be cut now is cut before the next write.
@@ -128,6 +154,18 @@ impl Journal {
             }
         }
         Ok(places)
+    }
+
+    /// Tries whether the disk takes a record; nothing of it is left.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn probe(&mut self) -> io::Result<()> {
+        self.cut()?;
+        self.littered = true;
+        let file = &self.reader.file;
+        file.write_all_at(&[0; PROBE_OCTETS], self.head.end).and_then(|()| file.sync_data())?;
+        self.cut()
     }
 
     /// The last durable frame.
@@ -160,19 +198,25 @@ impl JournalReader {
     pub fn open(directory: &Path) -> Result<Self, JournalError> {
         let path = directory.join(FILE_NAME);
         let file = File::open(&path).map_err(|source| JournalError::Io { path: path.clone(), source })?;
-        let reader = Self { path: path.into(), file: Arc::new(file) };
+        // Read before the journal is, which may grow meanwhile.
+        let acknowledged = mark::noted(directory).map_err(|source| JournalError::Io { path: path.clone(), source })?;
+        let reader = Self { path: path.into(), file: Arc::new(file), acknowledged };
         reader.check_header()?;
         Ok(reader)
     }
 
-    /// The payload at a place.
+    /// The payload at a place, held against its checksum.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When it cannot be read, or was changed since it was written.
     pub fn payload(&self, place: Place) -> io::Result<Vec<u8>> {
-        let mut payload = vec![0; place.octets as usize];
-        self.file.read_exact_at(&mut payload, place.offset)?;
-        Ok(payload)
+        let start = place.offset.checked_sub(FRAME_HEADER_OCTETS as u64).ok_or(io::ErrorKind::InvalidInput)?;
+        let mut frame = vec![0; FRAME_HEADER_OCTETS + place.octets as usize];
+        self.file.read_exact_at(&mut frame, start)?;
+        let header = frame.first_chunk().and_then(FrameHeader::decode);
+        let payload = frame.split_off(FRAME_HEADER_OCTETS);
+        let whole = header.is_some_and(|header| header.octets == place.octets && header.verify(&payload).is_some());
+        if whole { Ok(payload) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
 
     /// Whether this journal has the frame `head` names.
@@ -206,13 +250,21 @@ impl JournalReader {
         durable_to: u64,
         mut each: impl FnMut(Frame<'_>) -> Result<(), E>,
     ) -> Result<(Head, Tail), E> {
+        let durable_to = self.acknowledged.map_or(durable_to, |head| durable_to.max(head.end));
         let mut scan = Scan::after(&self.file, from).map_err(|source| self.io_error(source))?;
         loop {
             match scan.next() {
                 Ok(Some(frame)) => each(frame)?,
-                Ok(None) => return Ok((scan.head(), Tail::Whole)),
+                Ok(None) => {
+                    self.refuse_loss(scan.head())?;
+                    return Ok((scan.head(), Tail::Whole));
+                }
                 Err(Stop::Io(source)) => return Err(self.io_error(source).into()),
                 Err(Stop::Damage(damage)) => {
+                    let octets = self.octets().map_err(|source| self.io_error(source))?;
+                    if octets < durable_to {
+                        self.refuse_loss(scan.head())?;
+                    }
                     // A whole frame that does not belong there was put there: no interrupted write does that.
                     let torn = damage.offset >= durable_to
                         && damage.kind != DamageKind::Chain
@@ -220,10 +272,32 @@ impl JournalReader {
                     if !torn {
                         return Err(JournalError::Damaged { path: self.path.to_path_buf(), damage }.into());
                     }
-                    let octets = self.octets().map_err(|source| self.io_error(source))? - damage.offset;
-                    return Ok((scan.head(), Tail::Torn { octets }));
+                    return Ok((scan.head(), Tail::Torn { octets: octets - damage.offset }));
                 }
             }
+        }
+    }
+
+    /// Holds the journal against what is known to have been acknowledged, without reading all of it when it has that.
+    ///
+    /// # Errors
+    /// When that is missing or damaged.
+    pub fn check_acknowledged(&self) -> Result<(), JournalError> {
+        match self.acknowledged {
+            Some(known) if !self.holds(&known).map_err(|source| self.io_error(source))? => {
+                self.scan(Head::genesis(), 0, |_| Ok::<_, JournalError>(())).map(drop)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Refuses a journal that ends before what was acknowledged, or is not the one that was.
+    fn refuse_loss(&self, head: Head) -> Result<(), JournalError> {
+        match self.acknowledged {
+            Some(known) if !self.holds(&known).map_err(|source| self.io_error(source))? => {
+                Err(JournalError::Lost { path: self.path.to_path_buf(), found: head.sequence, known: known.sequence })
+            }
+            Some(_) | None => Ok(()),
         }
     }
 

@@ -3,6 +3,7 @@
 mod entry;
 mod file;
 mod frame;
+mod mark;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -55,6 +56,20 @@ pub enum JournalError {
         path: PathBuf,
         /// The first damage.
         damage: Damage,
+    },
+    /// It ends before a record that was acknowledged, or another one stands in its place.
+    #[error(
+        "{path}: it has {found} records, and record {known} was acknowledged: the file was cut, exchanged or restored from \
+         an older copy; put the right one there, or take this one with `estd journal rebuild --accept-loss`",
+        path = path.display()
+    )]
+    Lost {
+        /// The journal.
+        path: PathBuf,
+        /// Records it has.
+        found: u64,
+        /// The last one known to have been acknowledged.
+        known: u64,
     },
     /// A whole frame carries a record this version does not know.
     #[error("record {sequence} at offset {offset} of the journal is of a kind this program does not know: {source}")]

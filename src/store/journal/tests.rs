@@ -34,6 +34,8 @@ impl Sample {
             left = later;
         }
         drop(journal);
+        // The mark is not synced: a power cut may take it.
+        fs::remove_file(folder.path().join("journal.head")).unwrap();
         let mut heads = Vec::new();
         let reader = JournalReader::open(folder.path()).unwrap();
         let note = |frame: Frame<'_>| {
@@ -52,6 +54,7 @@ impl Sample {
     fn recover(&self, from: Head, durable_to: u64) -> Result<(Vec<Vec<u8>>, Tail), JournalError> {
         let mut payloads = Vec::new();
         let mut journal = Journal::open(self.folder.path())?;
+        journal.accept_loss()?;
         let tail = journal.recover(from, durable_to, |frame| {
             payloads.push(frame.payload.to_vec());
             Ok::<_, JournalError>(())
@@ -92,7 +95,9 @@ fn frames_are_numbered_chained_and_found_again() {
 fn a_write_cut_short_anywhere_is_cut_and_writing_goes_on() {
     let whole = Sample::new();
     let content = fs::read(whole.path()).unwrap();
-    for length in 0..content.len() as u64 {
+    // Every third octet, and those around the ends of frames: each costs a few syncs.
+    let ends = whole.heads.iter().flat_map(|head| [head.start + 1, head.end - 1, head.end]);
+    for length in (0..content.len() as u64).step_by(3).chain(ends) {
         let sample = Sample { folder: tempfile::tempdir().unwrap(), heads: Vec::new(), payloads: Vec::new() };
         fs::write(sample.path(), &content[..length as usize]).unwrap();
         let left = whole.heads.iter().filter(|head| head.end <= length).count();
@@ -143,6 +148,40 @@ fn damage_in_what_is_known_to_have_been_durable_is_never_cut() {
     let damage = sample.damage(last.end);
     assert_eq!(damage, Damage { offset: last.start, sequence: 7, kind: DamageKind::Checksum });
     assert!(sample.recover(Head::genesis(), last.start).is_ok());
+}
+
+#[test]
+fn a_journal_is_held_against_its_mark() {
+    let sample = Sample::new();
+    let open = || {
+        let mut journal = Journal::open(sample.folder.path()).unwrap();
+        journal.recover(Head::genesis(), 0, |_| Ok::<_, JournalError>(())).map(|_| journal)
+    };
+    drop(open().unwrap());
+    let (whole, last) = (fs::read(sample.path()).unwrap(), sample.heads[6]);
+    // Without its last record, with the last one damaged, or with another one in its place.
+    fs::write(sample.path(), &whole[..last.start as usize]).unwrap();
+    assert!(matches!(open(), Err(JournalError::Lost { found: 6, known: 7, .. })));
+    fs::write(sample.path(), &whole[..last.end as usize - 1]).unwrap();
+    assert!(matches!(open(), Err(JournalError::Lost { found: 6, known: 7, .. })));
+    fs::write(sample.path(), &whole).unwrap();
+    sample.flip(last.end - 1);
+    assert!(matches!(open(), Err(JournalError::Damaged { damage: Damage { sequence: 7, .. }, .. })));
+    fs::write(sample.path(), &whole[..last.start as usize]).unwrap();
+    let mut journal = Journal::open(sample.folder.path()).unwrap();
+    journal.accept_loss().unwrap();
+    journal.recover(Head::genesis(), 0, |_| Ok::<_, JournalError>(())).unwrap();
+    journal.append([&b"another"[..]]).unwrap();
+    drop(journal);
+    drop(open().unwrap());
+    // The mark is of the journal with the other record.
+    fs::write(sample.path(), &whole).unwrap();
+    assert!(matches!(open(), Err(JournalError::Lost { found: 7, known: 7, .. })));
+    // A mark that a power cut left half written proves nothing.
+    let mark = sample.folder.path().join("journal.head");
+    let noted = fs::read(&mark).unwrap();
+    fs::write(&mark, &noted[..noted.len() - 1]).unwrap();
+    assert!(open().is_ok());
 }
 
 #[test]

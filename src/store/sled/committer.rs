@@ -1,6 +1,7 @@
 //! The one thread that writes: it drains the queue, makes the records durable together, and tells all who wait.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -120,6 +121,8 @@ pub(super) struct Committer {
     /// What is durable and not in the index, which failed.
     unindexed: Vec<Effect>,
     index_down: bool,
+    /// The last write reached the disk.
+    writes: bool,
 }
 
 impl Committer {
@@ -134,6 +137,7 @@ impl Committer {
             sync_pause: options.sync_pause,
             unindexed: Vec::new(),
             index_down: false,
+            writes: true,
         }
     }
 
@@ -144,11 +148,14 @@ impl Committer {
         while let Some(batch) = self.shared.queue.next() {
             if batch.is_empty() {
                 self.index_down |= self.index().progress().is_err();
+                // Nobody comes with a record: whether the disk takes one again must be tried.
+                self.writes = self.writes || self.journal.probe().is_ok();
             } else {
                 self.commit(batch);
                 self.shared.queue.gather(self.sync_pause);
             }
             self.tend();
+            self.shared.healthy.store(self.writes && !self.index_down, Ordering::Relaxed);
         }
         if !self.index_down && self.synced < self.progress.head.sequence {
             // When this fails the next start replays a little more.
@@ -163,11 +170,13 @@ impl Committer {
     fn commit(&mut self, batch: Vec<Submission>) {
         match self.journal.append(batch.iter().map(|submission| submission.payload.as_slice())) {
             Ok(places) => {
+                self.writes = true;
                 // Durable is what the journal holds; lookups find the rest in `pending` until the index has it.
                 batch.iter().for_each(|submission| submission.effect.settle(Ok(())));
                 self.follow(batch, &places);
             }
             Err(error) => {
+                self.writes = false;
                 let fault = StoreFault::NotDurable(Arc::new(error));
                 batch.into_iter().for_each(|submission| self.shared.lose(submission, &fault));
             }
@@ -190,7 +199,10 @@ impl Committer {
                     changes.facts(&row.facts);
                 }
                 Effect::Facts(row) => changes.facts(&row.facts),
-                Effect::Revoked(row) => changes.revoked(&row.id, row.revocation),
+                Effect::Revoked(row) => {
+                    changes.revoked(&row.id, row.revocation);
+                    changes.facts(&row.facts);
+                }
                 Effect::Event => {}
             }
         }

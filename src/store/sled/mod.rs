@@ -13,7 +13,7 @@ pub use recovery::{OpenError, Recovery};
 
 use std::borrow::Cow;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -86,6 +86,7 @@ impl SledStore {
             pending: Pending::default(),
             certificates: AtomicU64::new(progress.certificates),
             suppressed: AtomicU64::new(0),
+            healthy: AtomicBool::new(true),
         });
         let committer = Committer::new(Arc::clone(&shared), journal, progress, &options);
         let thread = std::thread::Builder::new()
@@ -104,6 +105,11 @@ impl SledStore {
     /// What it took to open it.
     pub fn recovery(&self) -> Recovery {
         self.recovery
+    }
+
+    /// Whether the last write reached the disk and the index can be read. A store that is not healthy tries again by itself.
+    pub fn is_healthy(&self) -> bool {
+        self.shared.healthy.load(Ordering::Relaxed)
     }
 
     /// Writes what waits, syncs the index and stops; every later verb that writes fails with [`StoreFault::Closed`],
@@ -207,19 +213,21 @@ impl CertificateStore for SledStore {
         &self,
         id: &CertificateId,
         revocation: Revocation,
+        facts: Vec<Fact>,
         event: AuditEvent,
     ) -> Result<Option<Receipt>, StoreFault> {
-        let row = match self.shared.pending.revoke(id, revocation, &self.shared.index)? {
+        let row = match self.shared.pending.revoke(id, revocation, facts, &self.shared.index)? {
             Revoking::Unknown => return Ok(None),
             Revoking::Already(receipt) => return Ok(Some(receipt)),
             Revoking::New(row) => row,
         };
         let receipt = row.commit.receipt();
-        self.submit(Effect::Revoked(row), |suppressed| Entry::Revoked {
+        self.submit(Effect::Revoked(Arc::clone(&row)), |suppressed| Entry::Revoked {
             id: id.clone(),
             revocation,
             event: (&event).into(),
             suppressed,
+            facts: Cow::Borrowed(&row.facts),
         })?;
         Ok(Some(receipt))
     }
@@ -279,9 +287,12 @@ pub struct Contents {
 /// shows as a torn tail).
 ///
 /// # Errors
-/// With the first damage, where it lies, and the sequence number of the record that should be there.
-pub fn verify(directory: &Path) -> Result<Contents, JournalError> {
+/// With the first damage, where it lies, and the sequence number of the record that should be there; also when records are
+/// missing at the end that are known to have been acknowledged. `noted` is a record's number and hash that somebody wrote
+/// down: it must be there.
+pub fn verify(directory: &Path, noted: Option<(u64, [u8; 32])>) -> Result<Contents, JournalError> {
     let journal = JournalReader::open(directory)?;
+    let mut confirmed = noted.is_none();
     let mut contents = Contents {
         certificates: 0,
         revocations: 0,
@@ -302,17 +313,27 @@ pub fn verify(directory: &Path) -> Result<Contents, JournalError> {
         };
         *count += 1;
         contents.suppressed += suppressed;
+        confirmed |= noted == Some((frame.head.sequence, frame.head.hash));
         Ok::<_, JournalError>(())
     })?;
-    Ok(Contents { head, tail, ..contents })
+    match noted {
+        Some((known, _)) if !confirmed => {
+            Err(JournalError::Lost { path: journal.path().to_owned(), found: head.sequence, known })
+        }
+        Some(_) | None => Ok(Contents { head, tail, ..contents }),
+    }
 }
 
-/// Deletes the index of a data folder and makes it anew from the journal; no server may be running.
+/// Deletes the index of a data folder and makes it anew from the journal; no server may be running. With `accept_loss` the
+/// journal is taken as it is, also when records are known to be missing or its last write is damaged.
 ///
 /// # Errors
 /// When another process uses the store, the journal is damaged, or the index cannot be written.
-pub fn rebuild(directory: &Path) -> Result<Recovery, OpenError> {
+pub fn rebuild(directory: &Path, accept_loss: bool) -> Result<Recovery, OpenError> {
     let mut journal = Journal::open(directory)?;
+    if accept_loss {
+        journal.accept_loss()?;
+    }
     let index = Index::of(directory, StoreOptions::default().index_cache_octets, journal.reader().clone());
     let (_, recovery) = recovery::rebuild(&mut journal, &index, 0)?;
     index.close();

@@ -1,7 +1,7 @@
 //! Bringing the index up to the journal: replay from the last checkpoint, or rebuild from the first frame.
 
 use super::index::{Changes, Index, IndexError, Progress};
-use crate::store::journal::{Entry, Frame, Journal, JournalError, JournalReader, Tail};
+use crate::store::journal::{Entry, Frame, Head, Journal, JournalError, JournalReader, Tail};
 
 /// Frames applied to the index at once while replaying.
 const REPLAY_BATCH: u64 = 1024;
@@ -28,10 +28,13 @@ pub struct Recovery {
     pub tail: Tail,
 }
 
-/// Opens journal and index: cuts an interrupted write, brings the index up to date.
+/// Opens journal and index: cuts an interrupted write, brings the index up to date. What the index has seen, the journal
+/// must have.
 pub(super) fn recover(journal: &mut Journal, index: &Index) -> Result<(Progress, Recovery), OpenError> {
     let resume = index.open().and_then(|()| resume_point(journal.reader(), index));
-    let durable_to = durable_to(journal.reader(), index);
+    let applied = index.progress().ok().flatten().map_or(Head::genesis(), |applied| applied.head);
+    refuse_loss(journal.reader(), &applied)?;
+    let durable_to = applied.end;
     if let Ok(Some(from)) = resume {
         let mut replay = Replay::onto(index, from);
         match journal.recover(from.head, durable_to, |frame| replay.take(&frame)).and_then(|tail| replay.finish(tail)) {
@@ -48,6 +51,8 @@ pub(super) fn rebuild(
     index: &Index,
     durable_to: u64,
 ) -> Result<(Progress, Recovery), OpenError> {
+    // Before the index is given up, which may know more.
+    journal.reader().check_acknowledged()?;
     index.recreate()?;
     let mut replay = Replay::onto(index, Progress::none());
     let tail = journal.recover(Progress::none().head, durable_to, |frame| replay.take(&frame))?;
@@ -83,11 +88,14 @@ fn resume_point(journal: &JournalReader, index: &Index) -> Result<Option<Progres
     Ok(usable.then_some(synced))
 }
 
-/// How far the index proves the journal to have been durable: it never runs ahead. 0 when it is of another journal.
-fn durable_to(journal: &JournalReader, index: &Index) -> u64 {
-    let applied = index.progress().ok().flatten().map_or(0, |applied| applied.head.end);
-    // A shorter journal was restored from a backup.
-    if journal.octets().is_ok_and(|octets| applied <= octets) { applied } else { 0 }
+/// Refuses a journal without a frame that the index has seen. One that is there and damaged is found when it is read.
+fn refuse_loss(journal: &JournalReader, applied: &Head) -> Result<(), OpenError> {
+    let is_held = journal.holds(applied).map_err(IndexError::from)?;
+    if is_held {
+        return Ok(());
+    }
+    let (head, _) = journal.scan(Head::genesis(), applied.end, |_| Ok::<_, JournalError>(()))?;
+    Err(JournalError::Lost { path: journal.path().to_owned(), found: head.sequence, known: applied.sequence }.into())
 }
 
 /// Applies frames to the index, some at a time.
@@ -111,7 +119,10 @@ impl<'i> Replay<'i> {
                 self.changes.facts(&facts);
             }
             Entry::Facts { facts, .. } => self.changes.facts(&facts),
-            Entry::Revoked { id, revocation, .. } => self.changes.revoked(&id, revocation),
+            Entry::Revoked { id, revocation, facts, .. } => {
+                self.changes.revoked(&id, revocation);
+                self.changes.facts(&facts);
+            }
             Entry::Event { .. } => {}
         }
         self.progress.head = frame.head;

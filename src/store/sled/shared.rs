@@ -1,6 +1,6 @@
 //! What the verbs and the committer share.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::committer::{Effect, Queue, Submission};
 use super::index::Index;
@@ -17,6 +17,8 @@ pub(super) struct Shared {
     pub(super) certificates: AtomicU64,
     /// Events counted and not written since the last record.
     pub(super) suppressed: AtomicU64,
+    /// The last write reached the disk, and the index can be read.
+    pub(super) healthy: AtomicBool,
 }
 
 impl Shared {

@@ -38,7 +38,7 @@ fn fact(number: usize) -> FactKey {
 
 fn revoke(store: &SledStore, serial: u32) {
     let outcome = AuditOutcome::Revoked { serial: record_id(serial).serial, reason: 1 };
-    store.revoke(&record_id(serial), revocation(), event(outcome)).unwrap().unwrap().wait().unwrap();
+    store.revoke(&record_id(serial), revocation(), Vec::new(), event(outcome)).unwrap().unwrap().wait().unwrap();
 }
 
 fn revocation() -> Revocation {
@@ -154,17 +154,55 @@ fn an_index_that_is_missing_damaged_or_older_is_made_anew() {
 }
 
 #[test]
-fn a_journal_restored_from_a_backup_wins_over_the_index() {
+fn a_journal_without_what_was_acknowledged_is_refused_until_an_operator_takes_it() {
     let folder = filled();
     let backup = copied(folder.path());
     let store = open(folder.path());
     keep(&store, &record(21));
     drop(store);
-    fs::copy(backup.path().join("journal"), folder.path().join("journal")).unwrap();
+    let journal = folder.path().join("journal");
+    let whole = fs::read(&journal).unwrap();
+    fs::copy(backup.path().join("journal"), &journal).unwrap();
+    let lost = |error: &JournalError| matches!(error, JournalError::Lost { found: 23, known: 24, .. });
+    // The mark tells, and without it the index does.
+    assert!(verify(folder.path(), None).is_err_and(|error| lost(&error)));
+    assert!(matches!(rebuild(folder.path(), false), Err(OpenError::Journal(error)) if lost(&error)));
+    let unmarked = copied(folder.path());
+    fs::remove_file(unmarked.path().join("journal.head")).unwrap();
+    for folder in [&folder, &unmarked] {
+        let opened = SledStore::open(folder.path(), StoreOptions::default());
+        assert!(matches!(opened, Err(OpenError::Journal(error)) if lost(&error)));
+    }
+    fs::write(&journal, &whole).unwrap();
+    assert!(open(folder.path()).certificate(&record_id(21)).unwrap().is_some(), "the right one is welcome");
+
+    fs::copy(backup.path().join("journal"), &journal).unwrap();
+    rebuild(folder.path(), true).unwrap();
     let store = open(folder.path());
-    assert!(store.recovery().rebuilt);
     assert_filled(&store);
     assert_eq!(store.certificate(&record_id(21)).unwrap(), None);
+}
+
+#[test]
+fn a_journal_is_held_against_a_head_that_was_written_down() {
+    let folder = filled();
+    let head = verify(folder.path(), None).unwrap().head;
+    assert!(verify(folder.path(), Some((head.sequence, head.hash))).is_ok());
+    for noted in [(head.sequence, [0; 32]), (head.sequence + 1, head.hash)] {
+        assert!(matches!(verify(folder.path(), Some(noted)), Err(JournalError::Lost { .. })));
+    }
+}
+
+#[test]
+fn a_record_that_was_changed_is_not_read_back() {
+    let folder = filled();
+    let store = open(folder.path());
+    let content = fs::read(folder.path().join("journal")).unwrap();
+    let at = content.windows(16).position(|part| *part == record(7).der[..16]).unwrap();
+    let journal = OpenOptions::new().write(true).open(folder.path().join("journal")).unwrap();
+    journal.write_all_at(&[content[at + 2] ^ 1], at as u64 + 2).unwrap();
+    assert!(matches!(store.certificate(&record_id(7)), Err(StoreFault::Corrupt(_))));
+    assert!(store.certificate(&record_id(8)).unwrap().is_some());
 }
 
 #[test]
@@ -179,19 +217,19 @@ fn the_last_record_is_not_cut_when_the_index_proves_it_was_durable() {
 #[test]
 fn a_journal_is_verified_and_its_index_rebuilt_from_the_command_line() {
     let folder = filled();
-    let contents = verify(folder.path()).unwrap();
+    let contents = verify(folder.path(), None).unwrap();
     assert_eq!((contents.certificates, contents.revocations, contents.changes), (20, 1, 2));
     assert_eq!((contents.events, contents.unknown), (0, 0));
     assert_eq!((contents.head.sequence, contents.tail), (23, Tail::Whole));
     let store = open(folder.path());
-    assert!(matches!(rebuild(folder.path()), Err(OpenError::Journal(JournalError::Locked { .. }))));
+    assert!(matches!(rebuild(folder.path(), false), Err(OpenError::Journal(JournalError::Locked { .. }))));
     drop(store);
-    assert_eq!(rebuild(folder.path()).unwrap(), Recovery { rebuilt: true, replayed: 23, tail: Tail::Whole });
+    assert_eq!(rebuild(folder.path(), false).unwrap(), Recovery { rebuilt: true, replayed: 23, tail: Tail::Whole });
     assert_filled(&open(folder.path()));
 
     let journal = OpenOptions::new().write(true).open(folder.path().join("journal")).unwrap();
     journal.write_all_at(b"x", 1000).unwrap();
-    assert!(matches!(verify(folder.path()), Err(JournalError::Damaged { .. })));
+    assert!(matches!(verify(folder.path(), None), Err(JournalError::Damaged { .. })));
 }
 
 #[test]
@@ -202,7 +240,7 @@ fn a_record_of_a_later_version_verifies_but_does_not_replay() {
     // [9, []]: a kind that does not exist.
     journal.append([&[0x82, 0x09, 0x80][..]]).unwrap();
     drop(journal);
-    assert_eq!(verify(folder.path()).unwrap().unknown, 1);
+    assert_eq!(verify(folder.path(), None).unwrap().unknown, 1);
     let opened = SledStore::open(folder.path(), StoreOptions::default());
     assert!(matches!(opened, Err(OpenError::Journal(JournalError::UnknownRecord { sequence: 24, .. }))));
 }
@@ -266,5 +304,5 @@ fn refusals_are_limited_and_what_is_not_written_is_counted() {
         ("weak_key later".to_owned(), 0),
     ];
     assert_eq!(events(folder.path()), expected);
-    assert_eq!(verify(folder.path()).unwrap().suppressed, 7);
+    assert_eq!(verify(folder.path(), None).unwrap().suppressed, 7);
 }
