@@ -59,7 +59,15 @@ struct AllowList {
 #[serde(deny_unknown_fields)]
 struct Allowed {
     code: String,
+    /// What the finding's message must hold.
+    about: String,
     reason: String,
+}
+
+impl Allowed {
+    fn covers(&self, finding: &Finding) -> bool {
+        self.code == finding.code && finding.message.contains(&self.about)
+    }
 }
 
 #[derive(Deserialize)]
@@ -98,16 +106,16 @@ fn lint(files: Vec<PathBuf>, python: &Path) -> Check {
     );
     let mut told = BTreeMap::new();
     for (file, findings) in &found {
-        for finding in findings.iter().filter(|finding| allowed.allow.iter().all(|entry| entry.code != finding.code)) {
+        for finding in findings.iter().filter(|finding| !allowed.allow.iter().any(|entry| entry.covers(finding))) {
             let text =
                 format!("{} {} at {}: {} ({file})", finding.severity, finding.code, finding.node, finding.message);
             told.entry(&finding.code).or_insert(text);
         }
     }
     ensure!(told.is_empty(), "{}", told.into_values().collect::<Vec<_>>().join("; "));
-    let codes: BTreeSet<&str> = found.values().flatten().map(|finding| finding.code.as_str()).collect();
     for entry in &allowed.allow {
-        ensure!(codes.contains(entry.code.as_str()), "the allow-list has {} which nothing needs", entry.code);
+        let is_needed = found.values().flatten().any(|finding| entry.covers(finding));
+        ensure!(is_needed, "the allow-list has {} about {:?}, which nothing needs", entry.code, entry.about);
     }
     Ok(())
 }
