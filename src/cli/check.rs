@@ -43,8 +43,18 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), CliE
         writeln!(out, "    root SHA-256 {}", show::fingerprint(&ca.root_fingerprint()))?;
     }
     for label in &config.labels {
-        let default = if label.label == server.default_label { " (default)" } else { "" };
+        let is_shared = config.hosts.iter().all(|hosts| hosts.tenant != label.tenant);
+        let default = if is_shared && server.default_label.as_ref() == Some(&label.label) { " (default)" } else { "" };
         writeln!(out, "  label {}{default}: {}", label.label, described(label))?;
+    }
+    for hosts in &config.hosts {
+        writeln!(
+            out,
+            "  tenant {} at {}, label {} (default)",
+            hosts.tenant,
+            hosts.hosts.join(", "),
+            hosts.default_label
+        )?;
     }
     Ok(())
 }

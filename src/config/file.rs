@@ -204,6 +204,8 @@ impl Default for Log {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Tenant {
     pub(super) name: Option<String>,
+    pub(super) hosts: Vec<String>,
+    pub(super) default_label: Option<String>,
     pub(super) authority: Vec<Table>,
     pub(super) profile: Vec<Table>,
     pub(super) label: Vec<Table>,

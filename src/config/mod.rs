@@ -32,6 +32,8 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
+use crate::est::TenantHosts;
+
 /// A configuration that holds.
 pub struct Config {
     /// Addresses, folders, the server certificate.
@@ -44,6 +46,8 @@ pub struct Config {
     pub authorities: Vec<Authority>,
     /// Every label of every tenant.
     pub labels: Vec<LabelSettings>,
+    /// The tenants with host names of their own.
+    pub hosts: Vec<TenantHosts>,
     /// What is not wrong but deserves a look.
     pub warnings: Vec<Problem>,
 }
@@ -87,9 +91,9 @@ fn check(path: &Path, now: DateTime<Utc>, problems: &mut Vec<Problem>, warnings:
         let place = server_place.key("tls").key("certificate");
         warnings.extend(authority::out_of_validity(own.leaf(), now).map(|problem| place.problem(problem)));
     }
-    let tenant::Tenants { authorities, labels, label_names: _ } = tenants;
+    let tenant::Tenants { authorities, labels, hosts, label_names: _ } = tenants;
     let authorities = authorities.into_iter().filter_map(authority::Declared::into_sound).collect();
-    Some(Config { server: server?, limits, log, authorities, labels, warnings: Vec::new() })
+    Some(Config { server: server?, limits, log, authorities, labels, hosts, warnings: Vec::new() })
 }
 
 /// A TOML document, read and parsed.

@@ -26,7 +26,8 @@ pub struct ServerSettings {
     /// The folder of the journal and the index.
     pub data_dir: PathBuf,
     /// What the path without a label stands for.
-    pub default_label: Label,
+    /// `None` when every tenant has hosts of its own.
+    pub default_label: Option<Label>,
     /// How long a stopping server waits for requests in flight.
     pub drain: Duration,
     /// The server certificate and the TLS floor.
@@ -95,7 +96,11 @@ pub(super) fn check(
     if shape.data_dir.is_none() {
         problems.push(place.missing("data_dir", "a folder for the journal and the index"));
     }
-    let default_label = check_default_label(shape.default_label.as_deref(), &tenants.label_names, place, problems);
+    let default_label = if tenants.label_names.is_empty() && shape.default_label.is_none() {
+        Some(None)
+    } else {
+        check_default_label(shape.default_label.as_deref(), &tenants.label_names, place, problems).map(Some)
+    };
     Some(ServerSettings {
         listen: listen?,
         status_listen: status_listen?,
@@ -107,7 +112,7 @@ pub(super) fn check(
 }
 
 /// RFC 7030 §3.2.2: the path without a label always works, so the label it stands for must exist.
-fn check_default_label(
+pub(super) fn check_default_label(
     name: Option<&str>,
     known: &[String],
     place: &Place,

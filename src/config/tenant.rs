@@ -9,7 +9,10 @@ use super::authority::Declared;
 use super::file::{self, Table};
 use super::label::{self, LabelSettings};
 use super::problem::{Place, Problem, ProblemKind};
+use super::server::{self, server_name};
 use super::{profile, read};
+use crate::est::TenantHosts;
+use estd_asn1::GeneralName;
 
 /// One tenant's document and where it stands.
 pub(super) struct Document {
@@ -24,8 +27,10 @@ pub(super) struct Document {
 pub(super) struct Tenants {
     pub(super) authorities: Vec<Declared>,
     pub(super) labels: Vec<LabelSettings>,
-    /// The names of all labels, sound or not.
+    /// The names of the labels of tenants without host names of their own, sound or not.
     pub(super) label_names: Vec<String>,
+    /// Those that have their own.
+    pub(super) hosts: Vec<TenantHosts>,
 }
 
 /// The `[[tenant]]` tables of the main file.
@@ -109,18 +114,66 @@ fn check_one(
         }
         profiles.push(profile);
     }
+    let has_hosts = !shape.hosts.is_empty();
+    let mut own_labels = Vec::new();
     for (shape, place) in tables::<file::Label>(shape.label, "label", &place, problems) {
         if let Some(name) = &shape.name {
-            if tenants.label_names.contains(name) {
-                let scope = " over all tenants";
+            let (taken, scope) = if has_hosts {
+                (&mut own_labels, " within a tenant with hosts of its own")
+            } else {
+                (&mut tenants.label_names, " over all tenants without hosts of their own")
+            };
+            if taken.contains(name) {
                 problems.push(place.key("name").problem(ProblemKind::Duplicate { kind: "label", scope }));
             }
-            tenants.label_names.push(name.clone());
+            taken.push(name.clone());
         }
         let known =
             label::Known { tenant: &name, authorities: &tenants.authorities[first..], profiles: &profiles, now };
         tenants.labels.extend(label::check(shape, &known, folder, &place, problems, warnings));
     }
+    let labels = if has_hosts { &own_labels } else { &tenants.label_names };
+    let hosts = check_hosts((shape.hosts, shape.default_label), &name, labels, &tenants.hosts, &place, problems);
+    tenants.hosts.extend(hosts);
+}
+
+/// The host names of a tenant, and what the path without a label stands for there.
+fn check_hosts(
+    shape: (Vec<String>, Option<String>),
+    tenant: &str,
+    labels: &[String],
+    others: &[TenantHosts],
+    place: &Place,
+    problems: &mut Vec<Problem>,
+) -> Option<TenantHosts> {
+    let (names, default_label) = shape;
+    if names.is_empty() {
+        if default_label.is_some() {
+            let expected = "hosts beside it: without them the default label is the server's";
+            problems.push(place.key("default_label").value(expected, "none"));
+        }
+        return None;
+    }
+    let mut hosts: Vec<String> = Vec::new();
+    for name in names {
+        let host = name.to_ascii_lowercase();
+        match server_name(&host) {
+            Ok(GeneralName::DnsName(_))
+                if !others.iter().flat_map(|other| &other.hosts).chain(&hosts).any(|known| *known == host) =>
+            {
+                hosts.push(host);
+            }
+            Ok(GeneralName::DnsName(_)) => {
+                let problem = ProblemKind::Duplicate { kind: "host", scope: " over all tenants" };
+                problems.push(place.key("hosts").problem(problem));
+            }
+            Ok(_) | Err(_) => {
+                problems.push(place.key("hosts").value("DNS names without wildcards", format!("{name:?}")));
+            }
+        }
+    }
+    let default_label = server::check_default_label(default_label.as_deref(), labels, place, problems)?;
+    Some(TenantHosts { tenant: tenant.to_owned(), hosts, default_label })
 }
 
 /// Whether a name stands a second time; a name that is missing has been told already.

@@ -137,11 +137,14 @@ fn every_key_that_is_commented_out_shows_its_default() {
 
 #[test]
 fn every_example_in_a_comment_checks() {
-    // certificate and key exclude issued_by and names: they are tried in a test of their own.
+    // certificate and key exclude issued_by and names, hosts the server's default_label: each has a test of its own.
+    let is_apart = |example: &str| {
+        ["certificate = \"tls/", "key = \"tls/", "hosts", "default_label"].iter().any(|key| example.starts_with(key))
+    };
     let examples: String = EXAMPLE
         .lines()
         .map(|line| match line.strip_prefix("# e.g. ") {
-            Some(example) if !example.contains("\"tls/") => format!("{example}\n"),
+            Some(example) if !is_apart(example) => format!("{example}\n"),
             Some(_) | None => format!("{line}\n"),
         })
         .collect();
@@ -256,7 +259,7 @@ fn names_are_unique_over_the_tenants_of_all_files() {
         [
             "tenants.d/acme.toml: tenant acme, name: the name is taken: tenant names are unique",
             "tenants.d/acme.toml: tenant acme, label devices, name: the name is taken: label names are unique over \
-             all tenants",
+             all tenants without hosts of their own",
         ]
     );
     let other = tenant.replace("\"acme\"", "\"other\"").replace("\"devices\"", "\"gadgets\"");
@@ -264,6 +267,38 @@ fn names_are_unique_over_the_tenants_of_all_files() {
     let config = load(&folder).unwrap();
     assert_eq!(config.labels.len(), 2);
     assert_eq!(config.labels[1].tenant, "other");
+}
+
+#[test]
+fn a_tenant_with_hosts_has_its_labels_and_default_to_itself() {
+    let folder = example_folder(&EXAMPLE.replace("# e.g. tenants_dir", "tenants_dir"));
+    let tenant =
+        EXAMPLE.split_once("[[tenant]]\n").unwrap().1.replace("[[tenant.", "[[").replace("\"acme\"", "\"other\"");
+    let with = |hosts: &str| {
+        let tenant = tenant.replace("# e.g. hosts = [\"est.acme.example\"]\n# e.g. default_label = \"devices\"", hosts);
+        fs::write(folder.path().join("tenants.d/other.toml"), tenant).unwrap();
+        load(&folder)
+    };
+    let config = with("hosts = [\"EST.Other.example\"]\ndefault_label = \"devices\"").unwrap();
+    assert_eq!(config.hosts[0].hosts, ["est.other.example"]);
+    assert_eq!(config.labels.len(), 2, "both tenants have a label of the same name");
+    for (hosts, problem) in [
+        ("hosts = [\"a.example\"]", "default_label: missing: expected the name of a label"),
+        (
+            "hosts = [\"a.example\"]\ndefault_label = \"nobody\"",
+            "default_label: there is no label \"nobody\"; known: devices",
+        ),
+        ("hosts = [\"*.a.example\"]\ndefault_label = \"devices\"", "hosts: expected DNS names without wildcards"),
+        ("hosts = [\"192.0.2.1\"]\ndefault_label = \"devices\"", "hosts: expected DNS names without wildcards"),
+        (
+            "hosts = [\"a.example\", \"A.example\"]\ndefault_label = \"devices\"",
+            "hosts: the name is taken: host names are unique",
+        ),
+    ] {
+        let problems = with(hosts).map(|_| ()).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].contains(problem), "{problems:?}");
+    }
 }
 
 #[test]

@@ -25,6 +25,17 @@ pub enum LabelError {
     OperationName,
 }
 
+/// The host names of a tenant that has its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantHosts {
+    /// The tenant.
+    pub tenant: String,
+    /// DNS names, in lower case.
+    pub hosts: Vec<String>,
+    /// What the path without a label stands for there.
+    pub default_label: Label,
+}
+
 impl Label {
     /// Parses one path segment, as sent: nothing is percent-decoded, so no two spellings name one label.
     ///

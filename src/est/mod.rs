@@ -8,7 +8,7 @@ pub mod rejection;
 pub mod transfer;
 
 pub use identity::{ChannelBinding, PresentedChain};
-pub use label::Label;
+pub use label::{Label, TenantHosts};
 pub use message::{EstRequest, EstResponse, ResponseBody};
 pub use operation::{EstTarget, Operation};
 pub use rejection::{Rejection, RejectionCode};

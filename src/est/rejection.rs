@@ -24,6 +24,8 @@ macro_rules! rejection_codes {
 rejection_codes! {
     /// The path names no operation or label of this server.
     NotFound = "not_found",
+    /// The host is a tenant's own, and the TLS handshake asked for another, or the other way round.
+    Misdirected = "misdirected",
     /// The method is not the operation's.
     MethodNotAllowed = "method_not_allowed",
     /// The media type is not the operation's.

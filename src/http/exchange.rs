@@ -41,7 +41,7 @@ impl Exchange {
     {
         let authority = self.edge.authority.load_full();
         let (head, incoming) = request.into_parts();
-        let route = refused.map_or_else(|| Route::find(&head, &authority), Err);
+        let route = refused.map_or_else(|| Route::find(&head, &authority, &self.session), Err);
         let asked = match &route {
             Ok(route) => route.call(&head).map(|call| (route, call)),
             Err(rejection) => Err(rejection.clone()),
@@ -124,7 +124,7 @@ impl Exchange {
     fn report(&self, route: Option<&Route>, outcome: &Result<EstResponse, Refusal>) {
         let elapsed = self.started.elapsed();
         let operation = route.map(|route| route.target.operation);
-        let label = route.map(|route| route.label.label.as_str());
+        let label = route.map(|route| route.label.as_ref());
         let outcome_label = match outcome {
             Ok(EstResponse { body: ResponseBody::Deferred { .. } }) => metrics::Outcome::Deferred,
             Ok(_) => metrics::Outcome::Served,
@@ -133,7 +133,8 @@ impl Exchange {
         };
         self.edge.metrics.request(operation, label, outcome_label, elapsed);
         let (request_id, peer) = (self.request_id.as_str(), self.session.source());
-        let (operation, label) = (operation.map_or("-", Operation::segment), label.unwrap_or("-"));
+        let (operation, label) =
+            (operation.map_or("-", Operation::segment), label.map_or("-", |label| label.label.as_str()));
         let (code, micros) = (outcome_label.as_str(), elapsed.as_micros());
         match outcome {
             Ok(_) => tracing::info!(request_id, peer, operation, label, code, micros, "request served"),

@@ -15,6 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::est::{Operation, RejectionCode};
+use crate::ra::LabelContext;
 
 /// Upper bounds of the duration histogram, in seconds.
 const DURATION_BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 20.0];
@@ -56,6 +57,7 @@ impl EncodeLabelValue for Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     operation: &'static str,
+    tenant: String,
     label: String,
     code: Outcome,
 }
@@ -72,6 +74,7 @@ struct VersionLabels {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LabelLabels {
+    tenant: String,
     label: String,
 }
 
@@ -193,20 +196,27 @@ impl Metrics {
     }
 
     /// A request was answered. `None` stands for an operation or label that does not exist.
-    pub(super) fn request(&self, operation: Option<Operation>, label: Option<&str>, code: Outcome, took: Duration) {
+    pub(super) fn request(
+        &self,
+        operation: Option<Operation>,
+        label: Option<&LabelContext>,
+        code: Outcome,
+        took: Duration,
+    ) {
         let name = operation.map_or("-", Operation::segment);
-        let label = label.unwrap_or("-").to_owned();
+        let tenant = label.map_or("-", |label| label.tenant.as_str()).to_owned();
+        let label = label.map_or("-", |label| label.label.as_str()).to_owned();
         self.durations.get_or_create(&OperationLabels { operation: name }).observe(took.as_secs_f64());
         match (operation, code) {
             (Some(Operation::SimpleEnroll | Operation::SimpleReenroll), Outcome::Served) => {
-                self.issued.get_or_create(&LabelLabels { label: label.clone() }).inc();
+                self.issued.get_or_create(&LabelLabels { tenant: tenant.clone(), label: label.clone() }).inc();
             }
             (_, Outcome::Failed) => {
                 self.faults.inc();
             }
             (_, Outcome::Served | Outcome::Deferred | Outcome::Refused(_)) => {}
         }
-        self.requests.get_or_create(&RequestLabels { operation: name, label, code }).inc();
+        self.requests.get_or_create(&RequestLabels { operation: name, tenant, label, code }).inc();
     }
 
     /// Something that an operator should look at; `alarm` as told by [`crate::audit::Alarm::as_str`].

@@ -165,6 +165,7 @@ fn retry_after(headers: &mut HeaderMap, seconds: u32) {
 const fn status(code: RejectionCode) -> StatusCode {
     match code {
         RejectionCode::NotFound => StatusCode::NOT_FOUND,
+        RejectionCode::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         RejectionCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         RejectionCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         RejectionCode::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,

@@ -9,7 +9,7 @@ use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 
 use crate::est::{EstTarget, Operation, Rejection, RejectionCode};
-use crate::ra::{LabelContext, RegistrationAuthority};
+use crate::ra::{LabelContext, PeerSession, RegistrationAuthority};
 
 /// The media type of a certification request (RFC 5967 section 2).
 pub(super) const PKCS10: &str = "application/pkcs10";
@@ -33,15 +33,20 @@ pub(super) enum Call {
 
 impl Route {
     /// Finds the operation and the label. A query is no part of what a path names and is ignored.
-    pub(super) fn find(head: &Parts, authority: &RegistrationAuthority) -> Result<Self, Rejection> {
-        check_host(head)?;
+    pub(super) fn find(
+        head: &Parts,
+        authority: &RegistrationAuthority,
+        session: &PeerSession,
+    ) -> Result<Self, Rejection> {
+        let host = host(head)?;
+        check_server_name(host.as_deref(), authority, session)?;
         let not_found = || {
             let reason = "no such path, expected /.well-known/est/[label/] and cacerts, csrattrs, simpleenroll or simplereenroll";
             Rejection::new(RejectionCode::NotFound, "RFC 7030 3.2.2", reason)
         };
         // Byte for byte: the path is neither percent-decoded nor normalized, so no two spellings name one label.
         let target = EstTarget::parse(head.uri.path()).ok_or_else(not_found)?;
-        let label = authority.label(target.label.as_ref()).ok_or_else(not_found)?;
+        let label = authority.label(host.as_deref(), target.label.as_ref()).ok_or_else(not_found)?;
         Ok(Self { label: Arc::clone(label), target })
     }
 
@@ -78,9 +83,24 @@ pub(super) const fn allowed_methods(operation: Operation) -> &'static str {
     }
 }
 
+/// A tenant's own host is reached by a connection that asked for it by name, and such a connection reaches nothing else: so
+/// that nothing before the server takes a request for one tenant to another (RFC 9110 section 7.4).
+fn check_server_name(
+    host: Option<&str>,
+    authority: &RegistrationAuthority,
+    session: &PeerSession,
+) -> Result<(), Rejection> {
+    let owned = |name: &&str| authority.is_tenant_host(name);
+    if host.filter(owned) == session.server_name().filter(owned) {
+        return Ok(());
+    }
+    let reason = "the Host of the request is not the server name of the TLS handshake";
+    Err(Rejection::new(RejectionCode::Misdirected, "RFC 9110 15.5.20", reason))
+}
+
 /// RFC 9112 §3.2: one valid Host in HTTP/1.1, at most one before; an absolute target that agrees with it, and no target
-/// of another form.
-fn check_host(head: &Parts) -> Result<(), Rejection> {
+/// of another form. The host, without its port and in lower case.
+fn host(head: &Parts) -> Result<Option<String>, Rejection> {
     let refused = |reason: &'static str| Err(Rejection::new(RejectionCode::BadRequest, "RFC 9112 3.2", reason));
     let mut hosts = head.headers.get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
@@ -95,8 +115,10 @@ fn check_host(head: &Parts) -> Result<(), Rejection> {
         None => None,
     };
     match (head.uri.scheme(), head.uri.authority()) {
-        (None, None) if head.uri.path().starts_with('/') => Ok(()),
-        (Some(_), Some(named)) if host.is_none_or(|host| host == *named) => Ok(()),
+        (None, None) if head.uri.path().starts_with('/') => Ok(host.map(|host| host.host().to_ascii_lowercase())),
+        (Some(_), Some(named)) if host.as_ref().is_none_or(|host| host == named) => {
+            Ok(Some(named.host().to_ascii_lowercase()))
+        }
         (Some(_), Some(_)) => refused("the request target names another host than Host"),
         _ => refused("the request target is neither a path nor an absolute URI"),
     }

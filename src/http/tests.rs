@@ -80,7 +80,8 @@ impl Client {
         let session = PeerSession::new(
             PresentedChain::possession_proven(vec![fixture.birth_certificate.clone()]),
             "127.0.0.1:1".to_owned(),
-        );
+        )
+        .asking_for(fixture.server_name.clone());
         let (stream, far) = tokio::io::duplex(capacity);
         let writes = Arc::new(AtomicUsize::new(0));
         let far = CountWrites(far, Arc::clone(&writes));

@@ -4,6 +4,7 @@ mod attempt;
 mod csr_attrs;
 mod enroll;
 mod label;
+mod namespace;
 mod peer_session;
 mod refusal;
 mod registration;
@@ -12,20 +13,22 @@ mod request_key;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::audit::{AuditEvent, AuditOutcome};
 use crate::clock::{Clock, Entropy};
-use crate::est::{EstResponse, Label, Rejection, ResponseBody};
+use crate::est::{EstResponse, Label, Rejection, ResponseBody, TenantHosts};
 use crate::pki::digest::sha256;
 use crate::store::CertificateStore;
 
 use attempt::Attempt;
+use namespace::Namespaces;
 
 pub use crate::store::RequestKey;
 pub use enroll::PendingResponse;
 pub use label::{LabelContext, RequestRules};
+pub use namespace::LabelsError;
 pub use peer_session::PeerSession;
 pub use refusal::{Fault, Refusal};
 pub use registry::{Actor, Listing, MAX_LISTED_AT_ONCE, MAX_TAG_OCTETS, MAX_TAGS, RegistryError};
@@ -43,58 +46,47 @@ pub struct Ports {
 
 /// One configuration's worth of labels over the ports they share. A reload builds a new one.
 pub struct RegistrationAuthority {
-    labels: HashMap<Label, Arc<LabelContext>>,
-    default_label: Arc<LabelContext>,
+    namespaces: Namespaces,
     /// SHA-256 of the SubjectPublicKeyInfo of every CA that is known here: no device gets a certificate over one.
     ca_keys: HashSet<[u8; 32]>,
     ports: Ports,
 }
 
-/// Why labels do not make a registration authority.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LabelsError {
-    /// Two labels of one name.
-    #[error("label {0} is defined twice")]
-    Duplicate(Label),
-    /// The default label is none of them.
-    #[error("the default label {0} is not defined")]
-    NoDefault(Label),
-}
-
 impl RegistrationAuthority {
-    /// Labels are unique over all tenants; the path without a label stands for `default_label`.
+    /// Labels are unique within each tenant of `hosts`, and over all the others; the path without a label stands for
+    /// `default_label`, or for that of the tenant whose host it came to.
     ///
     /// # Errors
-    /// When a label stands twice or the default one is missing.
-    pub fn new(labels: Vec<LabelContext>, default_label: &Label, ports: Ports) -> Result<Self, LabelsError> {
-        let mut by_name = HashMap::new();
+    /// When a label or a host stands twice, or a default label is missing.
+    pub fn new(
+        labels: Vec<LabelContext>,
+        default_label: Option<&Label>,
+        hosts: &[TenantHosts],
+        ports: Ports,
+    ) -> Result<Self, LabelsError> {
         let mut ca_keys = HashSet::new();
-        for context in labels {
+        for context in &labels {
             let authority = std::iter::once(context.authority.certificate()).chain(context.authority.chain());
             let anchors = context.anchors.explicit().iter().chain(context.anchors.implicit());
             ca_keys.extend(authority.chain(anchors).map(|ca| sha256(&[ca.public_key().der()])));
-            let name = context.label.clone();
-            if by_name.insert(name.clone(), Arc::new(context)).is_some() {
-                return Err(LabelsError::Duplicate(name));
-            }
         }
-        let Some(default_label) = by_name.get(default_label).cloned() else {
-            return Err(LabelsError::NoDefault(default_label.clone()));
-        };
-        Ok(Self { labels: by_name, default_label, ca_keys, ports })
+        Ok(Self { namespaces: Namespaces::new(labels, default_label, hosts)?, ca_keys, ports })
     }
 
-    /// The label a path names. An unknown label is nobody's, never the default's (RFC 7030 section 3.2.2).
-    pub fn label(&self, label: Option<&Label>) -> Option<&Arc<LabelContext>> {
-        match label {
-            Some(label) => self.labels.get(label),
-            None => Some(&self.default_label),
-        }
+    /// The label that a path names, at a host in lower case or at none. An unknown label is nobody's, never the default's
+    /// (RFC 7030 section 3.2.2).
+    pub fn label(&self, host: Option<&str>, label: Option<&Label>) -> Option<&Arc<LabelContext>> {
+        self.namespaces.find(host, label)
+    }
+
+    /// Whether a host name, in lower case, is a tenant's own.
+    pub fn is_tenant_host(&self, host: &str) -> bool {
+        self.namespaces.owns(host)
     }
 
     /// Every label.
     pub fn labels(&self) -> impl Iterator<Item = &Arc<LabelContext>> {
-        self.labels.values()
+        self.namespaces.all()
     }
 
     /// Whether a SubjectPublicKeyInfo is that of a CA that is known here.

@@ -15,6 +15,7 @@ const REMEMBERED_PATHS: usize = 4;
 pub struct PeerSession {
     presented: Option<PresentedChain>,
     binding: Option<ChannelBinding>,
+    server_name: Option<String>,
     source: String,
     paths: Mutex<Vec<FoundPath>>,
 }
@@ -28,13 +29,24 @@ struct FoundPath {
 impl PeerSession {
     /// `presented` is what the handshake proved; `source` is the peer's address, for the audit.
     pub fn new(presented: Option<PresentedChain>, source: String) -> Self {
-        Self { presented, binding: None, source, paths: Mutex::default() }
+        Self { presented, binding: None, server_name: None, source, paths: Mutex::default() }
     }
 
     /// The same peer, on a connection that requests can be linked to.
     #[must_use]
     pub fn bound_to(self, binding: Option<ChannelBinding>) -> Self {
         Self { binding, ..self }
+    }
+
+    /// The same peer, which asked for a server by this name in the handshake (RFC 6066 section 3).
+    #[must_use]
+    pub fn asking_for(self, server_name: Option<String>) -> Self {
+        Self { server_name: server_name.map(|name| name.to_ascii_lowercase()), ..self }
+    }
+
+    /// The name of the server that the handshake asked for, in lower case.
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
     }
 
     /// What links a request to this connection; `None` when nothing can, and then nothing does.

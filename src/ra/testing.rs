@@ -9,8 +9,8 @@ use super::{LabelContext, Ports, RegistrationAuthority, RequestRules};
 use crate::ca::CertificateAuthority;
 use crate::ca::software_signer::SoftwareSigner;
 use crate::clock::{SystemClock, SystemEntropy};
-use crate::est::Label;
 use crate::est::transfer::{self, LineWrapping};
+use crate::est::{Label, TenantHosts};
 use crate::pki::device_identity::IdentitySource;
 use crate::pki::profile::{EnrollmentProfile, KeyUsagePolicy, RequestNames};
 use crate::pki::public_key::KeyPolicy;
@@ -23,7 +23,7 @@ use estd_asn1::{Certificate, oid};
 
 /// Everything a request that succeeds is made of.
 pub(crate) struct Enrolled {
-    /// With the labels `devices` (the default one) and `other`.
+    /// With the labels `devices` (the default one) and `other`, and tenant `globex` at `est.globex.example`.
     pub(crate) authority: Arc<RegistrationAuthority>,
     /// What it remembers.
     pub(crate) store: Arc<MemoryStore>,
@@ -31,6 +31,8 @@ pub(crate) struct Enrolled {
     pub(crate) birth_certificate: Vec<u8>,
     /// A certification request, as the body of a POST.
     pub(crate) request: String,
+    /// The server name that the client asks for.
+    pub(crate) server_name: Option<String>,
 }
 
 /// With a store in which everything is durable at once.
@@ -82,9 +84,17 @@ pub(crate) fn enrolled_in(store: MemoryStore) -> Enrolled {
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
     };
-    let labels = vec![label("devices"), label("other")];
-    let authority = RegistrationAuthority::new(labels, &Label::parse("devices").unwrap(), ports).unwrap();
-    Enrolled { authority: Arc::new(authority), store, birth_certificate, request: String::from_utf8(request).unwrap() }
+    let globex = LabelContext { tenant: "globex".to_owned(), ..label("devices") };
+    let labels = vec![label("devices"), label("other"), globex];
+    let devices = Label::parse("devices").unwrap();
+    let hosts = TenantHosts {
+        tenant: "globex".into(),
+        hosts: vec!["est.globex.example".into()],
+        default_label: devices.clone(),
+    };
+    let authority = RegistrationAuthority::new(labels, Some(&devices), &[hosts], ports).unwrap();
+    let request = String::from_utf8(request).unwrap();
+    Enrolled { authority: Arc::new(authority), store, birth_certificate, request, server_name: None }
 }
 
 fn ca(name: &str) -> CertifiedIssuer<'static, KeyPair> {

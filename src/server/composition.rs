@@ -45,7 +45,7 @@ impl Doors {
 /// The labels of a configuration over the ports.
 pub(super) fn registration_authority(config: &Config, ports: &Ports) -> Result<RegistrationAuthority, LabelsError> {
     let labels = config.labels.iter().map(|label| label_context(label, &config.limits)).collect();
-    RegistrationAuthority::new(labels, &config.server.default_label, ports.clone())
+    RegistrationAuthority::new(labels, config.server.default_label.as_ref(), &config.hosts, ports.clone())
 }
 
 /// How the store is opened.

@@ -130,7 +130,9 @@ async fn serve_device(
     };
     let (_, connection) = stream.get_ref();
     shared.metrics.handshake_done(tls::protocol(connection));
-    let session = PeerSession::new(tls::presented_chain(connection), peer.to_string()).bound_to(binding);
+    let session = PeerSession::new(tls::presented_chain(connection), peer.to_string())
+        .bound_to(binding)
+        .asking_for(connection.server_name().map(str::to_owned));
     http::serve_connection(stream, session, Arc::clone(&doors.edge), stopped(stopping)).await;
 }
 

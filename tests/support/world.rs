@@ -132,12 +132,12 @@ impl World {
             entropy: Arc::clone(&entropy) as Arc<dyn Entropy>,
         };
         let default_label = Label::parse("devices").unwrap();
-        let ra = RegistrationAuthority::new(vec![acme, second, other], &default_label, ports).unwrap();
+        let ra = RegistrationAuthority::new(vec![acme, second, other], Some(&default_label), &[], ports).unwrap();
         Self { clock, entropy, store, ra, maker, other_maker }
     }
 
     pub fn label(&self, name: &str) -> &LabelContext {
-        self.ra.label(Some(&Label::parse(name).unwrap())).unwrap()
+        self.ra.label(None, Some(&Label::parse(name).unwrap())).unwrap()
     }
 
     /// A device of tenant `acme`, fresh from the factory.
@@ -298,7 +298,8 @@ pub fn profile() -> EnrollmentProfile {
     }
 }
 
-fn label_context(
+/// A label with a CA of its own for the devices of one manufacturer.
+pub fn label_context(
     tenant: &str,
     label: &str,
     ca_key: KeyType,

@@ -167,3 +167,32 @@ fn what_a_client_sent_is_shown_without_its_control_characters() {
     let hostile = "a\r\nSet-Cookie: x\u{1b}[2J\u{202e}\u{0}\n";
     assert_eq!(reply::printable(hostile), "a\\u{d}\\u{a}Set-Cookie: x\\u{1b}[2J\\u{202e}\\u{0}\n");
 }
+
+#[tokio::test]
+async fn a_tenants_own_host_is_reached_by_those_alone_who_asked_for_it_in_the_handshake() {
+    const OWN: &str = "est.globex.example";
+    let mut fixture = testing::enrolled();
+    for (server_name, host, status) in [
+        (Some(OWN), OWN, 200),
+        (Some("EST.globex.example"), "est.GLOBEX.example:8443", 200),
+        (Some(OWN), "est.example", 421),
+        (Some("est.example"), OWN, 421),
+        (None, OWN, 421),
+        (None, "est.example", 200),
+        (Some("est.example"), "192.0.2.1:8443", 200),
+    ] {
+        fixture.server_name = server_name.map(str::to_owned);
+        let mut client = Client::connect(&fixture, HttpLimits::default());
+        let answer = client.exchange(format!("GET {CACERTS} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        assert_eq!(answer.status, status, "{server_name:?}, {host}");
+        assert_eq!(answer.body.contains("misdirected"), status == 421);
+    }
+    let labels = |path: &'static str| {
+        fixture.server_name = Some(OWN.to_owned());
+        let mut client = Client::connect(&fixture, HttpLimits::default());
+        async move { client.exchange(format!("GET {path} HTTP/1.1\r\nHost: {OWN}\r\n\r\n")).await.status }
+    };
+    let mut labels = labels;
+    assert_eq!(labels("/.well-known/est/devices/cacerts").await, 200);
+    assert_eq!(labels("/.well-known/est/other/cacerts").await, 404, "the labels of the others are not there");
+}

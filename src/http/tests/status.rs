@@ -32,7 +32,7 @@ async fn the_status_listener_shows_health_and_metrics() {
         "estd_connections_open 1",
         "estd_journal_queue 7",
         "estd_handshakes_total{version=\"1.3\"} 1",
-        "estd_requests_total{operation=\"-\",label=\"-\",code=\"not_found\"} 1",
+        "estd_requests_total{operation=\"-\",tenant=\"-\",label=\"-\",code=\"not_found\"} 1",
     ] {
         assert!(page.lines().any(|found| found == line), "{line} in {page}");
     }
