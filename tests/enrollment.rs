@@ -16,7 +16,7 @@ use estd::pki::public_key::KeyType;
 use estd::pki::signature::SignatureAlgorithm;
 use estd::pki::trust::TrustAnchors;
 use estd::policy::IdentityLinking;
-use estd::ra::{Fault, PeerSession, Refusal};
+use estd::ra::{Fault, LabelContext, PeerSession, Refusal};
 use estd::store::compromise::facts_of_revocation;
 use estd::store::memory::MemoryStore;
 use estd::store::{CertificateId, CertificateStore, Revocation, StoreFault};
@@ -604,4 +604,35 @@ fn what_a_ca_below_the_labels_own_issued_does_not_renew_here() {
     let body = request(fresh_key().as_ref(), &names, &[]);
     let code = refused(&world, || world.enroll(Operation::SimpleReenroll, &session, &body));
     assert_eq!(code, RejectionCode::Untrusted);
+}
+
+#[test]
+fn a_profile_of_cas_makes_a_gateway_a_ca_and_lets_it_ask_for_no_more() {
+    let wide = |label: &mut LabelContext| {
+        label.authority = Arc::new(authority("Wide Issuing CA", KeyType::P256, START.parse().unwrap()));
+    };
+    let world = World::with(KeyType::P256, |profile| profile.ca_path_len = Some(1), wide);
+    let session = world.birth("SN-1", KeyType::P256).session();
+    let asks = |path_len| {
+        let constraints = BasicConstraints { ca: true, path_len }.encode();
+        let usage = KeyUsage::KEY_CERT_SIGN.union(KeyUsage::CRL_SIGN).encode();
+        let extensions = [(oid::BASIC_CONSTRAINTS, constraints), (oid::KEY_USAGE, usage)];
+        let extensions = extensions.map(|(oid, value)| Extension { oid, critical: true, value });
+        let body = request(fresh_key().as_ref(), &Name::empty(), &extensions);
+        world.enroll(Operation::SimpleEnroll, &session, &body)
+    };
+    for path_len in [None, Some(0), Some(1)] {
+        let gateway = Certificate::decode(&asks(path_len).unwrap()).unwrap();
+        let constraints = BasicConstraints { ca: true, path_len: Some(1) };
+        assert_eq!(gateway.basic_constraints().unwrap(), Some(constraints), "the profile's, whatever was asked");
+        assert_eq!(gateway.key_usage().unwrap(), Some(KeyUsage::KEY_CERT_SIGN.union(KeyUsage::CRL_SIGN)));
+        assert_eq!(gateway.ext_key_usage().unwrap(), None);
+    }
+    assert_eq!(refused(&world, || asks(Some(2))), RejectionCode::ExtensionNotAllowed);
+    // An authority that may certify no CA does not, whatever the configuration says.
+    let narrow = World::with(KeyType::P256, |profile| profile.ca_path_len = Some(0), |_| ());
+    let session = narrow.birth("SN-1", KeyType::P256).session();
+    let body = request(fresh_key().as_ref(), &Name::empty(), &[]);
+    let outcome = narrow.enroll(Operation::SimpleEnroll, &session, &body);
+    assert!(matches!(outcome, Err(Refusal::Fault(Fault::Issuance(IssuanceFault::PathLength { path_len: 0 })))));
 }

@@ -108,6 +108,12 @@ impl CertificateAuthority {
         &self.chain
     }
 
+    /// Whether a CA below which `path_len` more may follow can be certified (RFC 5280 section 4.2.1.9).
+    pub fn may_certify_ca(&self, path_len: u32) -> bool {
+        let own = self.certificate.basic_constraints().ok().flatten().and_then(|constraints| constraints.path_len);
+        own.is_none_or(|own| path_len < own)
+    }
+
     /// The root: the last of the chain, or the CA itself.
     pub fn root(&self) -> &Certificate {
         self.chain.last().unwrap_or(&self.certificate)

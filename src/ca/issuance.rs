@@ -21,6 +21,12 @@ pub enum IssuanceFault {
     /// The contents cannot be composed, for instance because the CA has expired.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// The profile is one of CAs, and the CA may certify none, or none with so many below it.
+    #[error("the ca certificate does not allow a ca below it with path length {path_len}")]
+    PathLength {
+        /// CAs that may follow the new one.
+        path_len: u32,
+    },
     /// The signer failed.
     #[error(transparent)]
     Signer(#[from] SignerError),
@@ -67,6 +73,9 @@ impl CertificateAuthority {
         now: DateTime<Utc>,
     ) -> Result<PreparedCertificate<'store>, IssuanceFault> {
         let profile = enrollment.profile();
+        if let Some(path_len) = profile.ca_path_len.filter(|path_len| !self.may_certify_ca(*path_len)) {
+            return Err(IssuanceFault::PathLength { path_len });
+        }
         let validity = certificate::clamp_validity(now, profile.backdate, profile.validity, self.certificate())?;
         let mut random = [0; 20];
         entropy.fill(&mut random)?;

@@ -242,6 +242,7 @@ pub(super) struct Profile {
     pub(super) ca_issuer_urls: Vec<String>,
     pub(super) policies: Vec<String>,
     pub(super) allow_key_reuse: bool,
+    pub(super) ca_path_len: Option<u32>,
     pub(super) extension: Vec<Table>,
 }
 
@@ -265,6 +266,7 @@ impl Default for Profile {
             ca_issuer_urls: Vec::new(),
             policies: Vec::new(),
             allow_key_reuse: true,
+            ca_path_len: None,
             extension: Vec::new(),
         }
     }

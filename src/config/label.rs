@@ -80,6 +80,10 @@ pub(super) fn check(
         }
     };
     let profile = profile?;
+    if let Some(path_len) = profile.ca_path_len.filter(|path_len| !authority.may_certify_ca(*path_len)) {
+        let expected = format!("an authority that may certify CAs with path length {path_len}");
+        check.problems.push(place.key("authority").value(expected, "one whose pathLenConstraint forbids it"));
+    }
     check.warn_of_short_authority(&authority, profile.validity);
     let rules = EnrollmentRules {
         identity: identity?,

@@ -88,6 +88,7 @@ impl Check<'_> {
             policies,
             extensions,
             allow_key_reuse: shape.allow_key_reuse,
+            ca_path_len: shape.ca_path_len,
         })
     }
 

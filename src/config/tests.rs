@@ -137,9 +137,11 @@ fn every_key_that_is_commented_out_shows_its_default() {
 
 #[test]
 fn every_example_in_a_comment_checks() {
-    // certificate and key exclude issued_by and names, hosts the server's default_label: each has a test of its own.
+    // certificate and key exclude issued_by and names, hosts the server's default_label, ca_path_len key_usage.
     let is_apart = |example: &str| {
-        ["certificate = \"tls/", "key = \"tls/", "hosts", "default_label"].iter().any(|key| example.starts_with(key))
+        ["certificate = \"tls/", "key = \"tls/", "hosts", "default_label", "ca_path_len"]
+            .iter()
+            .any(|key| example.starts_with(key))
     };
     let examples: String = EXAMPLE
         .lines()
@@ -299,6 +301,28 @@ fn a_tenant_with_hosts_has_its_labels_and_default_to_itself() {
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].contains(problem), "{problems:?}");
     }
+}
+
+#[test]
+fn a_profile_of_cas_needs_an_authority_that_may_certify_them() {
+    let example = |text: &str| text.replace("# e.g. ca_path_len = 0", "ca_path_len = 0");
+    assert_eq!(problems_after(example), Vec::<String>::new());
+    let usages = |text: &str| example(text).replace("# e.g. key_usage", "key_usage");
+    assert!(problems_after(usages)[0].contains("key_usage has no place beside ca_path_len"));
+    let folder = example_folder(&example(EXAMPLE));
+    let (mut params, key) = ca("Narrow");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    fs::write(folder.path().join("ca/issuing.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+    fs::write(folder.path().join("config.toml"), example(EXAMPLE).replace("chain = [\"ca/root.pem\"]", "")).unwrap();
+    write_key(&folder.path().join("ca/issuing.key"), &key);
+    let problems = load(&folder).map(|_| ()).unwrap_err();
+    assert_eq!(
+        problems,
+        [
+            "config.toml: tenant acme, label devices, authority: expected an authority that may certify CAs with path length 0, \
+          found one whose pathLenConstraint forbids it"
+        ]
+    );
 }
 
 #[test]

@@ -156,7 +156,7 @@ pub fn end_entity_tbs(contents: &EndEntity<'_>) -> Result<Vec<u8>, CertificateEr
 }
 
 /// The extensions of a device certificate. basicConstraints is left out, which says that it is no CA (RFC 5280 section
-/// 4.2.1.9).
+/// 4.2.1.9), unless the profile is one of CAs; those have no extendedKeyUsage, which would bind what they issue.
 fn end_entity_extensions(contents: &EndEntity<'_>) -> Vec<Extension> {
     let EndEntity { key, profile, .. } = contents;
     let mut extensions = vec![
@@ -164,7 +164,10 @@ fn end_entity_extensions(contents: &EndEntity<'_>) -> Vec<Extension> {
         subject_key_identifier(key),
         key_usage(profile.key_usage_for(key.key_type())),
     ];
-    extensions.extend(ext_key_usage(&profile.ext_key_usage));
+    match profile.ca_path_len {
+        Some(path_len) => extensions.push(basic_constraints(Some(path_len))),
+        None => extensions.extend(ext_key_usage(&profile.ext_key_usage)),
+    }
     extensions.extend(certificate_policies(&profile.policies));
     extensions.extend(subject_alt_name(contents.subject, contents.subject_alt_names));
     extensions.extend(crl_distribution_points(&profile.crl_urls));
@@ -179,9 +182,13 @@ pub fn ca_extensions(key: &PublicKey, issuer_key_identifier: Option<&[u8]>, path
     let mut extensions: Vec<_> = issuer_key_identifier.map(authority_key_identifier).into_iter().collect();
     extensions.push(subject_key_identifier(key));
     extensions.push(key_usage(KeyUsage::KEY_CERT_SIGN.union(KeyUsage::CRL_SIGN)));
-    // RFC 5280 §4.2.1.9: critical in certificates of CAs that sign certificates.
-    extensions.push(critical(oid::BASIC_CONSTRAINTS, BasicConstraints { ca: true, path_len }.encode()));
+    extensions.push(basic_constraints(path_len));
     extensions
+}
+
+fn basic_constraints(path_len: Option<u32>) -> Extension {
+    // RFC 5280 §4.2.1.9: critical in certificates of CAs that sign certificates.
+    critical(oid::BASIC_CONSTRAINTS, BasicConstraints { ca: true, path_len }.encode())
 }
 
 /// The extensions of a TLS server's certificate.

@@ -48,6 +48,9 @@ pub struct EnrollmentProfile {
     pub extensions: Vec<Extension>,
     /// Whether a renewal may keep its key.
     pub allow_key_reuse: bool,
+    /// What is issued is the certificate of a CA, below which so many CAs may follow (RFC 5280 section 4.2.1.9): a gateway
+    /// that certifies what stands behind it. `None` for devices, which are no CAs.
+    pub ca_path_len: Option<u32>,
 }
 
 /// How keyUsage is chosen.
@@ -96,6 +99,9 @@ pub enum ProfileProblem {
     /// A usage only a CA has.
     #[error("key_usage must not have keyCertSign or cRLSign: a device is no CA")]
     CaKeyUsage,
+    /// Usages of devices in a profile of CAs.
+    #[error("key_usage has no place beside ca_path_len: a CA signs certificates and CRLs")]
+    KeyUsageOfCa,
     /// encipherOnly or decipherOnly on its own (RFC 5280 section 4.2.1.3).
     #[error("key_usage encipherOnly and decipherOnly have no meaning without keyAgreement")]
     LoneCipherOnly,
@@ -187,6 +193,9 @@ impl EnrollmentProfile {
 
     /// keyUsage for a kind of key; never empty in a checked profile whose policy allows that kind.
     pub fn key_usage_for(&self, key_type: KeyType) -> KeyUsage {
+        if self.ca_path_len.is_some() {
+            return KeyUsage::KEY_CERT_SIGN.union(KeyUsage::CRL_SIGN);
+        }
         match self.key_usage {
             KeyUsagePolicy::ByKeyType => default_key_usage(key_type),
             KeyUsagePolicy::Exactly(usage) => {
@@ -243,6 +252,9 @@ impl EnrollmentProfile {
 
     fn check_usages(&self, problems: &mut Vec<ProfileProblem>) {
         if let KeyUsagePolicy::Exactly(usage) = self.key_usage {
+            if self.ca_path_len.is_some() {
+                problems.push(ProfileProblem::KeyUsageOfCa);
+            }
             if usage.intersects(KeyUsage::KEY_CERT_SIGN.union(KeyUsage::CRL_SIGN)) {
                 problems.push(ProfileProblem::CaKeyUsage);
             }

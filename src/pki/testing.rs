@@ -220,6 +220,7 @@ pub(crate) fn profile() -> EnrollmentProfile {
         policies: vec![Oid::parse("1.3.6.1.4.1.99999.1").unwrap()],
         extensions: vec![custom("1.3.6.1.4.1.99999.2", &[0x04, 0x01, 0x01])],
         allow_key_reuse: true,
+        ca_path_len: None,
     }
 }
 

@@ -25,22 +25,30 @@ const CA_ONLY: [Oid; 4] =
 
 /// Refuses what no device gets, and what the profile would turn into its opposite.
 pub(super) fn refuse_privileges(request: &VerifiedRequest, profile: &EnrollmentProfile) -> Result<(), Rejection> {
-    refuse_ca_privileges(request)?;
+    refuse_ca_privileges(request, profile)?;
     refuse_key_usage(request, profile)?;
     refuse_ext_key_usage(request, profile)?;
     refuse_unknown_critical(request, profile)
 }
 
-fn refuse_ca_privileges(request: &VerifiedRequest) -> Result<(), Rejection> {
-    if request.basic_constraints().is_some_and(|constraints| constraints.ca) {
-        return Err(refusal("RFC 5280 4.2.1.9", "basicConstraints asks for CA:TRUE, a device gets CA:FALSE"));
+fn refuse_ca_privileges(request: &VerifiedRequest, profile: &EnrollmentProfile) -> Result<(), Rejection> {
+    let constraints = request.basic_constraints().filter(|constraints| constraints.ca);
+    match (constraints, profile.ca_path_len) {
+        (Some(_), None) => {
+            return Err(refusal("RFC 5280 4.2.1.9", "basicConstraints asks for CA:TRUE, a device gets CA:FALSE"));
+        }
+        (Some(asked), Some(granted)) if asked.path_len.is_some_and(|asked| asked > granted) => {
+            let reason = format!("basicConstraints asks for a longer path than the {granted} of this profile");
+            return Err(refusal("RFC 5280 4.2.1.9", reason));
+        }
+        (Some(_) | None, _) => {}
     }
     if let Some(extension) = request.extensions().iter().find(|extension| CA_ONLY.contains(&extension.oid)) {
         let reason = format!("the requested extension {} belongs in CA certificates only", extension.oid);
         return Err(refusal("RFC 5280 4.2.1", reason));
     }
     let ca_usage = KeyUsage::KEY_CERT_SIGN.union(KeyUsage::CRL_SIGN);
-    if request.key_usage().is_some_and(|usage| usage.intersects(ca_usage)) {
+    if profile.ca_path_len.is_none() && request.key_usage().is_some_and(|usage| usage.intersects(ca_usage)) {
         return Err(refusal("RFC 5280 4.2.1.3", "keyUsage asks for keyCertSign or cRLSign, which only a CA gets"));
     }
     Ok(())

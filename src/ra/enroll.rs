@@ -247,8 +247,12 @@ impl RegistrationAuthority {
         self.refuse_foreign_key(label, &enrollment)?;
         let admitted = self.admit_again(admitted, label, &enrollment, peer, claim.key(), attempt.at)?;
         let suspicion = admitted.suspicion.clone();
-        let latest =
-            LatestCertificate { id: record.id.clone(), spki_sha256: record.spki_sha256, not_after: record.not_after };
+        let latest = LatestCertificate {
+            id: record.id.clone(),
+            label: record.label.clone(),
+            spki_sha256: record.spki_sha256,
+            not_after: record.not_after,
+        };
         let mut facts = admitted.facts(&label.tenant, latest);
         if let Some(renewed) = &record.renews {
             facts.push(Succession { successor: record.id.clone(), seen: false }.to_fact(renewed));

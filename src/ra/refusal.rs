@@ -41,7 +41,9 @@ impl Fault {
             ) => Some(RETRY_AFTER_SECONDS),
             Self::Issuance(IssuanceFault::Entropy(_) | IssuanceFault::Signer(_)) => Some(RETRY_AFTER_SECONDS),
             Self::Store(StoreFault::Corrupt(_))
-            | Self::Issuance(IssuanceFault::Certificate(_) | IssuanceFault::BadSignature(_)) => None,
+            | Self::Issuance(
+                IssuanceFault::Certificate(_) | IssuanceFault::PathLength { .. } | IssuanceFault::BadSignature(_),
+            ) => None,
         }
     }
 }

@@ -42,7 +42,7 @@ pub(super) struct Admitted {
 impl Admitted {
     /// What becomes so when `latest` is issued.
     pub(super) fn facts(mut self, tenant: &str, latest: LatestCertificate) -> Vec<Fact> {
-        self.device.latest = Some(latest);
+        self.device.note_latest(latest);
         self.facts.push(self.device.to_fact(tenant));
         self.facts
     }
@@ -179,7 +179,7 @@ impl RegistrationAuthority {
 
     /// Why the birth certificate may be in two devices.
     fn suspect_clone(&self, arrival: &Arrival<'_>, device: &DeviceRecord) -> Result<Option<String>, Refusal> {
-        let Some(latest) = &device.latest else { return Ok(None) };
+        let Some(latest) = device.latest_at(arrival.label.label.as_str()) else { return Ok(None) };
         let rule = arrival.label.registration.repeated_birth;
         let same_key = latest.spki_sha256 == arrival.enrollment.key().spki_sha256();
         if rule == RepeatedBirth::Allow || same_key || latest.not_after <= arrival.now {

@@ -164,7 +164,7 @@ impl RegistrationAuthority {
     pub fn reset_device(&self, tenant: &str, id: &str, actor: &Actor) -> Result<Receipt, RegistryError> {
         self.change_device(tenant, id, "reset", actor, |device| {
             device.birth = None;
-            device.latest = None;
+            device.latest.clear();
             true
         })
     }

@@ -123,5 +123,6 @@ pub(super) fn profile() -> EnrollmentProfile {
         policies: Vec::new(),
         extensions: Vec::new(),
         allow_key_reuse: true,
+        ca_path_len: None,
     }
 }

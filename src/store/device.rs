@@ -21,9 +21,10 @@ pub struct DeviceRecord {
     /// The birth certificate it came with last.
     #[n(3)]
     pub birth: Option<BirthCertificate>,
-    /// The certificate issued to it last, at whatever label.
+    /// The certificate issued to it last at each label.
     #[n(4)]
-    pub latest: Option<LatestCertificate>,
+    #[cbor(default)]
+    pub latest: Vec<LatestCertificate>,
     /// What operators call it by.
     #[n(5)]
     #[cbor(default)]
@@ -67,6 +68,9 @@ pub struct LatestCertificate {
     /// Which.
     #[n(0)]
     pub id: CertificateId,
+    /// The label it was issued at.
+    #[n(3)]
+    pub label: String,
     /// SHA-256 of its SubjectPublicKeyInfo.
     #[cbor(n(1), with = "minicbor::bytes")]
     pub spki_sha256: [u8; 32],
@@ -93,7 +97,18 @@ impl DeviceState {
 impl DeviceRecord {
     /// A device that nobody has seen yet.
     pub fn listed(id: String, at: DateTime<Utc>) -> Self {
-        Self { id, state: DeviceState::Listed, registered_at: at, birth: None, latest: None, tags: Vec::new() }
+        Self { id, state: DeviceState::Listed, registered_at: at, birth: None, latest: Vec::new(), tags: Vec::new() }
+    }
+
+    /// The certificate issued to it last at a label.
+    pub fn latest_at(&self, label: &str) -> Option<&LatestCertificate> {
+        self.latest.iter().find(|latest| latest.label == label)
+    }
+
+    /// Takes note of a certificate that was issued to it.
+    pub fn note_latest(&mut self, latest: LatestCertificate) {
+        self.latest.retain(|earlier| earlier.label != latest.label);
+        self.latest.push(latest);
     }
 
     /// The key of a device. Ids that differ in case alone name one device (RFC 5280 section 7.1, RFC 4343 for names in

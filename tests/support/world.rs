@@ -295,6 +295,7 @@ pub fn profile() -> EnrollmentProfile {
         policies: Vec::new(),
         extensions: Vec::new(),
         allow_key_reuse: true,
+        ca_path_len: None,
     }
 }
 
