@@ -100,7 +100,7 @@ pub enum TransferError {
 /// # Errors
 /// [`TransferError`] names the mistake.
 pub fn decode(body: &[u8]) -> Result<Vec<u8>, TransferError> {
-    match decode_text(body) {
+    match decode_text(body, 0) {
         Ok(decoded) => encoded_once(decoded),
         // Neither PEM nor binary DER is base64, so both are looked for only here.
         Err(_) if find(body, PEM_BEGIN).is_some() => encoded_once(decode_pem(body)?),
@@ -125,20 +125,21 @@ pub fn encode(der: &[u8], wrapping: LineWrapping) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn decode_text(text: &[u8]) -> Result<Vec<u8>, TransferError> {
+/// The value of what stands in `body` from `start` on.
+fn decode_text(body: &[u8], start: usize) -> Result<Vec<u8>, TransferError> {
     // RFC 8951 §3.1: white space (CR, LF, SP, TAB) is tolerated anywhere.
-    let packed: Vec<u8> = text.iter().copied().filter(|octet| !is_white_space(*octet)).collect();
+    let packed: Vec<u8> = body[start..].iter().copied().filter(|octet| !is_white_space(*octet)).collect();
     if packed.is_empty() {
         return Err(TransferError::Empty);
     }
     // RFC 8951 §3, RFC 4648 §3.3 and §4: apart from that, exactly the standard alphabet with its padding.
-    STANDARD.decode(&packed).map_err(|_| explain(text, packed.len()))
+    STANDARD.decode(&packed).map_err(|_| explain(body, start, packed.len()))
 }
 
 /// Why strict decoding failed, in terms of the body as it was sent.
-fn explain(text: &[u8], characters: usize) -> TransferError {
+fn explain(body: &[u8], start: usize, characters: usize) -> TransferError {
     let mut padding = None;
-    for (offset, &octet) in text.iter().enumerate() {
+    for (offset, &octet) in body.iter().enumerate().skip(start) {
         match octet {
             _ if is_white_space(octet) => {}
             b'=' => padding = padding.or(Some(offset)),
@@ -170,6 +171,7 @@ fn decode_pem(body: &[u8]) -> Result<Vec<u8>, TransferError> {
     if label != b"CERTIFICATE REQUEST" && label != b"NEW CERTIFICATE REQUEST" {
         return Err(TransferError::PemLabel { label: label[..label.len().min(COLUMNS)].escape_ascii().to_string() });
     }
+    let start = body.len() - content.len();
     let (content, rest) = split_at(content, b"-----END ").ok_or(TransferError::PemUnfinished)?;
     if !rest.strip_prefix(label).is_some_and(|rest| rest.starts_with(PEM_DASHES)) {
         return Err(TransferError::PemUnfinished);
@@ -177,7 +179,7 @@ fn decode_pem(body: &[u8]) -> Result<Vec<u8>, TransferError> {
     if find(rest, PEM_BEGIN).is_some() {
         return Err(TransferError::PemSeveral);
     }
-    decode_text(content)
+    decode_text(&body[..start + content.len()], start)
 }
 
 /// Refuses what is text again after decoding: no DER value that EST carries starts with these letters.
@@ -291,6 +293,9 @@ mod tests {
         for key in ["PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY"] {
             assert_eq!(decode(pem(key, key).as_bytes()), Err(TransferError::PrivateKey));
         }
+        let body = pem(request, request).replace("MA==", "MA*=");
+        let (offset, octet) = (body.find('*').unwrap(), b'*');
+        assert_eq!(decode(body.as_bytes()), Err(TransferError::IllegalOctet { offset, octet }), "offset in the body");
         let foreign = decode(pem("CERT\u{1b}[2J", "X").as_bytes()).unwrap_err();
         assert_eq!(foreign.to_string(), "the PEM block is labelled \"CERT\\x1b[2J\", expected CERTIFICATE REQUEST");
     }
