@@ -1,5 +1,7 @@
 //! Certificate and TBSCertificate (RFC 5280 section 4.1).
 
+use std::ops::Range;
+
 use chrono::{DateTime, Datelike, NaiveDate, SubsecRound, Utc};
 use rasn::prelude::*;
 
@@ -365,8 +367,8 @@ struct ValidityWire {
     not_after: Any,
 }
 
-/// Years from here on are written as GeneralizedTime (RFC 5280 section 4.1.2.5).
-const FIRST_GENERALIZED_YEAR: i32 = 2050;
+/// The years that UTCTime has (RFC 5280 section 4.1.2.5.1); all others are written as GeneralizedTime.
+const UTC_YEARS: Range<i32> = 1950..2050;
 
 /// RFC 5280 section 4.1.2.5: `YYMMDDHHMMSSZ` through 2049, `YYYYMMDDHHMMSSZ` from 2050. A GeneralizedTime before 2050 is
 /// read as well: it is DER, and a device cannot change its birth certificate.
@@ -398,7 +400,7 @@ fn decimal(digits: &[u8]) -> Option<u32> {
 
 fn encode_time(time: DateTime<Utc>) -> Any {
     let time = time.trunc_subsecs(0);
-    let tlv = if time.year() < FIRST_GENERALIZED_YEAR {
+    let tlv = if UTC_YEARS.contains(&time.year()) {
         der::wrap(tag::UTC_TIME, time.format("%y%m%d%H%M%SZ").to_string().as_bytes())
     } else {
         der::wrap(tag::GENERALIZED_TIME, time.format("%Y%m%d%H%M%SZ").to_string().as_bytes())
@@ -416,9 +418,10 @@ mod tests {
     }
 
     #[test]
-    fn times_change_form_in_2050() {
+    fn times_change_form_in_1950_and_in_2050() {
         for (moment, tlv) in [
-            ("1950-01-01T00:00:00Z", &b"\x17\x0d500101000000Z"[..]),
+            ("1949-12-31T23:59:59Z", &b"\x18\x0f19491231235959Z"[..]),
+            ("1950-01-01T00:00:00Z", b"\x17\x0d500101000000Z"),
             ("2049-12-31T23:59:59Z", b"\x17\x0d491231235959Z"),
             ("2050-01-01T00:00:00Z", b"\x18\x0f20500101000000Z"),
             ("9999-12-31T23:59:59Z", b"\x18\x0f99991231235959Z"),
