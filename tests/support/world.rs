@@ -136,6 +136,16 @@ impl World {
         Self { clock, entropy, store, ra, maker, other_maker }
     }
 
+    /// Back to the first moment, with an empty store. The keys, which are dear to make, stay.
+    pub fn begin_again(&mut self) {
+        *self.clock.0.lock().unwrap() = START.parse().unwrap();
+        self.store = Arc::new(MemoryStore::new());
+        let ports = Ports { store: Arc::clone(&self.store) as Arc<dyn CertificateStore>, ..self.ra.ports().clone() };
+        let labels = self.ra.labels().map(|label| share(label)).collect();
+        let default_label = Label::parse("devices").unwrap();
+        self.ra = RegistrationAuthority::new(labels, Some(&default_label), &[], ports).unwrap();
+    }
+
     pub fn label(&self, name: &str) -> &LabelContext {
         self.ra.label(None, Some(&Label::parse(name).unwrap())).unwrap()
     }
