@@ -99,6 +99,7 @@ fn record(store: &SledStore, serial: u64) {
         not_after: now + TimeDelta::days(398),
         // About what a P-256 certificate with a SAN and three URLs takes.
         der: hash(3).repeat(22),
+        credential: None,
     };
     let event = AuditEvent {
         at: now,
@@ -110,6 +111,7 @@ fn record(store: &SledStore, serial: u64) {
         peer: Some(hash(4)),
         device: Some(record.device.clone()),
         actor: None,
+        credential: None,
         outcome: AuditOutcome::Issued { serial: record.id.serial.clone(), repeated: false },
     };
     store.key_holder("acme", &record.spki_sha256).expect("an index");

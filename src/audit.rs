@@ -25,6 +25,9 @@ pub struct AuditEvent {
     pub device: Option<String>,
     /// The operator who did it; `None` where a device did.
     pub actor: Option<String>,
+    /// The credential that was verified beside the certificate or in its place; with a refusal, the declared one that was
+    /// tried.
+    pub credential: Option<String>,
     /// What came of it.
     pub outcome: AuditOutcome,
 }

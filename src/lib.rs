@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod ca;
 pub mod clock;
+pub mod credential;
 pub mod est;
 pub mod pki;
 pub mod policy;

@@ -243,3 +243,46 @@ fn revocation_waits_for_the_server_to_stop_and_the_journal_tells_of_it() {
     assert!(estd(&["journal", "rebuild", "--data-dir", data.to_str().unwrap()]).status.success());
     assert!(text(&revoke(&serial)).contains("was revoked already"));
 }
+
+/// What `estd credential` prints can be appended to a credentials file as it is; secrets go to standard error alone.
+#[test]
+fn credential_entries_check_and_hold_no_secret() {
+    use std::io::Write as _;
+    let (_folder, config) = demo_folder();
+    let credentials = Path::new(&config).with_file_name("credentials.toml");
+    let mut hash = Command::new(env!("CARGO_BIN_EXE_estd"))
+        .args(["credential", "hash", "--user", "line-7", "--device", "SN-7*", "--digest", "--digest-md5"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    hash.stdin.take().unwrap().write_all(b"correct horse\n").unwrap();
+    let hash = hash.wait_with_output().unwrap();
+    let code = estd(&["credential", "code", "--device", "SN-1", "--device", "AX-*", "--count", "2", "--uses", "3"]);
+    let token = estd(&["credential", "token", "--name", "t", "--device", "*", "--not-after", "2099-01-01T00:00:00Z"]);
+    let entries = [&hash, &code, &token].map(|output| String::from_utf8(output.stdout.clone()).unwrap()).concat();
+    let secrets = [&code, &token].map(|output| String::from_utf8(output.stderr.clone()).unwrap()).concat();
+    let secrets: Vec<_> = secrets.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(secrets.len(), 5, "{secrets:?}");
+    for secret in secrets.iter().chain(&["correct horse"]) {
+        assert!(!entries.contains(secret), "{secret} stands in {entries}");
+    }
+    fs::write(&credentials, entries).unwrap();
+    fs::set_permissions(&credentials, fs::Permissions::from_mode(0o600)).unwrap();
+    let with = fs::read_to_string(&config).unwrap().replacen(
+        "[[tenant]]\n",
+        "[[tenant]]\ncredentials = \"credentials.toml\"\n",
+        1,
+    );
+    assert!(with.contains("credentials.toml"));
+    fs::write(&config, with).unwrap();
+    let checked = estd(&["check", "--config", &config]);
+    assert!(checked.status.success(), "{}", text(&checked));
+    for refused in [
+        &["credential", "code", "--device", "a*b"][..],
+        &["credential", "token", "--name", "t", "--device", "*", "--not-after", "soon"],
+        &["credential", "code"],
+    ] {
+        assert!(!estd(refused).status.success(), "{refused:?}");
+    }
+}

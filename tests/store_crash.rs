@@ -395,6 +395,7 @@ fn record(serial: u64) -> CertificateRecord {
         issued_at,
         not_after: issued_at + chrono::TimeDelta::days(398),
         der: serial.to_be_bytes().repeat(90),
+        credential: None,
     }
 }
 
@@ -413,6 +414,7 @@ fn event(outcome: AuditOutcome) -> AuditEvent {
         peer: None,
         device: Some("device".into()),
         actor: None,
+        credential: None,
         outcome,
     }
 }

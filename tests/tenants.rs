@@ -44,7 +44,12 @@ fn contexts(makers: &[CertificateAuthority], name: impl Fn(&str) -> String) -> V
 }
 
 fn ports() -> Ports {
-    Ports { store: Arc::new(MemoryStore::new()), clock: Arc::new(Still), entropy: Arc::new(SystemEntropy) }
+    Ports {
+        store: Arc::new(MemoryStore::new()),
+        clock: Arc::new(Still),
+        entropy: Arc::new(SystemEntropy),
+        gate: Arc::new(estd::credential::Gate::new(&[7; 32])),
+    }
 }
 
 fn makers() -> Vec<CertificateAuthority> {
@@ -60,7 +65,7 @@ impl Tenants {
 
     fn enroll(&self, at: &str, operation: Operation, device: &Device, body: &[u8]) -> Result<Vec<u8>, Refusal> {
         let target = EstTarget { label: Some(label(at)), operation };
-        let request = EstRequest { target, body: body.to_vec() };
+        let request = EstRequest { target, body: body.to_vec(), credential: None };
         let context = self.ra.label(None, Some(&label(at))).unwrap();
         self.ra.enroll(context, &request, &device.session(), "test").map(|pending| issued(&pending))
     }

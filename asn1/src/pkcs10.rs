@@ -176,6 +176,17 @@ impl CertificationRequest {
         self.attributes.est_identity_linking.as_deref()
     }
 
+    /// otpChallenge (RFC 7894 section 3.1), of 1 to [`MAX_CHALLENGE_PASSWORD`] characters. Read only when asked for: to
+    /// whoever takes no one-time passwords it is an attribute like others, and libest sends it empty.
+    ///
+    /// # Errors
+    /// When it is there and is something else.
+    pub fn otp_challenge(&self) -> Result<Option<String>, DecodeError> {
+        let attribute = self.attributes.all.iter().find(|attribute| attribute.oid == oid::OTP_CHALLENGE);
+        let decode = |attribute| decode_challenge("otpChallenge", single_value(attribute, "otpChallenge value")?);
+        attribute.map(decode).transpose()
+    }
+
     /// signatureAlgorithm
     pub fn signature_algorithm(&self) -> &AlgorithmIdentifier {
         &self.signature_algorithm

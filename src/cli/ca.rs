@@ -196,6 +196,7 @@ fn event(authority: &Authority, id: &CertificateId, device: &str, reason: u8, at
         peer: None,
         device: Some(device.to_owned()),
         actor: None,
+        credential: None,
         outcome: AuditOutcome::Revoked { serial: id.serial.clone(), reason },
     }
 }

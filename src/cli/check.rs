@@ -62,8 +62,9 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), CliE
 fn described(label: &LabelSettings) -> String {
     let profile = &label.rules.profile;
     let anchors = label.anchors.implicit().len();
+    let authentication = label.authentication.as_str();
     format!(
-        "tenant {}, profile {}, {} days, signed by {}, {anchors} manufacturers' CA certificates",
+        "tenant {}, profile {}, {} days, signed by {}, {anchors} manufacturers' CA certificates, by {authentication}",
         label.tenant,
         profile.name,
         profile.validity.num_days(),

@@ -2,6 +2,7 @@
 
 mod ca;
 mod check;
+mod credential;
 mod demo;
 mod error;
 mod files;
@@ -44,6 +45,9 @@ enum Command {
     /// Look at the certificate authorities, revoke certificates
     #[command(subcommand)]
     Ca(ca::Command),
+    /// Make entries for a tenant's credentials file: users, one-time enrollment codes, API tokens
+    #[command(subcommand)]
+    Credential(credential::Command),
     /// Verify the journal, rebuild the index from it
     #[command(subcommand)]
     Journal(journal::Command),
@@ -66,6 +70,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments, &mut out),
         Command::Check(arguments) => check::run(&arguments, &mut out),
         Command::Ca(command) => ca::run(&command, &mut out),
+        Command::Credential(command) => credential::run(&command, &mut out),
         Command::Journal(command) => journal::run(&command, &mut out),
     };
     match outcome.and_then(|()| Ok(out.flush()?)) {

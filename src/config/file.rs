@@ -11,6 +11,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use toml::Value;
 
 use super::problem::{Place, Problem, ProblemKind};
+use crate::credential::declared::DEFAULT_REALM;
 
 /// A table of TOML, undecoded.
 pub(super) type Table = toml::Table;
@@ -160,6 +161,11 @@ pub(super) struct Limits {
     pub(super) queue: u64,
     pub(super) sync_pause: Span,
     pub(super) audit_refusals_per_second: u64,
+    pub(super) max_verifications: u64,
+    pub(super) auth_failures_per_user: u64,
+    pub(super) auth_failures_per_address: u64,
+    pub(super) auth_failure_window: Span,
+    pub(super) auth_lockout: Span,
 }
 
 impl Default for Limits {
@@ -181,6 +187,11 @@ impl Default for Limits {
             queue: 1024,
             sync_pause: Span(Duration::from_millis(1)),
             audit_refusals_per_second: 200,
+            max_verifications: 4,
+            auth_failures_per_user: 10,
+            auth_failures_per_address: 50,
+            auth_failure_window: Span::seconds(10 * 60),
+            auth_lockout: Span::seconds(10 * 60),
         }
     }
 }
@@ -206,6 +217,7 @@ pub(super) struct Tenant {
     pub(super) name: Option<String>,
     pub(super) hosts: Vec<String>,
     pub(super) default_label: Option<String>,
+    pub(super) credentials: Option<String>,
     pub(super) authority: Vec<Table>,
     pub(super) profile: Vec<Table>,
     pub(super) label: Vec<Table>,
@@ -295,6 +307,9 @@ pub(super) struct Label {
     pub(super) registration: String,
     pub(super) repeated_birth: String,
     pub(super) approval: Table,
+    pub(super) authentication: String,
+    pub(super) http_schemes: Vec<String>,
+    pub(super) digest_algorithms: Vec<String>,
     pub(super) repeat_window: Span,
     pub(super) wire: String,
 }
@@ -312,6 +327,9 @@ impl Default for Label {
             registration: "open".to_owned(),
             repeated_birth: "alarm".to_owned(),
             approval: Table::new(),
+            authentication: "certificate".to_owned(),
+            http_schemes: vec!["basic".to_owned()],
+            digest_algorithms: vec!["SHA-256".to_owned()],
             repeat_window: Span::seconds(10 * 60),
             wire: "lines".to_owned(),
         }
@@ -331,5 +349,85 @@ pub(super) struct Approval {
 impl Default for Approval {
     fn default() -> Self {
         Self { retry_after: Span::seconds(60), valid_for: Span::days(7), max_waiting: 1000, hold: Span::seconds(0) }
+    }
+}
+
+/// What `credentials` of a tenant names. None of its types can be shown: they hold hashes of passwords.
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Credentials {
+    pub(super) realm: String,
+    pub(super) user: Vec<Table>,
+    pub(super) token: Vec<Table>,
+    pub(super) code: Vec<Table>,
+    pub(super) issuer: Vec<Table>,
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        let none = Vec::new;
+        Self { realm: DEFAULT_REALM.to_owned(), user: none(), token: none(), code: none(), issuer: none() }
+    }
+}
+
+/// `[[user]]`
+#[derive(Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct User {
+    pub(super) name: Option<String>,
+    pub(super) password: Option<String>,
+    pub(super) digest_sha256: Option<String>,
+    pub(super) digest_md5: Option<String>,
+    pub(super) devices: Option<Vec<String>>,
+}
+
+/// `[[token]]`
+#[derive(Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Token {
+    pub(super) name: Option<String>,
+    pub(super) sha256: Option<String>,
+    pub(super) devices: Option<Vec<String>>,
+    pub(super) not_after: Option<String>,
+}
+
+/// `[[code]]`
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Code {
+    pub(super) sha256: Option<String>,
+    pub(super) devices: Option<Vec<String>>,
+    pub(super) not_after: Option<String>,
+    pub(super) uses: u32,
+}
+
+impl Default for Code {
+    fn default() -> Self {
+        Self { sha256: None, devices: None, not_after: None, uses: 1 }
+    }
+}
+
+/// `[[issuer]]`
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Issuer {
+    pub(super) name: Option<String>,
+    pub(super) issuer: Option<String>,
+    pub(super) audience: Option<String>,
+    pub(super) jwks: Option<String>,
+    pub(super) device_claim: String,
+    pub(super) devices: Vec<String>,
+}
+
+impl Default for Issuer {
+    fn default() -> Self {
+        Self {
+            name: None,
+            issuer: None,
+            audience: None,
+            jwks: None,
+            device_claim: "sub".to_owned(),
+            devices: vec!["*".to_owned()],
+        }
     }
 }

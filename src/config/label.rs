@@ -11,11 +11,12 @@ use super::problem::{Place, Problem, ProblemKind};
 use super::profile::Profile;
 use super::{file, read, registration};
 use crate::ca::CertificateAuthority;
-use crate::est::Label;
+use crate::credential::{Accepted, Credentials, HttpScheme};
 use crate::est::transfer::LineWrapping;
+use crate::est::{DigestAlgorithm, Label};
 use crate::pki::device_identity::IdentitySource;
 use crate::pki::trust::TrustAnchors;
-use crate::policy::{EnrollmentRules, IdentityLinking, RegistrationRules};
+use crate::policy::{AuthenticationRule, EnrollmentRules, IdentityLinking, RegistrationRules};
 
 /// A label with what it refers to.
 pub struct LabelSettings {
@@ -31,6 +32,12 @@ pub struct LabelSettings {
     pub registration: RegistrationRules,
     /// The authority itself (explicit), and the manufacturers (implicit).
     pub anchors: Arc<TrustAnchors>,
+    /// What is demanded as proof of identity.
+    pub authentication: AuthenticationRule,
+    /// The ways to present a credential that are taken.
+    pub accepted: Accepted,
+    /// The tenant's credentials.
+    pub credentials: Arc<Credentials>,
     /// The same request within this time gets the same certificate.
     pub repeat_window: TimeDelta,
     /// How answers are wrapped.
@@ -42,6 +49,8 @@ pub(super) struct Known<'a> {
     pub(super) tenant: &'a str,
     pub(super) authorities: &'a [Declared],
     pub(super) profiles: &'a [Profile],
+    /// `None` when they are at fault, which then stands among the problems; `Some(None)` when there are none.
+    pub(super) credentials: Option<Option<&'a Arc<Credentials>>>,
     /// For warnings alone.
     pub(super) now: DateTime<Utc>,
 }
@@ -66,6 +75,9 @@ pub(super) fn check(
     let identity = check.identity(shape.identity.as_deref());
     let renewal_grace = check.within("renewal_grace", shape.renewal_grace, LONGEST_GRACE);
     let identity_linking = check.identity_linking(&shape.identity_linking);
+    let authentication = check.authentication(&shape.authentication);
+    let accepted = check.accepted(&shape.http_schemes, &shape.digest_algorithms);
+    let credentials = check.credentials(authentication, accepted.as_ref());
     let repeat_window = check.within("repeat_window", shape.repeat_window, LONGEST_REPEAT_WINDOW);
     let wire = check.wire(&shape.wire);
     let registration =
@@ -98,6 +110,9 @@ pub(super) fn check(
         rules,
         registration: registration?,
         anchors,
+        authentication: authentication?,
+        accepted: accepted?,
+        credentials: credentials?,
         repeat_window: repeat_window?,
         wire: wire?,
     })
@@ -203,6 +218,62 @@ impl Check<'_> {
                 self.problems.push(place.value("\"off\", \"if-present\" or \"required\"", format!("{other:?}")));
                 None
             }
+        }
+    }
+
+    fn authentication(&mut self, name: &str) -> Option<AuthenticationRule> {
+        let found = AuthenticationRule::ALL.into_iter().find(|rule| rule.as_str() == name);
+        if found.is_none() {
+            let names = AuthenticationRule::ALL.map(AuthenticationRule::as_str).join(", ");
+            self.problems.push(self.place.key("authentication").value(names, format!("{name:?}")));
+        }
+        found
+    }
+
+    fn accepted(&mut self, schemes: &[String], algorithms: &[String]) -> Option<Accepted> {
+        let schemes = self.named("http_schemes", schemes, &HttpScheme::ALL.map(|scheme| (scheme.as_str(), scheme)));
+        let known = DigestAlgorithm::ALL.map(|algorithm| (algorithm.as_str(), algorithm));
+        let digest = self.named("digest_algorithms", algorithms, &known);
+        Some(Accepted { schemes: schemes?, digest: digest? })
+    }
+
+    /// What the names of a list stand for: at least one, each once.
+    fn named<T: Copy + PartialEq>(&mut self, key: &str, names: &[String], known: &[(&str, T)]) -> Option<Vec<T>> {
+        let find = |name: &String| known.iter().find(|(text, _)| text == name).map(|(_, value)| *value);
+        let found: Vec<T> = names.iter().filter_map(find).collect();
+        let distinct = found.iter().enumerate().all(|(position, value)| !found[..position].contains(value));
+        if !found.is_empty() && found.len() == names.len() && distinct {
+            return Some(found);
+        }
+        let expected: Vec<_> = known.iter().map(|(text, _)| *text).collect();
+        let expected = format!("one or more of {}, each once", expected.join(", "));
+        self.problems.push(self.place.key(key).value(expected, format!("{names:?}")));
+        None
+    }
+
+    /// The tenant's credentials, which a label that asks for some must have.
+    fn credentials(
+        &mut self,
+        rule: Option<AuthenticationRule>,
+        accepted: Option<&Accepted>,
+    ) -> Option<Arc<Credentials>> {
+        let asked = rule.is_some_and(AuthenticationRule::takes_http);
+        match self.known.credentials? {
+            Some(credentials) => {
+                let unusable = |scheme: &HttpScheme| asked && !credentials.has(*scheme);
+                for scheme in accepted.into_iter().flat_map(|accepted| &accepted.schemes).copied().filter(unusable) {
+                    let problem = ProblemKind::NoCredentials { scheme: scheme.as_str() };
+                    self.warnings.push(self.place.key("http_schemes").problem(problem));
+                }
+                Some(Arc::clone(credentials))
+            }
+            None if asked => {
+                self.problems.push(self.place.key("authentication").problem(ProblemKind::Missing {
+                    expected: "credentials of the tenant, the file that they are declared in",
+                }));
+                None
+            }
+            None => Some(Arc::new(Credentials::none())),
         }
     }
 

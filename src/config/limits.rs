@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 use super::file;
 use super::problem::{Place, Problem};
 
@@ -40,6 +42,16 @@ pub struct Limits {
     pub sync_pause: Duration,
     /// Refusals written to the journal in a second; those above are counted, not written.
     pub audit_refusals_per_second: u32,
+    /// Credentials verified at once; each Argon2id hash takes its memory.
+    pub max_verifications: usize,
+    /// Wrong passwords of one user at one label, within the window, that lock the user out.
+    pub auth_failures_per_user: u32,
+    /// Wrong credentials from one address, within the window, that lock the address out.
+    pub auth_failures_per_address: u32,
+    /// The window.
+    pub auth_failure_window: TimeDelta,
+    /// How long a user or an address is locked out.
+    pub auth_lockout: TimeDelta,
 }
 
 /// Least octets of a head: hyper's own floor.
@@ -77,6 +89,11 @@ impl Limits {
             queue: check.count("queue", shape.queue, 1),
             sync_pause: check.pause("sync_pause", shape.sync_pause),
             audit_refusals_per_second: check.rate("audit_refusals_per_second", shape.audit_refusals_per_second),
+            max_verifications: check.count("max_verifications", shape.max_verifications, 1),
+            auth_failures_per_user: check.rate("auth_failures_per_user", shape.auth_failures_per_user),
+            auth_failures_per_address: check.rate("auth_failures_per_address", shape.auth_failures_per_address),
+            auth_failure_window: check.delta("auth_failure_window", shape.auth_failure_window),
+            auth_lockout: check.delta("auth_lockout", shape.auth_lockout),
         }
     }
 }
@@ -105,6 +122,10 @@ impl Check<'_> {
             self.problems.push(self.place.key(key).value("at most 1s", value.to_string()));
         }
         value.0
+    }
+
+    fn delta(&mut self, key: &str, value: file::Span) -> TimeDelta {
+        TimeDelta::from_std(self.time(key, value)).unwrap_or_default()
     }
 
     fn time(&mut self, key: &str, value: file::Span) -> Duration {

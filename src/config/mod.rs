@@ -4,6 +4,7 @@
 //! each with its place. What it returns needs no second look: an [`Authority`] signs, a label's references resolve.
 
 mod authority;
+mod credentials;
 mod file;
 mod label;
 mod limits;

@@ -156,6 +156,15 @@ pub enum ProblemKind {
     /// Only ever a warning: nobody can enroll at this label yet.
     #[error("no manufacturer's CA certificate yet, so no device can enroll; put PEM files there and reload")]
     NoAnchors,
+    /// Only ever a warning: users who do not exist can be told from those who do.
+    #[error("the passwords are hashed at different cost, so the time of an answer tells users apart; hash them alike")]
+    UnequalPasswords,
+    /// Only ever a warning: a way in that nobody can take.
+    #[error("no credential of the tenant can be presented as {scheme}")]
+    NoCredentials {
+        /// The scheme.
+        scheme: &'static str,
+    },
     /// Only ever a warning: certificates will be cut short.
     #[error("its CA ends {until}: certificates for {validity} will be cut short there")]
     OutlivesAuthority {

@@ -32,7 +32,7 @@ pub(super) fn octets(path: &Path) -> Result<Vec<u8>, ProblemKind> {
     read(path, |_| Ok(()))
 }
 
-/// A private key file, refused when anybody but its owner can read it.
+/// A file of secrets, a private key for instance; refused when anybody but its owner can read it.
 pub(crate) fn secret(path: &Path) -> Result<Zeroizing<String>, ProblemKind> {
     let octets = Zeroizing::new(read(path, |file| {
         let mode =
@@ -41,9 +41,7 @@ pub(crate) fn secret(path: &Path) -> Result<Zeroizing<String>, ProblemKind> {
     })?);
     match std::str::from_utf8(&octets) {
         Ok(text) => Ok(Zeroizing::new(text.to_owned())),
-        Err(_) => {
-            Err(ProblemKind::Content { path: path.to_owned(), error: "expected a private key as PEM text".to_owned() })
-        }
+        Err(_) => Err(ProblemKind::Content { path: path.to_owned(), error: "expected UTF-8 text".to_owned() }),
     }
 }
 

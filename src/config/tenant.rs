@@ -10,7 +10,7 @@ use super::file::{self, Table};
 use super::label::{self, LabelSettings};
 use super::problem::{Place, Problem, ProblemKind};
 use super::server::{self, server_name};
-use super::{profile, read};
+use super::{credentials, profile, read};
 use crate::est::TenantHosts;
 use estd_asn1::GeneralName;
 
@@ -96,6 +96,12 @@ fn check_one(
         problems.push(place.key("name").problem(ProblemKind::Duplicate { kind: "tenant", scope: "" }));
     }
 
+    let credentials = match &shape.credentials {
+        Some(path) => {
+            credentials::load(&folder.join(path), folder, &place.key("credentials"), problems, warnings).map(Some)
+        }
+        None => Some(None),
+    };
     let first = tenants.authorities.len();
     for (shape, place) in tables::<file::Authority>(shape.authority, "authority", &place, problems) {
         let authority = Declared::check(shape, &name, folder, &place, now, problems, warnings);
@@ -128,8 +134,13 @@ fn check_one(
             }
             taken.push(name.clone());
         }
-        let known =
-            label::Known { tenant: &name, authorities: &tenants.authorities[first..], profiles: &profiles, now };
+        let known = label::Known {
+            tenant: &name,
+            authorities: &tenants.authorities[first..],
+            profiles: &profiles,
+            credentials: credentials.as_ref().map(Option::as_ref),
+            now,
+        };
         tenants.labels.extend(label::check(shape, &known, folder, &place, problems, warnings));
     }
     let labels = if has_hosts { &own_labels } else { &tenants.label_names };
@@ -182,7 +193,7 @@ fn is_taken<'a>(name: &str, mut others: impl Iterator<Item = &'a String>) -> boo
 }
 
 /// The tables of a list in their shape, each with its place.
-fn tables<T: file::Shape>(
+pub(super) fn tables<T: file::Shape>(
     tables: Vec<Table>,
     kind: &'static str,
     place: &Place,

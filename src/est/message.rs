@@ -1,5 +1,6 @@
 //! EST requests and responses as values; bodies are DER, base64 belongs to HTTP.
 
+use super::authorization::PresentedCredential;
 use super::operation::EstTarget;
 
 /// A request, decoded from its transfer encoding.
@@ -9,6 +10,8 @@ pub struct EstRequest {
     pub target: EstTarget,
     /// DER of the body; empty for operations without one.
     pub body: Vec<u8>,
+    /// What its Authorization field says, where that is looked at.
+    pub credential: Option<PresentedCredential>,
 }
 
 /// An answer to a request that succeeded.

@@ -1,12 +1,15 @@
 //! The vocabulary of EST (RFC 7030): operations, labels, identities, messages, transfer encoding, refusals.
 
+pub mod authorization;
 pub mod identity;
 pub mod label;
 pub mod message;
+pub mod network;
 pub mod operation;
 pub mod rejection;
 pub mod transfer;
 
+pub use authorization::{DigestAlgorithm, DigestCredential, PresentedCredential};
 pub use identity::{ChannelBinding, PresentedChain};
 pub use label::{Label, TenantHosts};
 pub use message::{EstRequest, EstResponse, ResponseBody};

@@ -96,6 +96,16 @@ rejection_codes! {
     NotApproved = "not_approved",
     /// challengePassword or an identity-linking attribute that cannot be checked.
     IdentityLinking = "identity_linking",
+    /// A credential is wanted and none came.
+    AuthRequired = "auth_required",
+    /// The credential is wrong, or of a kind that is not accepted.
+    AuthFailed = "auth_failed",
+    /// The credential is right but for its nonce, which is too old.
+    NonceStale = "nonce_stale",
+    /// The one-time enrollment code was used before.
+    CodeUsed = "code_used",
+    /// Too many wrong credentials from there, or for that user.
+    LockedOut = "auth_locked_out",
     /// The server is at a limit; come back later.
     TooManyRequests = "too_many_requests",
 }
@@ -106,13 +116,25 @@ pub struct Rejection {
     code: RejectionCode,
     clause: &'static str,
     reason: Cow<'static, str>,
+    retry_after: Option<u32>,
 }
 
 impl Rejection {
     /// `reason` is one sentence, lower case, no full stop, with what was expected and what came; it must carry no
     /// secret. Whatever a client sent must be escaped by the caller.
     pub fn new(code: RejectionCode, clause: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, clause, reason: reason.into() }
+        Self { code, clause, reason: reason.into(), retry_after: None }
+    }
+
+    /// The same refusal, which passes in so many seconds.
+    #[must_use]
+    pub fn with_retry_after(self, seconds: u32) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// After how many seconds it may have passed, where that is known.
+    pub fn retry_after(&self) -> Option<u32> {
+        self.retry_after
     }
 
     /// The stable code.

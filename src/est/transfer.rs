@@ -1,7 +1,8 @@
 //! The transfer encoding of EST bodies over HTTP (RFC 8951 section 3): base64 of DER.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
 
 /// Columns of a wrapped body, as in the examples of RFC 7030 appendix A.
 const COLUMNS: usize = 64;
@@ -123,6 +124,16 @@ pub fn encode(der: &[u8], wrapping: LineWrapping) -> Vec<u8> {
         text.push('\n');
     }
     text.into_bytes()
+}
+
+/// The octets that a token68 (RFC 9110 section 11.2) in an Authorization field carries: base64, once, with its padding.
+pub fn decode_token68(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    STANDARD.decode(text).ok().map(Zeroizing::new)
+}
+
+/// The octets of a part of a JWT (RFC 7515 section 2): base64url without padding.
+pub fn decode_base64url(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
 }
 
 /// The value of what stands in `body` from `start` on.

@@ -12,6 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
 
 use super::exchange::Exchange;
 use super::guard::{Guard, Refused};
@@ -34,6 +35,8 @@ pub struct HttpLimits {
     pub body_timeout: Duration,
     /// Between requests: closed after it.
     pub idle_timeout: Duration,
+    /// Credentials verified at once: others wait a while, then 503.
+    pub max_verifications: usize,
 }
 
 impl Default for HttpLimits {
@@ -44,6 +47,7 @@ impl Default for HttpLimits {
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(60),
+            max_verifications: 4,
         }
     }
 }
@@ -54,6 +58,7 @@ pub struct HttpEdge {
     pub(super) limits: HttpLimits,
     pub(super) metrics: Arc<Metrics>,
     pub(super) request_ids: RequestIds,
+    pub(super) verifications: Arc<Semaphore>,
 }
 
 impl HttpEdge {
@@ -65,7 +70,8 @@ impl HttpEdge {
         metrics: Arc<Metrics>,
         start: [u8; 8],
     ) -> Self {
-        Self { authority, limits, metrics, request_ids: RequestIds::new(start) }
+        let verifications = Arc::new(Semaphore::new(limits.max_verifications));
+        Self { authority, limits, metrics, request_ids: RequestIds::new(start), verifications }
     }
 }
 

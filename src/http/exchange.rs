@@ -6,18 +6,31 @@ use std::time::Duration;
 use hyper::Request;
 use hyper::body::{Body, Bytes};
 use hyper::header::EXPECT;
+use hyper::http::request::Parts;
 use tokio::time::Instant;
 
 use super::connection::HttpEdge;
 use super::reply::{self, Reply};
 use super::route::{Call, Route};
-use super::{body, metrics};
+use super::{authorization, body, metrics};
 use crate::est::transfer::LineWrapping;
-use crate::est::{EstRequest, EstResponse, Operation, Rejection, ResponseBody};
-use crate::ra::{Fault, LabelContext, PeerSession, Refusal, RegistrationAuthority, RequestKey};
+use crate::est::{EstRequest, EstResponse, Operation, PresentedCredential, Rejection, ResponseBody};
+use crate::ra::{
+    Fault, HttpScheme, LabelContext, PeerSession, PendingResponse, Refusal, RegistrationAuthority, RequestKey,
+};
 
 /// How often a request whose answer is held back is looked after.
 const DECISION_CHECK: Duration = Duration::from_millis(250);
+
+/// How long a credential waits for its turn to be verified.
+const VERIFICATION_WAIT: Duration = Duration::from_secs(5);
+
+/// What the head of a request asks for.
+struct Asked<'r> {
+    route: &'r Route,
+    call: Call,
+    credential: Option<PresentedCredential>,
+}
 
 /// What a request needs to be answered.
 pub(super) struct Exchange {
@@ -43,7 +56,7 @@ impl Exchange {
         let (head, incoming) = request.into_parts();
         let route = refused.map_or_else(|| Route::find(&head, &authority, &self.session), Err);
         let asked = match &route {
-            Ok(route) => route.call(&head).map(|call| (route, call)),
+            Ok(route) => self.asked(&authority, route, &head),
             Err(rejection) => Err(rejection.clone()),
         };
         // RFC 9110 §10.1.1: who awaits a 100 is told at once that its body is not wanted. Any other body is read even
@@ -53,14 +66,18 @@ impl Exchange {
         let close = unwanted || body.is_err();
 
         let outcome = match (asked, body) {
-            (Ok((route, Call::CaCerts)), Ok(_)) => Ok(authority.ca_certs(&route.label)),
-            (Ok((route, Call::CsrAttrs)), Ok(_)) => Ok(authority.csr_attrs(&route.label, &self.session)),
-            (Ok((route, Call::Enroll)), Ok(body)) => self.enroll(&authority, route, &body).await,
+            (Ok(Asked { route, call: Call::CaCerts, .. }), Ok(_)) => Ok(authority.ca_certs(&route.label)),
+            (Ok(Asked { route, call: Call::CsrAttrs, .. }), Ok(_)) => {
+                Ok(authority.csr_attrs(&route.label, &self.session))
+            }
+            (Ok(Asked { route, call: Call::Enroll, credential }), Ok(body)) => {
+                self.enroll(&authority, route, credential, &body).await
+            }
             (Err(rejection), _) | (Ok(_), Err(rejection)) => {
-                Err(self.refuse(&authority, route.as_ref().ok(), rejection))
+                Err(self.refuse(&authority, route.as_ref().ok(), rejection.into()))
             }
         };
-        let mut reply = self.reply(route.as_ref().ok(), &outcome);
+        let mut reply = self.reply(&authority, route.as_ref().ok(), &outcome);
         if close {
             reply::close_after(&mut reply);
         }
@@ -68,18 +85,48 @@ impl Exchange {
         reply
     }
 
-    async fn enroll(
+    /// What the head of a request asks for. A credential is asked for before the body is looked at: curl sends none until
+    /// it has seen the challenge of Digest.
+    fn asked<'r>(
         &self,
         authority: &RegistrationAuthority,
+        route: &'r Route,
+        head: &Parts,
+    ) -> Result<Asked<'r>, Rejection> {
+        let call = route.call(head)?;
+        let authentication = &route.label.authentication;
+        if call != Call::Enroll || !authentication.rule.takes_http() {
+            return Ok(Asked { route, call, credential: None });
+        }
+        let credential = authorization::presented(head)?;
+        // A code may come in the certification request.
+        if credential.is_none() && !authentication.accepted.takes(HttpScheme::Code) {
+            authority.missing_credential(&route.label, &self.session).map_or(Ok(()), Err)?;
+        }
+        Ok(Asked { route, call, credential })
+    }
+
+    async fn enroll(
+        &self,
+        authority: &Arc<RegistrationAuthority>,
         route: &Route,
+        credential: Option<PresentedCredential>,
         body: &[u8],
     ) -> Result<EstResponse, Refusal> {
-        let der = body::decode(body).map_err(|rejection| self.refuse(authority, Some(route), rejection))?;
-        let request = EstRequest { target: route.target.clone(), body: der };
+        let body = body::decode(body).map_err(|rejection| {
+            let missing = || authority.missing_credential(&route.label, &self.session);
+            let rejection = credential.is_none().then(missing).flatten().unwrap_or(rejection);
+            self.refuse(authority, Some(route), rejection.into())
+        })?;
+        let request = EstRequest { target: route.target.clone(), body, credential };
         let hold = route.label.registration.approval.hold;
         let held_until = Instant::now() + hold;
         loop {
-            let pending = authority.enroll(&route.label, &request, &self.session, &self.request_id)?;
+            let pending = if request.credential.is_some() {
+                self.enroll_aside(authority, route, request.clone()).await?
+            } else {
+                authority.enroll(&route.label, &request, &self.session, &self.request_id)?
+            };
             // Nothing is answered that is not durable. A client that leaves now loses the answer, not the record.
             pending.receipt.await.map_err(|fault| {
                 let operation = request.target.operation.segment();
@@ -102,18 +149,51 @@ impl Exchange {
         }
     }
 
-    /// Leaves the audit event of a refusal that the registration authority did not decide.
-    fn refuse(&self, authority: &RegistrationAuthority, route: Option<&Route>, rejection: Rejection) -> Refusal {
-        let label = route.map(|route| route.label.as_ref());
-        let operation = route.map_or("", |route| route.target.operation.segment());
-        authority.refused_at_edge(label, operation, &rejection, &self.session, &self.request_id);
-        Refusal::Rejected(rejection)
+    /// Enrolls off the runtime, so many at once: a password takes tens of milliseconds and megabytes to verify.
+    async fn enroll_aside(
+        &self,
+        authority: &Arc<RegistrationAuthority>,
+        route: &Route,
+        request: EstRequest,
+    ) -> Result<PendingResponse, Refusal> {
+        let turn = tokio::time::timeout(VERIFICATION_WAIT, Arc::clone(&self.edge.verifications).acquire_owned());
+        let Ok(Ok(turn)) = turn.await else {
+            let fault = Fault::Overloaded { verifying: self.edge.limits.max_verifications };
+            return Err(self.refuse(authority, Some(route), fault.into()));
+        };
+        let (aside, label) = (Arc::clone(authority), Arc::clone(&route.label));
+        let (session, request_id) = (Arc::clone(&self.session), self.request_id.clone());
+        let enrolled = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            aside.enroll(&label, &request, &session, &request_id)
+        });
+        // Only a panic, or a runtime that is being torn down, ends it otherwise.
+        enrolled.await.unwrap_or_else(|_| Err(self.refuse(authority, Some(route), Fault::Abandoned.into())))
     }
 
-    fn reply(&self, route: Option<&Route>, outcome: &Result<EstResponse, Refusal>) -> Reply {
+    /// Leaves the audit event of a refusal that the registration authority did not decide.
+    fn refuse(&self, authority: &RegistrationAuthority, route: Option<&Route>, refusal: Refusal) -> Refusal {
+        let label = route.map(|route| route.label.as_ref());
+        let operation = route.map_or("", |route| route.target.operation.segment());
+        authority.refused_at_edge(label, operation, &refusal, &self.session, &self.request_id);
+        refusal
+    }
+
+    fn reply(
+        &self,
+        authority: &RegistrationAuthority,
+        route: Option<&Route>,
+        outcome: &Result<EstResponse, Refusal>,
+    ) -> Reply {
         let mut reply = match outcome {
             Ok(response) => reply::success(response, route.map_or(LineWrapping::default(), |route| route.label.wire)),
-            Err(Refusal::Rejected(rejection)) => reply::refusal(rejection, route.map(|route| route.target.operation)),
+            Err(Refusal::Rejected(rejection)) => {
+                let challenges = route.map(|route| authority.challenges(&route.label, rejection.code()));
+                match challenges.unwrap_or_default().as_slice() {
+                    [] => reply::refusal(rejection, route.map(|route| route.target.operation)),
+                    challenges => reply::challenged(rejection, challenges),
+                }
+            }
             Err(Refusal::Fault(fault)) => reply::fault(fault, &self.request_id),
         };
         reply::identify(&mut reply, &self.request_id);

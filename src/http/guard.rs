@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::connection::HttpLimits;
+use super::field_names::FieldNames;
 use super::framing::{Framing, Step};
 use crate::est::Rejection;
 
@@ -52,6 +53,7 @@ pub(super) struct Guard<Io> {
     cleared: usize,
     reading: Deadline,
     writing: Deadline,
+    names: FieldNames,
     /// Octets that may still come after the connection was closed from here; `None` before that.
     lingering: Option<usize>,
 }
@@ -78,6 +80,7 @@ impl<Io> Guard<Io> {
             cleared: 0,
             reading: Deadline::default(),
             writing: Deadline::default(),
+            names: FieldNames::default(),
             lingering: None,
         };
         (guard, refused)
@@ -184,7 +187,10 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Guard<Io> {
 impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<Io> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         let guard = self.get_mut();
-        let written = Pin::new(&mut guard.io).poll_write(cx, octets);
+        let written = Pin::new(&mut guard.io).poll_write(cx, guard.names.exact(octets));
+        if let Poll::Ready(Ok(count)) = written {
+            guard.names.wrote(count);
+        }
         guard.writing.bound(cx, guard.limits.body_timeout, written)
     }
 

@@ -1,12 +1,14 @@
 //! The HTTP edge: what RFC 7030 says over HTTP/1.1, in the exact shapes that real clients accept.
 //!
-//! `guard` judges the octets before hyper does, `route` and `body` make a request of what passed, `exchange` hands
+//! `guard` judges the octets before hyper does, `route`, `authorization` and `body` make a request of what passed, `exchange` hands
 //! it to the registration authority, `reply` writes what came of it. The acceptor sets `TCP_NODELAY` and hands over a
 //! connection whose handshake is done.
 
+mod authorization;
 mod body;
 mod connection;
 mod exchange;
+mod field_names;
 mod framing;
 mod guard;
 pub mod metrics;

@@ -10,14 +10,14 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    RETRY_AFTER,
+    RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use hyper::{Response, StatusCode};
 
 use super::route;
 use crate::est::transfer::{self, LineWrapping};
 use crate::est::{EstResponse, Operation, Rejection, RejectionCode, ResponseBody};
-use crate::ra::Fault;
+use crate::ra::{Challenge, Fault};
 
 /// An answer; its body is known in full.
 pub(super) type Reply = Response<Full<Bytes>>;
@@ -84,9 +84,35 @@ pub(super) fn refusal(rejection: &Rejection, operation: Option<Operation>) -> Re
         // RFC 9110 §15.5.16
         headers.insert(ACCEPT, HeaderValue::from_static(route::PKCS10));
     }
-    if rejection.code() == RejectionCode::TooManyRequests {
-        retry_after(headers, TOO_MANY_REQUESTS_RETRY);
+    if status(rejection.code()) == StatusCode::TOO_MANY_REQUESTS {
+        retry_after(headers, rejection.retry_after().unwrap_or(TOO_MANY_REQUESTS_RETRY));
     }
+    reply
+}
+
+/// The answer to a request that may be sent again with a credential: the challenges, one field each, in their order, as
+/// some clients read the first alone.
+pub(super) fn challenged(rejection: &Rejection, challenges: &[Challenge]) -> Reply {
+    // These a client answers by itself, and Bouncy Castle gives up when a body comes with them.
+    let answered_unread = [RejectionCode::AuthRequired, RejectionCode::NonceStale].contains(&rejection.code());
+    let mut reply = if answered_unread {
+        empty(StatusCode::UNAUTHORIZED)
+    } else {
+        text(status(rejection.code()), &format!("{rejection}\n"))
+    };
+    for challenge in challenges {
+        if let Ok(value) = HeaderValue::try_from(challenge.to_string()) {
+            // RFC 9110 §11.6.1; written as WWW-Authenticate by `field_names`.
+            reply.headers_mut().append(WWW_AUTHENTICATE, value);
+        }
+    }
+    reply
+}
+
+fn empty(status: StatusCode) -> Reply {
+    let mut reply = Response::new(Full::default());
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(0));
     reply
 }
 
@@ -171,7 +197,8 @@ const fn status(code: RejectionCode) -> StatusCode {
         RejectionCode::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         RejectionCode::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         RejectionCode::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-        RejectionCode::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+        RejectionCode::TooManyRequests | RejectionCode::LockedOut => StatusCode::TOO_MANY_REQUESTS,
+        RejectionCode::AuthRequired | RejectionCode::AuthFailed | RejectionCode::NonceStale => StatusCode::UNAUTHORIZED,
         RejectionCode::BadRequest
         | RejectionCode::BadEncoding
         | RejectionCode::BadRequestSyntax
@@ -201,6 +228,7 @@ const fn status(code: RejectionCode) -> StatusCode {
         | RejectionCode::IdentityConflict
         | RejectionCode::CloneSuspected
         | RejectionCode::NotApproved
+        | RejectionCode::CodeUsed
         | RejectionCode::IdentityLinking => StatusCode::FORBIDDEN,
     }
 }

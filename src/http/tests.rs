@@ -1,6 +1,7 @@
 //! Raw octets in, raw octets out: what a client sees on the wire, to the byte.
 
 mod answers;
+mod authentication;
 mod framing;
 mod limits;
 mod status;
@@ -75,13 +76,19 @@ impl Client {
 
     /// Through a pipe that takes so many octets before somebody must read.
     fn connect_through(fixture: &Enrolled, limits: HttpLimits, capacity: usize) -> Self {
+        let presented = PresentedChain::possession_proven(vec![fixture.birth_certificate.clone()]);
+        Self::connect_as(presented, fixture, limits, capacity)
+    }
+
+    /// Without a certificate.
+    fn anonymous(fixture: &Enrolled, limits: HttpLimits) -> Self {
+        Self::connect_as(None, fixture, limits, 1 << 20)
+    }
+
+    fn connect_as(presented: Option<PresentedChain>, fixture: &Enrolled, limits: HttpLimits, capacity: usize) -> Self {
         let authority = Arc::new(ArcSwap::new(Arc::clone(&fixture.authority)));
         let edge = HttpEdge::new(authority, limits, Arc::new(Metrics::new()), [0xab; 8]);
-        let session = PeerSession::new(
-            PresentedChain::possession_proven(vec![fixture.birth_certificate.clone()]),
-            "127.0.0.1:1".to_owned(),
-        )
-        .asking_for(fixture.server_name.clone());
+        let session = PeerSession::new(presented, "127.0.0.1:1".to_owned()).asking_for(fixture.server_name.clone());
         let (stream, far) = tokio::io::duplex(capacity);
         let writes = Arc::new(AtomicUsize::new(0));
         let far = CountWrites(far, Arc::clone(&writes));

@@ -1,9 +1,10 @@
-//! SHA-256, the one hash of the core, through the crypto backend.
+//! SHA-256, the one hash of the core, bare or keyed, through the crypto backend.
 
 use std::fmt;
 use std::str::FromStr;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::hmac;
 
 /// SHA-256 of the concatenation of `parts`.
 ///
@@ -48,6 +49,33 @@ impl Default for Sha256Hasher {
 impl fmt::Debug for Sha256Hasher {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Sha256Hasher")
+    }
+}
+
+/// A key of HMAC-SHA-256 (RFC 2104).
+pub struct MacKey(hmac::Key);
+
+impl MacKey {
+    /// Takes over random octets as key.
+    pub fn new(octets: &[u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, octets))
+    }
+
+    /// The tag over the concatenation of `parts`; the caller sees to it that no two lists run together.
+    pub fn tag(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.0);
+        for part in parts {
+            context.update(part);
+        }
+        let mut tag = [0; 32];
+        tag.copy_from_slice(context.sign().as_ref());
+        tag
+    }
+}
+
+impl fmt::Debug for MacKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("MacKey")
     }
 }
 

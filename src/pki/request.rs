@@ -113,6 +113,14 @@ impl VerifiedRequest {
         self.request.est_identity_linking()
     }
 
+    /// The otpChallenge (RFC 7894 section 3.1): a one-time password.
+    ///
+    /// # Errors
+    /// When it is there and is no text of 1 to 255 characters.
+    pub fn otp_challenge(&self) -> Result<Option<String>, RequestError> {
+        Ok(self.request.otp_challenge()?)
+    }
+
     /// Every attribute of the request. Attributes nobody knows are left alone.
     pub fn attributes(&self) -> &[Attribute] {
         self.request.attributes()

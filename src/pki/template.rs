@@ -1,4 +1,4 @@
-//! Templates that make the names of an operational certificate from a birth certificate.
+//! Templates that make the names of an operational certificate from a device id and a birth certificate.
 
 use std::net::IpAddr;
 
@@ -17,8 +17,8 @@ pub struct Template(Vec<Segment>);
 pub struct TemplateValues<'a> {
     /// The device id.
     pub device_id: &'a str,
-    /// The birth certificate.
-    pub birth: &'a Certificate,
+    /// The birth certificate; `None` for a device that is known by another credential.
+    pub birth: Option<&'a Certificate>,
 }
 
 /// Why a template is none, or does not fit a device.
@@ -42,6 +42,12 @@ pub enum TemplateError {
     /// Nothing to render.
     #[error("the template is empty")]
     Empty,
+    /// There is no birth certificate.
+    #[error("the names of this profile are made of the birth certificate's {what}, the device has shown none")]
+    NoBirthCertificate {
+        /// What the template asks for.
+        what: &'static str,
+    },
     /// The birth certificate lacks what a variable stands for.
     #[error("the birth certificate's subject has no {attribute}, which the names of this profile are made of")]
     Missing {
@@ -192,7 +198,8 @@ impl Variable {
             Self::DeviceId => return Ok(values.device_id.to_owned()),
             Self::Subject(kind) => kind,
         };
-        let mut found = values.birth.subject().rdns().iter().flatten().filter(|attribute| attribute.oid == kind.oid);
+        let birth = values.birth.ok_or(TemplateError::NoBirthCertificate { what: kind.name })?;
+        let mut found = birth.subject().rdns().iter().flatten().filter(|attribute| attribute.oid == kind.oid);
         let attribute = found.next().ok_or(TemplateError::Missing { attribute: kind.name })?;
         if found.next().is_some() {
             return Err(TemplateError::Ambiguous { attribute: kind.name });
@@ -356,7 +363,8 @@ impl SubjectAltNameTemplate {
             }
             AltNameSource::Text(kind, template) => kind.name(template.render(values)?),
             AltNameSource::HardwareModuleName => {
-                judged(device_identity::hardware_module_name(values.birth)?.to_general_name())
+                let birth = values.birth.ok_or(TemplateError::NoBirthCertificate { what: "HardwareModuleName" })?;
+                judged(device_identity::hardware_module_name(birth)?.to_general_name())
             }
         }
     }
@@ -409,12 +417,12 @@ mod tests {
     }
 
     fn render(template: &str, device_id: &str, birth: &Certificate) -> Result<String, TemplateError> {
-        Template::parse(template)?.render(&TemplateValues { device_id, birth })
+        Template::parse(template)?.render(&TemplateValues { device_id, birth: Some(birth) })
     }
 
     fn alt_name(template: &str, device_id: &str) -> Result<GeneralName, TemplateError> {
         let birth = birth(&[], &[]);
-        SubjectAltNameTemplate::parse(template)?.render(&TemplateValues { device_id, birth: &birth })
+        SubjectAltNameTemplate::parse(template)?.render(&TemplateValues { device_id, birth: Some(&birth) })
     }
 
     #[test]
@@ -438,6 +446,17 @@ mod tests {
     }
 
     #[test]
+    fn without_a_birth_certificate_only_the_device_id_is_known() {
+        let values = TemplateValues { device_id: "d", birth: None };
+        assert_eq!(Template::parse("x-{device_id}").unwrap().render(&values).unwrap(), "x-d");
+        let missing = TemplateError::NoBirthCertificate { what: "CN" };
+        assert_eq!(Template::parse("{subject.CN}").unwrap().render(&values), Err(missing));
+        let module = SubjectAltNameTemplate::parse("hardware-module-name").unwrap();
+        let missing = TemplateError::NoBirthCertificate { what: "HardwareModuleName" };
+        assert_eq!(module.render(&values), Err(missing));
+    }
+
+    #[test]
     fn an_attribute_the_birth_certificate_has_twice_is_no_value() {
         let birth = birth(&[(oid::AT_COMMON_NAME, "a"), (oid::AT_COMMON_NAME, "b")], &[]);
         assert_eq!(render("{subject.CN}", "d", &birth), Err(TemplateError::Ambiguous { attribute: "CN" }));
@@ -447,7 +466,7 @@ mod tests {
     fn attributes_keep_the_bounds_and_types_of_rfc_5280() {
         let birth = birth(&[], &[]);
         let with = |template: &str, device_id: &str| {
-            SubjectAttributeTemplate::parse(template)?.render(&TemplateValues { device_id, birth: &birth })
+            SubjectAttributeTemplate::parse(template)?.render(&TemplateValues { device_id, birth: Some(&birth) })
         };
         assert_eq!(with("CN={device_id}", &"\u{fc}".repeat(64)).unwrap().text().unwrap(), "\u{fc}".repeat(64));
         let expected = TemplateError::UpperBound { attribute: "CN", min: 1, max: 64, actual: 65 };
@@ -498,10 +517,10 @@ mod tests {
         let module = HardwareModuleName { hw_type: Oid::parse("1.3.6.1.4.1.99999.7").unwrap(), hw_serial_num: vec![1] };
         let template = SubjectAltNameTemplate::parse("hardware-module-name").unwrap();
         let with = birth(&[], &[module.to_general_name()]);
-        let rendered = template.render(&TemplateValues { device_id: "d", birth: &with });
+        let rendered = template.render(&TemplateValues { device_id: "d", birth: Some(&with) });
         assert_eq!(rendered, Ok(module.to_general_name()));
         let without = birth(&[], &[]);
-        let rendered = template.render(&TemplateValues { device_id: "d", birth: &without });
+        let rendered = template.render(&TemplateValues { device_id: "d", birth: Some(&without) });
         assert!(matches!(rendered, Err(TemplateError::HardwareModuleName(IdentityError::Missing { .. }))));
     }
 

@@ -1,4 +1,4 @@
-//! The first certificate of a device: its names come from the birth certificate through the profile's templates.
+//! The first certificate of a device: its names come from what it proved, through the profile's templates.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::pki::profile::{EnrollmentProfile, RequestNames};
 use crate::pki::request::VerifiedRequest;
 use crate::pki::template::TemplateValues;
 use crate::pki::trust::AuthenticatedPeer;
-use estd_asn1::{AttributeTypeAndValue, Certificate, GeneralName, Name};
+use estd_asn1::{AttributeTypeAndValue, Certificate, GeneralName, Name, oid};
 
 /// The names a profile gives to one device.
 struct DeviceNames {
@@ -18,9 +18,9 @@ struct DeviceNames {
     subject_alt_names: Vec<GeneralName>,
     /// In the certificate when the request asks for them.
     optional: Vec<GeneralName>,
-    /// What else the birth certificate says of the device: a request may repeat it, it is not certified.
-    birth_subject: Name,
-    birth_alt_names: Vec<GeneralName>,
+    /// What else was proven of the device: a request may repeat it, it is not certified.
+    proven_subject: Name,
+    proven_alt_names: Vec<GeneralName>,
 }
 
 pub(super) fn authorize(
@@ -29,18 +29,16 @@ pub(super) fn authorize(
     rules: &EnrollmentRules,
 ) -> Result<AuthorizedEnrollment, Rejection> {
     let (device, names) = device_names(peer, rules)?;
-    match rules.profile.request_names {
-        RequestNames::Agree => names.refuse_others(request)?,
-        RequestNames::Replace => {}
-    }
-    Ok(AuthorizedEnrollment {
-        device: device.as_str().to_owned(),
-        subject_alt_names: names.granted_alt_names(request),
-        subject: names.subject,
-        key: request.key().clone(),
-        profile: Arc::clone(&rules.profile),
-        kind: EnrollmentKind::Initial,
-    })
+    names.authorize(request, &device, rules)
+}
+
+/// For a device that is known by another credential than a certificate.
+pub(super) fn authorize_without_certificate(
+    request: &VerifiedRequest,
+    device: &DeviceId,
+    rules: &EnrollmentRules,
+) -> Result<AuthorizedEnrollment, Rejection> {
+    DeviceNames::render(&rules.profile, device, None)?.authorize(request, device, rules)
 }
 
 /// The names of [`super::expected_names`], for a device that has its birth certificate alone.
@@ -57,13 +55,13 @@ fn device_names(peer: &AuthenticatedPeer, rules: &EnrollmentRules) -> Result<(De
         .identity
         .device_id(birth)
         .map_err(|error| Rejection::new(RejectionCode::IdentityMissing, "IEEE 802.1AR 8", error.to_string()))?;
-    let names = DeviceNames::render(&rules.profile, device.as_str(), birth)?;
+    let names = DeviceNames::render(&rules.profile, &device, Some(birth))?;
     Ok((device, names))
 }
 
 impl DeviceNames {
-    fn render(profile: &EnrollmentProfile, device_id: &str, birth: &Certificate) -> Result<Self, Rejection> {
-        let values = TemplateValues { device_id, birth };
+    fn render(profile: &EnrollmentProfile, device: &DeviceId, birth: Option<&Certificate>) -> Result<Self, Rejection> {
+        let values = TemplateValues { device_id: device.as_str(), birth };
         let missing = |error: &dyn std::fmt::Display| {
             Rejection::new(RejectionCode::IdentityMissing, "IEEE 802.1AR 8", error.to_string())
         };
@@ -71,26 +69,48 @@ impl DeviceNames {
             subject: profile.render_subject(&values).map_err(|error| missing(&error))?,
             subject_alt_names: profile.render_subject_alt_names(&values).map_err(|error| missing(&error))?,
             optional: profile.render_optional_subject_alt_names(&values).map_err(|error| missing(&error))?,
-            birth_subject: birth.subject().clone(),
-            birth_alt_names: birth.subject_alt_names(MAX_BIRTH_ALT_NAMES).map_err(|error| missing(&error))?,
+            proven_subject: birth.map_or_else(|| device_subject(device), |birth| birth.subject().clone()),
+            proven_alt_names: birth
+                .map_or(Ok(Vec::new()), |birth| birth.subject_alt_names(MAX_BIRTH_ALT_NAMES))
+                .map_err(|error| missing(&error))?,
+        })
+    }
+
+    fn authorize(
+        self,
+        request: &VerifiedRequest,
+        device: &DeviceId,
+        rules: &EnrollmentRules,
+    ) -> Result<AuthorizedEnrollment, Rejection> {
+        match rules.profile.request_names {
+            RequestNames::Agree => self.refuse_others(request)?,
+            RequestNames::Replace => {}
+        }
+        Ok(AuthorizedEnrollment {
+            device: device.as_str().to_owned(),
+            subject_alt_names: self.granted_alt_names(request),
+            subject: self.subject,
+            key: request.key().clone(),
+            profile: Arc::clone(&rules.profile),
+            kind: EnrollmentKind::Initial,
         })
     }
 
     /// RFC 7030 §4.2 and 3.7: the request may name the device that was authenticated, and nobody else.
     fn refuse_others(&self, request: &VerifiedRequest) -> Result<(), Rejection> {
-        let known_attributes = || self.subject.rdns().iter().chain(self.birth_subject.rdns()).flatten();
+        let known_attributes = || self.subject.rdns().iter().chain(self.proven_subject.rdns()).flatten();
         for attribute in request.subject().rdns().iter().flatten() {
             if !known_attributes().any(|known| same_attribute(known, attribute)) {
                 let shown = Name::from_rdns(&[vec![attribute.clone()]]);
                 let reason = format!(
-                    "the request's subject has {shown}, which the birth certificate does not prove; expected {} or an \
-                     empty subject",
+                    "the request's subject has {shown}, which is not proven; expected {} or an empty \
+                     subject",
                     self.subject
                 );
                 return Err(Rejection::new(RejectionCode::IdentityMismatch, "RFC 7030 4.2", reason));
             }
         }
-        let known_names = || self.subject_alt_names.iter().chain(&self.optional).chain(&self.birth_alt_names);
+        let known_names = || self.subject_alt_names.iter().chain(&self.optional).chain(&self.proven_alt_names);
         for name in request.subject_alt_names() {
             if !known_names().any(|known| known.matches(name)) {
                 let reason = format!("the request's subjectAltName has {name}, which is not a name of this device");
@@ -105,6 +125,13 @@ impl DeviceNames {
         let optional = self.optional.iter().filter(|name| !self.subject_alt_names.contains(name)).filter(asked);
         self.subject_alt_names.iter().chain(optional).cloned().collect()
     }
+}
+
+/// The names by which a request may call a device that has no birth certificate.
+fn device_subject(device: &DeviceId) -> Name {
+    let named = |attribute| AttributeTypeAndValue::from_text(attribute, device.as_str()).ok();
+    let names = [oid::AT_SERIAL_NUMBER, oid::AT_COMMON_NAME].into_iter().filter_map(named);
+    Name::from_rdns(&names.map(|name| vec![name]).collect::<Vec<_>>())
 }
 
 /// RFC 5280 §7.1 comparison of single attributes.

@@ -3,6 +3,7 @@
 mod extensions;
 mod initial;
 mod linking;
+mod proof;
 mod registration;
 mod renewal;
 
@@ -16,9 +17,10 @@ use crate::pki::profile::EnrollmentProfile;
 use crate::pki::public_key::PublicKey;
 use crate::pki::request::VerifiedRequest;
 use crate::pki::trust::{AnchorClass, AuthenticatedPeer};
-use estd_asn1::{GeneralName, Name};
+use estd_asn1::{Certificate, GeneralName, Name};
 
 pub use linking::IdentityLinking;
+pub use proof::{AuthenticationRule, Proof};
 pub use registration::{ApprovalRules, RegistrationRule, RegistrationRules, RepeatedBirth};
 
 /// What a label demands of those who enroll at it.
@@ -37,10 +39,12 @@ pub struct EnrollmentRules {
 /// Who asks, as far as it was proven.
 #[derive(Debug, Clone, Copy)]
 pub struct Requester<'a> {
-    /// The holder of the presented certificate. Its validity in time, revocation and label were judged before.
-    pub peer: &'a AuthenticatedPeer,
+    /// What was proven, and is enough for the label.
+    pub proof: Proof<'a>,
     /// The device that the store knows the presented certificate to belong to, if it was issued here and is on record.
     pub recorded_device: Option<&'a str>,
+    /// The device's certificate on record, for a requester without one who asks to renew.
+    pub current: Option<&'a Certificate>,
     /// What requests are linked to.
     pub binding: Option<&'a ChannelBinding>,
 }
@@ -61,14 +65,14 @@ pub struct AuthorizedEnrollment {
 /// First certificate or a further one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EnrollmentKind {
-    /// By birth certificate.
+    /// By birth certificate or another credential.
     Initial,
-    /// By the certificate this CA issued before (RFC 7030 section 4.2.2), whichever operation asked for it.
+    /// Of the certificate this CA issued before (RFC 7030 section 4.2.2), whichever operation asked for it.
     Renewal,
 }
 
 impl AuthorizedEnrollment {
-    /// The device, as the birth certificate proved it.
+    /// The device, as it was proven.
     pub fn device(&self) -> &str {
         &self.device
     }
@@ -111,13 +115,31 @@ pub fn authorize(
 ) -> Result<AuthorizedEnrollment, Rejection> {
     linking::check(rules.identity_linking, request, requester.binding)?;
     extensions::refuse_privileges(request, &rules.profile)?;
-    let Requester { peer, recorded_device, .. } = *requester;
+    let enrollment = match requester.proof.peer() {
+        Some(peer) => by_certificate(operation, request, peer, requester.recorded_device, rules)?,
+        None => by_credential(operation, request, requester, rules)?,
+    };
+    requester.proof.agree_on(enrollment.device())?;
+    Ok(enrollment)
+}
+
+fn by_certificate(
+    operation: Operation,
+    request: &VerifiedRequest,
+    peer: &AuthenticatedPeer,
+    recorded_device: Option<&str>,
+    rules: &EnrollmentRules,
+) -> Result<AuthorizedEnrollment, Rejection> {
     match (peer.class(), operation) {
         (AnchorClass::Implicit, Operation::SimpleEnroll) => initial::authorize(request, peer, rules),
         // RFC 7030 §4.2.2 renews "an existing certificate" of this CA. Azure IoT's client asks for its renewals by
         // simpleenroll: the certificate it holds decides, not the path it took.
         (AnchorClass::Explicit, Operation::SimpleEnroll | Operation::SimpleReenroll) => {
-            renewal::authorize(request, peer, recorded_device, rules)
+            let device = match recorded_device {
+                Some(device) => device.to_owned(),
+                None => unrecorded_device(peer)?.as_str().to_owned(),
+            };
+            renewal::authorize(request, peer.certificate(), device, rules)
         }
         (AnchorClass::Implicit, Operation::SimpleReenroll) => Err(Rejection::new(
             RejectionCode::NotRenewable,
@@ -125,10 +147,36 @@ pub fn authorize(
             "simplereenroll expects the certificate this CA issued, a birth certificate came; use simpleenroll",
         )),
         (AnchorClass::Implicit | AnchorClass::Explicit, Operation::CaCerts | Operation::CsrAttrs) => {
-            let reason = format!("{} enrolls nobody", operation.segment());
-            Err(Rejection::new(RejectionCode::NotFound, "RFC 7030 3.2.2", reason))
+            Err(enrolls_nobody(operation))
         }
     }
+}
+
+fn by_credential(
+    operation: Operation,
+    request: &VerifiedRequest,
+    requester: &Requester<'_>,
+    rules: &EnrollmentRules,
+) -> Result<AuthorizedEnrollment, Rejection> {
+    let device = requester.proof.device(request)?;
+    match (operation, requester.current) {
+        (Operation::SimpleEnroll, _) => initial::authorize_without_certificate(request, &device, rules),
+        // RFC 7030 §4.2.2: "an existing certificate", which without client authentication is the one on record.
+        (Operation::SimpleReenroll, Some(current)) => {
+            renewal::authorize(request, current, device.as_str().to_owned(), rules)
+        }
+        (Operation::SimpleReenroll, None) => Err(Rejection::new(
+            RejectionCode::NotRenewable,
+            "RFC 7030 4.2.2",
+            "simplereenroll expects a certificate that can be renewed, none is on record for this device; use simpleenroll",
+        )),
+        (Operation::CaCerts | Operation::CsrAttrs, _) => Err(enrolls_nobody(operation)),
+    }
+}
+
+fn enrolls_nobody(operation: Operation) -> Rejection {
+    let reason = format!("{} enrolls nobody", operation.segment());
+    Rejection::new(RejectionCode::NotFound, "RFC 7030 3.2.2", reason)
 }
 
 /// The names that a certificate for `peer` would carry, whatever its request said.
@@ -141,7 +189,7 @@ pub fn expected_names(
 ) -> Result<(Name, Vec<GeneralName>), Rejection> {
     match peer.class() {
         AnchorClass::Implicit => initial::expected_names(peer, rules),
-        AnchorClass::Explicit => renewal::current_names(peer),
+        AnchorClass::Explicit => renewal::current_names(peer.certificate()),
     }
 }
 

@@ -2,22 +2,20 @@
 
 use std::sync::Arc;
 
-use super::{AuthorizedEnrollment, EnrollmentKind, EnrollmentRules, unrecorded_device};
+use super::{AuthorizedEnrollment, EnrollmentKind, EnrollmentRules};
 use crate::est::{Rejection, RejectionCode};
 use crate::pki::request::VerifiedRequest;
-use crate::pki::trust::AuthenticatedPeer;
-use estd_asn1::{GeneralName, Name};
+use estd_asn1::{Certificate, GeneralName, Name};
 
 /// More names than any profile gives.
 const MAX_CURRENT_ALT_NAMES: usize = 64;
 
 pub(super) fn authorize(
     request: &VerifiedRequest,
-    peer: &AuthenticatedPeer,
-    recorded_device: Option<&str>,
+    current: &Certificate,
+    device: String,
     rules: &EnrollmentRules,
 ) -> Result<AuthorizedEnrollment, Rejection> {
-    let current = peer.certificate();
     // RFC 7030 §4.2.2: "The request Subject field and SubjectAltName extension MUST be identical to the corresponding
     // fields in the certificate being renewed/rekeyed."
     if !request.subject().matches(current.subject()) {
@@ -28,12 +26,8 @@ pub(super) fn authorize(
         );
         return Err(Rejection::new(RejectionCode::SubjectMismatch, "RFC 7030 4.2.2", reason));
     }
-    let (subject, current_names) = current_names(peer)?;
+    let (subject, current_names) = current_names(current)?;
     refuse_other_alt_names(request.subject_alt_names(), &current_names)?;
-    let device = match recorded_device {
-        Some(device) => device.to_owned(),
-        None => unrecorded_device(peer)?.as_str().to_owned(),
-    };
     Ok(AuthorizedEnrollment {
         device,
         // The names keep the encoding they were certified with, whatever string types the request used.
@@ -46,8 +40,7 @@ pub(super) fn authorize(
 }
 
 /// The names of the certificate being renewed.
-pub(super) fn current_names(peer: &AuthenticatedPeer) -> Result<(Name, Vec<GeneralName>), Rejection> {
-    let current = peer.certificate();
+pub(super) fn current_names(current: &Certificate) -> Result<(Name, Vec<GeneralName>), Rejection> {
     let names = current
         .subject_alt_names(MAX_CURRENT_ALT_NAMES)
         .map_err(|error| Rejection::new(RejectionCode::SubjectAltNameMismatch, "RFC 7030 4.2.2", error.to_string()))?;

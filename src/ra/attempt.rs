@@ -16,6 +16,8 @@ pub(super) struct Attempt<'a> {
     request_id: &'a str,
     /// Known once the peer's certificate is found on record, or its identity is proven.
     pub(super) device: Option<String>,
+    /// The credential that was verified, or the declared one that was tried.
+    pub(super) credential: Option<String>,
 }
 
 impl<'a> Attempt<'a> {
@@ -26,7 +28,7 @@ impl<'a> Attempt<'a> {
         peer: &'a PeerSession,
         request_id: &'a str,
     ) -> Self {
-        Self { at, label, operation, peer, request_id, device: None }
+        Self { at, label, operation, peer, request_id, device: None, credential: None }
     }
 
     pub(super) fn event(&self, outcome: AuditOutcome) -> AuditEvent {
@@ -40,6 +42,7 @@ impl<'a> Attempt<'a> {
             peer: self.peer.presented().map(|chain| sha256(&[chain.leaf()])),
             device: self.device.clone(),
             actor: None,
+            credential: self.credential.clone(),
             outcome,
         }
     }

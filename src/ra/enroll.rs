@@ -9,19 +9,21 @@ use super::request_key::request_key;
 use super::{AuditOutcome, RegistrationAuthority};
 use crate::audit::Alarm;
 use crate::ca::SignedCertificate;
-use crate::est::{EstRequest, EstResponse, Rejection, RejectionCode, ResponseBody};
+use crate::est::{EstRequest, EstResponse, Operation, Rejection, RejectionCode, ResponseBody};
 use crate::pki::request::VerifiedRequest;
 use crate::pki::trust::{AnchorClass, AuthenticatedPeer, TrustError};
-use crate::policy::{self, AuthorizedEnrollment, EnrollmentKind, Requester};
+use crate::policy::{self, AuthorizedEnrollment, EnrollmentKind, Proof, Requester};
 use crate::store::approval::PendingRequest;
 use crate::store::compromise::is_compromised;
+use crate::store::credential_uses::CredentialUses;
 use crate::store::device::{DeviceRecord, LatestCertificate};
 use crate::store::succession::Succession;
 use crate::store::{
-    CertificateId, CertificateRecord, CertificateStatus, Claim, ClaimGuard, FactKey, FactKind, Receipt, RequestKey,
+    CertificateId, CertificateRecord, CertificateStatus, Claim, ClaimGuard, Fact, FactKey, FactKind, Receipt,
+    RequestKey, Revocation, StoreFault,
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use estd_asn1::{Certificate, certs_only};
+use estd_asn1::{Certificate, DecodeError, certs_only};
 
 /// An answer that must not leave before its receipt resolves to `Ok`.
 pub struct PendingResponse {
@@ -33,6 +35,12 @@ pub struct PendingResponse {
     pub waits: Option<RequestKey>,
     /// What an operator should look at.
     pub alarm: Option<&'static str>,
+}
+
+/// Who gets a certificate, and the one it takes the place of.
+struct Grantee<'a> {
+    proof: Proof<'a>,
+    renewed: Option<CertificateId>,
 }
 
 impl RegistrationAuthority {
@@ -52,11 +60,7 @@ impl RegistrationAuthority {
         let mut attempt = Attempt::new(self.ports.clock.now(), Some(label), operation.segment(), peer, request_id);
         let outcome = self.decide(label, request, peer, &mut attempt);
         if let Err(refusal) = &outcome {
-            let outcome = match refusal {
-                Refusal::Rejected(rejection) => AuditOutcome::refused(rejection),
-                Refusal::Fault(_) => AuditOutcome::Failed,
-            };
-            self.ports.store.record_event(attempt.event(outcome));
+            self.ports.store.record_event(attempt.event(refusal.outcome()));
         }
         outcome
     }
@@ -68,22 +72,28 @@ impl RegistrationAuthority {
         session: &PeerSession,
         attempt: &mut Attempt<'_>,
     ) -> Result<PendingResponse, Refusal> {
-        let peer = self.authenticate(label, session, attempt.at)?;
-        attempt.device = self.device_on_record(label, &peer)?;
+        let mut shown = self.shown(label, request, session, attempt)?;
         let profile = &label.rules.profile;
         let verified = VerifiedRequest::verify(&request.body, &label.requests.limits, &profile.keys)
             .map_err(refusal::request_rejection)?;
+        self.show_code(label, &verified, session, attempt, &mut shown)?;
+        let proof = shown.proof(label.authentication.rule)?;
         let operation = request.target.operation;
-        let requester =
-            Requester { peer: &peer, recorded_device: attempt.device.as_deref(), binding: session.binding() };
+        let current = self.current(label, operation, &proof, &verified)?;
+        let requester = Requester {
+            proof,
+            recorded_device: shown.recorded_device.as_deref(),
+            current: current.as_ref().map(|(_, certificate)| certificate),
+            binding: session.binding(),
+        };
         let enrollment = policy::authorize(operation, &verified, &requester, &label.rules)?;
         attempt.device = Some(enrollment.device().to_owned());
         self.refuse_foreign_key(label, &enrollment)?;
 
         // A certificate that is about to end is of no use to a device that asks again.
         let window = label.requests.repeat_window.min(profile.validity / 2);
-        let key = request_key(label, &peer, &enrollment);
-        let admitted = match self.admit(label, &enrollment, &peer, &key, attempt.at)? {
+        let key = request_key(label, &proof, &enrollment);
+        let admitted = match self.admit(label, &enrollment, proof.peer(), &key, attempt.at)? {
             Admission::Granted(admitted) => admitted,
             Admission::Deferred { request, is_new } => return self.defer(label, &request, is_new, attempt),
         };
@@ -94,10 +104,36 @@ impl RegistrationAuthority {
                 Ok(PendingResponse { response: issued(&record.der), receipt, waits: None, alarm: None })
             }
             Claim::Granted(claim) => {
-                self.refuse_known_key(label, &enrollment, &peer)?;
-                self.issue(label, enrollment, admitted, claim, &peer, attempt)
+                self.refuse_known_key(label, &enrollment, proof.peer())?;
+                attempt.credential = proof.credential().map(ToString::to_string);
+                let renewed = proof.peer().map(peer_id).or(current.map(|(id, _)| id));
+                self.issue(label, enrollment, admitted, claim, Grantee { proof, renewed }, attempt)
             }
         }
+    }
+
+    /// The certificate on record that a requester without one renews.
+    fn current(
+        &self,
+        label: &LabelContext,
+        operation: Operation,
+        proof: &Proof<'_>,
+        request: &VerifiedRequest,
+    ) -> Result<Option<(CertificateId, Certificate)>, Refusal> {
+        if operation != Operation::SimpleReenroll || proof.peer().is_some() {
+            return Ok(None);
+        }
+        let (store, device) = (self.ports.store.as_ref(), proof.device(request)?);
+        let known = DeviceRecord::find(store, &label.tenant, device.as_str()).map_err(Fault::from)?;
+        let latest = known.as_ref().and_then(|known| known.latest_at(label.label.as_str()));
+        let Some(id) = latest.map(|latest| latest.id.clone()) else { return Ok(None) };
+        let Some(record) = store.certificate(&id).map_err(Fault::from)? else { return Ok(None) };
+        if let CertificateStatus::Revoked(revocation) = store.status(&id).map_err(Fault::from)? {
+            return Err(revoked("the device's certificate", &revocation).into());
+        }
+        let corrupt = |error: DecodeError| Fault::from(StoreFault::Corrupt(error.to_string()));
+        let certificate = Certificate::decode(&record.der).map_err(corrupt)?;
+        Ok(Some((id, certificate)))
     }
 
     /// Who the peer is, at this label and now.
@@ -152,11 +188,7 @@ impl RegistrationAuthority {
         match self.ports.store.status(&peer_id(peer)).map_err(Fault::from)? {
             // "Unknown" is not "revoked": birth certificates, and those of a CA taken over, are not on record.
             CertificateStatus::Unknown => Ok(None),
-            CertificateStatus::Revoked(revocation) => {
-                let since = revocation.at.format("%Y-%m-%dT%H:%M:%SZ");
-                let reason = format!("the presented certificate was revoked at {since}");
-                Err(Rejection::new(RejectionCode::Revoked, "RFC 7030 3.3.2", reason).into())
-            }
+            CertificateStatus::Revoked(revocation) => Err(revoked("the presented certificate", &revocation).into()),
             CertificateStatus::Good { tenant, label: issued_at, .. }
                 if tenant != label.tenant || issued_at != label.label.as_str() =>
             {
@@ -197,14 +229,14 @@ impl RegistrationAuthority {
         &self,
         label: &LabelContext,
         enrollment: &AuthorizedEnrollment,
-        peer: &AuthenticatedPeer,
+        peer: Option<&AuthenticatedPeer>,
     ) -> Result<(), Refusal> {
         if label.rules.profile.allow_key_reuse {
             return Ok(());
         }
         let key = enrollment.key();
         let holder = self.ports.store.key_holder(&label.tenant, &key.spki_sha256()).map_err(Fault::from)?;
-        if holder.is_some() || key.spki_der() == peer.certificate().public_key().der() {
+        if holder.is_some() || peer.is_some_and(|peer| key.spki_der() == peer.certificate().public_key().der()) {
             let reason = "this profile expects a new key each time, the key of the request was certified before";
             return Err(Rejection::new(RejectionCode::KeyNotAllowed, "RFC 7030 4.2.2", reason).into());
         }
@@ -217,9 +249,12 @@ impl RegistrationAuthority {
         enrollment: AuthorizedEnrollment,
         admitted: Admitted,
         claim: ClaimGuard<'_>,
-        peer: &AuthenticatedPeer,
+        grantee: Grantee<'_>,
         attempt: &Attempt<'_>,
     ) -> Result<PendingResponse, Refusal> {
+        let Grantee { proof, renewed } = grantee;
+        // Held until the certificate is recorded: of two uses at once one comes first, and the other uses nothing.
+        let counted = self.claim_use(label, &proof)?;
         let entropy = self.ports.entropy.as_ref();
         let prepared = label.authority.prepare(enrollment, claim, entropy, attempt.at).map_err(Fault::from)?;
         let signed = label.authority.sign(prepared).map_err(Fault::from)?;
@@ -235,17 +270,18 @@ impl RegistrationAuthority {
             spki_sha256: enrollment.key().spki_sha256(),
             renews: match enrollment.kind() {
                 EnrollmentKind::Initial => None,
-                EnrollmentKind::Renewal => Some(peer_id(peer)),
+                EnrollmentKind::Renewal => renewed,
             },
             issued_at: attempt.at,
             not_after: validity.not_after,
             der,
+            credential: attempt.credential.clone(),
         };
         // What was judged before signing is judged again: another request may have come first.
         let _device = self.ports.store.hold(&DeviceRecord::key(&label.tenant, &record.device));
         let _key = self.ports.store.hold(&FactKey::new(FactKind::Key, &label.tenant, &record.spki_sha256));
         self.refuse_foreign_key(label, &enrollment)?;
-        let admitted = self.admit_again(admitted, label, &enrollment, peer, claim.key(), attempt.at)?;
+        let admitted = self.admit_again(admitted, label, &enrollment, proof.peer(), claim.key(), attempt.at)?;
         let suspicion = admitted.suspicion.clone();
         let latest = LatestCertificate {
             id: record.id.clone(),
@@ -257,6 +293,7 @@ impl RegistrationAuthority {
         if let Some(renewed) = &record.renews {
             facts.push(Succession { successor: record.id.clone(), seen: false }.to_fact(renewed));
         }
+        facts.extend(counted.map(|(use_of_it, _held)| use_of_it));
         let receipt = self.ports.store.record_issued(claim, record, facts, event).map_err(Fault::from)?;
         let alarm = suspicion.map(|reason| {
             let alarm = Alarm::CloneSuspected;
@@ -264,6 +301,19 @@ impl RegistrationAuthority {
             alarm.as_str()
         });
         Ok(PendingResponse { response, receipt, waits: None, alarm })
+    }
+
+    /// One use of a credential that is good for so many certificates, as it will be recorded.
+    fn claim_use(&self, label: &LabelContext, proof: &Proof<'_>) -> Result<Option<(Fact, ClaimGuard<'_>)>, Refusal> {
+        let Some((credential, most)) = proof.counted() else { return Ok(None) };
+        let (store, tenant, credential) = (self.ports.store.as_ref(), label.tenant.as_str(), credential.as_str());
+        let held = store.hold(&CredentialUses::key(tenant, credential));
+        let uses = CredentialUses::of(store, tenant, credential).map_err(Fault::from)?;
+        if uses.0 < most {
+            return Ok(Some((uses.once_more(tenant, credential), held)));
+        }
+        let reason = format!("the enrollment code is good for {most} certificates and was used as often");
+        Err(Rejection::new(RejectionCode::CodeUsed, "RFC 7030 3.7", reason).into())
     }
 
     /// The request waits for an operator: it is recorded when it comes for the first time.
@@ -284,6 +334,11 @@ impl RegistrationAuthority {
         let receipt = receipt.map_err(Fault::from)?;
         Ok(PendingResponse { response: EstResponse { body }, receipt, waits: Some(request.request), alarm: None })
     }
+}
+
+fn revoked(which: &str, revocation: &Revocation) -> Rejection {
+    let since = revocation.at.format("%Y-%m-%dT%H:%M:%SZ");
+    Rejection::new(RejectionCode::Revoked, "RFC 7030 3.3.2", format!("{which} was revoked at {since}"))
 }
 
 pub(super) fn peer_id(peer: &AuthenticatedPeer) -> CertificateId {

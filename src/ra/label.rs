@@ -5,10 +5,11 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use crate::ca::CertificateAuthority;
+use crate::credential::{Accepted, Credentials, GuessLimits};
 use crate::est::Label;
 use crate::est::transfer::LineWrapping;
 use crate::pki::trust::{PathLimits, TrustAnchors};
-use crate::policy::{EnrollmentRules, RegistrationRules};
+use crate::policy::{AuthenticationRule, EnrollmentRules, RegistrationRules};
 use estd_asn1::pkcs10::RequestLimits;
 
 /// A label with everything an enrollment at it needs.
@@ -25,10 +26,37 @@ pub struct LabelContext {
     pub anchors: Arc<TrustAnchors>,
     /// Which devices are let in.
     pub registration: RegistrationRules,
+    /// Whether and how requesters authenticate over HTTP.
+    pub authentication: Authentication,
     /// Bounds and windows.
     pub requests: RequestRules,
     /// How its answers are wrapped.
     pub wire: LineWrapping,
+}
+
+/// What a label demands as proof of identity, and what it holds credentials against.
+#[derive(Debug, Clone)]
+pub struct Authentication {
+    /// What is demanded.
+    pub rule: AuthenticationRule,
+    /// The ways to present a credential that it takes.
+    pub accepted: Accepted,
+    /// The tenant's credentials.
+    pub credentials: Arc<Credentials>,
+    /// When guessing ends.
+    pub guesses: GuessLimits,
+}
+
+impl Default for Authentication {
+    /// By certificate alone.
+    fn default() -> Self {
+        Self {
+            rule: AuthenticationRule::default(),
+            accepted: Accepted::default(),
+            credentials: Arc::new(Credentials::none()),
+            guesses: GuessLimits::default(),
+        }
+    }
 }
 
 /// Bounds on what is read, and how long an answer may be asked for again.

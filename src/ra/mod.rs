@@ -1,6 +1,7 @@
 //! The registration authority: takes a request and a proven peer through policy, CA and store.
 
 mod attempt;
+mod authentication;
 mod csr_attrs;
 mod enroll;
 mod label;
@@ -18,16 +19,18 @@ use std::sync::Arc;
 
 use crate::audit::{AuditEvent, AuditOutcome};
 use crate::clock::{Clock, Entropy};
-use crate::est::{EstResponse, Label, Rejection, ResponseBody, TenantHosts};
+use crate::credential::Gate;
+use crate::est::{EstResponse, Label, ResponseBody, TenantHosts};
 use crate::pki::digest::sha256;
 use crate::store::CertificateStore;
 
 use attempt::Attempt;
 use namespace::Namespaces;
 
+pub use crate::credential::{Challenge, HttpScheme};
 pub use crate::store::RequestKey;
 pub use enroll::PendingResponse;
-pub use label::{LabelContext, RequestRules};
+pub use label::{Authentication, LabelContext, RequestRules};
 pub use namespace::LabelsError;
 pub use peer_session::PeerSession;
 pub use refusal::{Fault, Refusal};
@@ -42,6 +45,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Where serial numbers come from.
     pub entropy: Arc<dyn Entropy>,
+    /// What HTTP authentication remembers.
+    pub gate: Arc<Gate>,
 }
 
 /// One configuration's worth of labels over the ports they share. A reload builds a new one.
@@ -122,6 +127,7 @@ impl RegistrationAuthority {
             peer: None,
             device: None,
             actor: None,
+            credential: None,
             outcome: AuditOutcome::Changed { what: what.to_owned() },
         });
     }
@@ -131,11 +137,11 @@ impl RegistrationAuthority {
         &self,
         label: Option<&LabelContext>,
         operation: &str,
-        rejection: &Rejection,
+        refusal: &Refusal,
         peer: &PeerSession,
         request_id: &str,
     ) {
         let attempt = Attempt::new(self.ports.clock.now(), label, operation, peer, request_id);
-        self.ports.store.record_event(attempt.event(AuditOutcome::refused(rejection)));
+        self.ports.store.record_event(attempt.event(refusal.outcome()));
     }
 }

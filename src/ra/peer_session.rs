@@ -1,9 +1,11 @@
 //! One TLS connection's peer, with the path to each set of anchors remembered.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
+use crate::est::network::network;
 use crate::est::{ChannelBinding, PresentedChain};
 use crate::pki::trust::{AuthenticatedPeer, PathLimits, TrustAnchors, TrustError};
 
@@ -62,6 +64,11 @@ impl PeerSession {
     /// The peer's address.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The peer's address as it is counted by; `None` when it is not known.
+    pub(super) fn network(&self) -> Option<IpAddr> {
+        self.source.parse().ok().map(|source: SocketAddr| network(source.ip()))
     }
 
     /// Whether the presented chain leads to one of `anchors`; `None` when nothing was presented.

@@ -1,5 +1,6 @@
 //! What comes instead of a certificate: a rejection (the client's doing) or a fault (ours).
 
+use crate::audit::AuditOutcome;
 use crate::ca::IssuanceFault;
 use crate::est::{Rejection, RejectionCode};
 use crate::pki::request::RequestError;
@@ -18,6 +19,16 @@ pub enum Refusal {
     Fault(#[from] Fault),
 }
 
+impl Refusal {
+    /// As the audit event tells it.
+    pub(super) fn outcome(&self) -> AuditOutcome {
+        match self {
+            Self::Rejected(rejection) => AuditOutcome::refused(rejection),
+            Self::Fault(_) => AuditOutcome::Failed,
+        }
+    }
+}
+
 /// Our failure. Its text is for the log; a client sees one fixed sentence and the request id.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Fault {
@@ -27,6 +38,15 @@ pub enum Fault {
     /// The CA.
     #[error(transparent)]
     Issuance(#[from] IssuanceFault),
+    /// Too much to do.
+    #[error("{verifying} credentials are being verified, the limit")]
+    Overloaded {
+        /// The limit.
+        verifying: usize,
+    },
+    /// The work was given up, by a fault of the program or at its end.
+    #[error("the work was abandoned")]
+    Abandoned,
 }
 
 /// What a client is told to wait after a fault that passes, in seconds.
@@ -39,11 +59,14 @@ impl Fault {
             Self::Store(
                 StoreFault::NotDurable(_) | StoreFault::Overloaded { .. } | StoreFault::Closed | StoreFault::Index(_),
             ) => Some(RETRY_AFTER_SECONDS),
-            Self::Issuance(IssuanceFault::Entropy(_) | IssuanceFault::Signer(_)) => Some(RETRY_AFTER_SECONDS),
+            Self::Issuance(IssuanceFault::Entropy(_) | IssuanceFault::Signer(_)) | Self::Overloaded { .. } => {
+                Some(RETRY_AFTER_SECONDS)
+            }
             Self::Store(StoreFault::Corrupt(_))
             | Self::Issuance(
                 IssuanceFault::Certificate(_) | IssuanceFault::PathLength { .. } | IssuanceFault::BadSignature(_),
-            ) => None,
+            )
+            | Self::Abandoned => None,
         }
     }
 }

@@ -54,7 +54,7 @@ impl RegistrationAuthority {
         &self,
         label: &LabelContext,
         enrollment: &AuthorizedEnrollment,
-        peer: &AuthenticatedPeer,
+        peer: Option<&AuthenticatedPeer>,
         request: &RequestKey,
         now: DateTime<Utc>,
     ) -> Result<Admission, Refusal> {
@@ -89,7 +89,7 @@ impl RegistrationAuthority {
         admitted: Admitted,
         label: &LabelContext,
         enrollment: &AuthorizedEnrollment,
-        peer: &AuthenticatedPeer,
+        peer: Option<&AuthenticatedPeer>,
         request: &RequestKey,
         now: DateTime<Utc>,
     ) -> Result<Admitted, Refusal> {
@@ -135,7 +135,8 @@ impl RegistrationAuthority {
     /// A renewed certificate may renew again until its successor is seen in use: the answer may have been lost.
     fn succeed(&self, arrival: &Arrival<'_>) -> Result<Vec<Fact>, Refusal> {
         let store = self.ports.store.as_ref();
-        let presented = arrival.presented();
+        // What is on record and was not shown may have been lost.
+        let Some(presented) = arrival.peer.map(super::enroll::peer_id) else { return Ok(Vec::new()) };
         if let Some(succession) = Succession::of(store, &presented).map_err(Fault::from)?
             && succession.seen
         {
@@ -154,7 +155,7 @@ impl RegistrationAuthority {
         let mut facts = Vec::new();
         let device = match (known, arrival.label.registration.rule) {
             (Some(device), _) => {
-                if !is_same_device(&device, &birth, arrival.enrollment.device()) {
+                if !is_same_device(&device, birth.as_ref(), arrival.enrollment.device()) {
                     let reason = "the device id belongs to another birth certificate: of another manufacturer, or spelt or \
                                   read otherwise; a label of their own, or identity = \"subject-and-issuer\", tells such \
                                   devices apart";
@@ -173,7 +174,7 @@ impl RegistrationAuthority {
             }
         };
         let suspicion = self.suspect_clone(arrival, &device)?;
-        let device = DeviceRecord { state: DeviceState::Active, birth: Some(birth), ..device };
+        let device = DeviceRecord { state: DeviceState::Active, birth: birth.or(device.birth.clone()), ..device };
         Ok(Admission::Granted(Admitted { device, seen: None, facts, suspicion }))
     }
 
@@ -190,8 +191,7 @@ impl RegistrationAuthority {
             CertificateStatus::Good { .. } => {}
         }
         let until = latest.not_after.format("%Y-%m-%dT%H:%M:%SZ");
-        let reason =
-            format!("the birth certificate enrolled before with another key, whose certificate is valid until {until}");
+        let reason = format!("the device enrolled before with another key, whose certificate is valid until {until}");
         match rule {
             RepeatedBirth::Refuse => refused(RejectionCode::CloneSuspected, reason),
             RepeatedBirth::Allow | RepeatedBirth::Alarm => Ok(Some(reason)),
@@ -230,7 +230,8 @@ impl RegistrationAuthority {
 struct Arrival<'a> {
     label: &'a LabelContext,
     enrollment: &'a AuthorizedEnrollment,
-    peer: &'a AuthenticatedPeer,
+    /// `None` when the device was proven by a credential alone.
+    peer: Option<&'a AuthenticatedPeer>,
     request: &'a RequestKey,
     now: DateTime<Utc>,
 }
@@ -240,16 +241,12 @@ impl Arrival<'_> {
         DeviceRecord::listed(self.enrollment.device().to_owned(), self.now)
     }
 
-    fn birth(&self) -> BirthCertificate {
-        BirthCertificate {
-            issuer: self.peer.issuer_spki_sha256(),
-            fingerprint: self.peer.fingerprint(),
+    fn birth(&self) -> Option<BirthCertificate> {
+        self.peer.map(|peer| BirthCertificate {
+            issuer: peer.issuer_spki_sha256(),
+            fingerprint: peer.fingerprint(),
             source: self.label.rules.identity.as_str().to_owned(),
-        }
-    }
-
-    fn presented(&self) -> CertificateId {
-        super::enroll::peer_id(self.peer)
+        })
     }
 
     fn not_listed(&self) -> String {
@@ -264,7 +261,7 @@ impl Arrival<'_> {
             subject: self.enrollment.subject().to_string(),
             subject_alt_names: self.enrollment.subject_alt_names().iter().map(ToString::to_string).collect(),
             spki_sha256: self.enrollment.key().spki_sha256(),
-            peer: Some(self.peer.fingerprint()),
+            peer: self.peer.map(AuthenticatedPeer::fingerprint),
             requested_at: self.now,
             decision: Decision::Waiting,
         }
@@ -272,10 +269,11 @@ impl Arrival<'_> {
 }
 
 /// One birth certificate is one device. Two manufacturers may count alike, and neither speaks for the other's devices; a
-/// manufacturer may replace a birth certificate, whose id then stands where it stood, spelt as it was.
-fn is_same_device(known: &DeviceRecord, birth: &BirthCertificate, id: &str) -> bool {
+/// manufacturer may replace a birth certificate, whose id then stands where it stood, spelt as it was. A credential was
+/// declared for the id, by whoever owns the list.
+fn is_same_device(known: &DeviceRecord, birth: Option<&BirthCertificate>, id: &str) -> bool {
     known.id == id
-        && known.birth.as_ref().is_none_or(|first| {
+        && known.birth.as_ref().zip(birth).is_none_or(|(first, birth)| {
             first.fingerprint == birth.fingerprint || (first.issuer, &first.source) == (birth.issuer, &birth.source)
         })
 }

@@ -233,6 +233,7 @@ fn changed(
         peer: None,
         device: device.map(str::to_owned),
         actor: Some(actor.name.clone()),
+        credential: None,
         outcome: AuditOutcome::Changed { what },
     }
 }

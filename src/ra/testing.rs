@@ -5,10 +5,11 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 
-use super::{LabelContext, Ports, RegistrationAuthority, RequestRules};
+use super::{Authentication, LabelContext, Ports, RegistrationAuthority, RequestRules};
 use crate::ca::CertificateAuthority;
 use crate::ca::software_signer::SoftwareSigner;
 use crate::clock::{SystemClock, SystemEntropy};
+use crate::credential::Gate;
 use crate::est::transfer::{self, LineWrapping};
 use crate::est::{Label, TenantHosts};
 use crate::pki::device_identity::IdentitySource;
@@ -42,6 +43,11 @@ pub(crate) fn enrolled() -> Enrolled {
 
 /// With the store given.
 pub(crate) fn enrolled_in(store: MemoryStore) -> Enrolled {
+    enrolled_by(store, &Authentication::default())
+}
+
+/// With the store and the way to authenticate given.
+pub(crate) fn enrolled_by(store: MemoryStore, authentication: &Authentication) -> Enrolled {
     let own = ca("Test EST CA");
     let manufacturer = ca("Test Manufacturer");
     let mut device = CertificateParams::default();
@@ -71,6 +77,7 @@ pub(crate) fn enrolled_in(store: MemoryStore) -> Enrolled {
         },
         anchors: Arc::clone(&anchors),
         registration: RegistrationRules::default(),
+        authentication: authentication.clone(),
         requests: RequestRules {
             limits: RequestLimits::default(),
             path: PathLimits::default(),
@@ -83,6 +90,7 @@ pub(crate) fn enrolled_in(store: MemoryStore) -> Enrolled {
         store: Arc::<MemoryStore>::clone(&store),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
+        gate: Arc::new(Gate::new(&[7; 32])),
     };
     let globex = LabelContext { tenant: "globex".to_owned(), ..label("devices") };
     let labels = vec![label("devices"), label("other"), globex];

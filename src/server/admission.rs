@@ -1,8 +1,10 @@
 //! How many connections there are, in all and from one address.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::est::network::network;
 
 /// Counts connections. Clones count together.
 #[derive(Clone, Default)]
@@ -32,7 +34,7 @@ pub(super) enum Full {
 impl Admissions {
     /// Lets a connection in unless a limit is reached.
     pub(super) fn admit(&self, peer: IpAddr, most: usize, most_per_address: usize) -> Result<Admission, Full> {
-        let source = source(peer);
+        let source = network(peer);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.all >= most {
             return Err(Full::Server);
@@ -56,17 +58,6 @@ impl Drop for Admission {
             if *of_source == 0 {
                 counts.by_source.remove(&self.source);
             }
-        }
-    }
-}
-
-/// What counts as one address: an IPv4 address, or the /64 network that an IPv6 host moves in freely.
-fn source(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
         }
     }
 }

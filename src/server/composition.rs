@@ -6,13 +6,16 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use estd_asn1::pkcs10::RequestLimits;
 use tokio_rustls::TlsAcceptor;
+use zeroize::Zeroizing;
 
 use super::ServerError;
-use crate::clock::{Entropy as _, SystemEntropy};
+use crate::clock::{Entropy as _, EntropyFailure, SystemClock, SystemEntropy};
 use crate::config::{Config, LabelSettings, Limits};
+use crate::credential::{Gate, GuessLimits};
 use crate::http::{HttpEdge, HttpLimits, Metrics};
 use crate::pki::trust::PathLimits;
-use crate::ra::{LabelContext, LabelsError, Ports, RegistrationAuthority, RequestRules};
+use crate::ra::{Authentication, LabelContext, LabelsError, Ports, RegistrationAuthority, RequestRules};
+use crate::store::CertificateStore;
 use crate::store::sled::StoreOptions;
 use crate::tls::{self, MinimumVersion, ReloadableCertificate, TlsSettings};
 
@@ -42,6 +45,14 @@ impl Doors {
     }
 }
 
+/// The outside world over a store.
+pub(super) fn ports(store: Arc<dyn CertificateStore>) -> Result<Ports, EntropyFailure> {
+    let mut key = Zeroizing::new([0; 32]);
+    SystemEntropy.fill(key.as_mut())?;
+    let gate = Arc::new(Gate::new(&key));
+    Ok(Ports { store, clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), gate })
+}
+
 /// The labels of a configuration over the ports.
 pub(super) fn registration_authority(config: &Config, ports: &Ports) -> Result<RegistrationAuthority, LabelsError> {
     let labels = config.labels.iter().map(|label| label_context(label, &config.limits)).collect();
@@ -66,6 +77,12 @@ fn label_context(label: &LabelSettings, limits: &Limits) -> LabelContext {
         rules: label.rules.clone(),
         anchors: Arc::clone(&label.anchors),
         registration: label.registration.clone(),
+        authentication: Authentication {
+            rule: label.authentication,
+            accepted: label.accepted.clone(),
+            credentials: Arc::clone(&label.credentials),
+            guesses: guess_limits(limits),
+        },
         requests: RequestRules {
             limits: RequestLimits {
                 max_attributes: limits.max_attributes,
@@ -81,8 +98,18 @@ fn label_context(label: &LabelSettings, limits: &Limits) -> LabelContext {
     }
 }
 
+fn guess_limits(limits: &Limits) -> GuessLimits {
+    GuessLimits {
+        per_user: limits.auth_failures_per_user,
+        per_address: limits.auth_failures_per_address,
+        window: limits.auth_failure_window,
+        lockout: limits.auth_lockout,
+    }
+}
+
 fn http_limits(limits: &Limits) -> HttpLimits {
     HttpLimits {
+        max_verifications: limits.max_verifications,
         max_body: limits.max_body,
         max_header: limits.max_header,
         header_timeout: limits.header_timeout,

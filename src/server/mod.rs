@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::clock::{EntropyFailure, SystemClock, SystemEntropy};
+use crate::clock::EntropyFailure;
 use crate::config::{CertificateSource, Config, Limits, ServerSettings};
 use crate::http::{Metrics, StatusEdge};
 use crate::ra::{LabelsError, Ports, RegistrationAuthority};
@@ -77,8 +77,7 @@ impl Server {
         let (folder, options) = (config.server.data_dir.clone(), composition::store_options(&config.limits));
         let store = Arc::new(blocking(move || SledStore::open(&folder, options)).await??);
         tell(store.recovery());
-        let ports =
-            Ports { store: Arc::clone(&store) as _, clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) };
+        let ports = composition::ports(Arc::clone(&store) as _)?;
         let metrics = Arc::new(Metrics::new());
         let authority = composition::registration_authority(&config, &ports)?;
         let authority = Arc::new(ArcSwap::from_pointee(authority));

@@ -154,6 +154,7 @@ impl Order<'_> {
             peer: None,
             device: None,
             actor: None,
+            credential: None,
             outcome: AuditOutcome::Issued { serial: serial.octets().to_vec(), repeated: false },
         }
     }

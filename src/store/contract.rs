@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::compromise::{facts_of_revocation, is_compromised};
+use super::credential_uses::CredentialUses;
 use super::memory::MemoryStore;
 use super::{
     CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, ClaimGuard, Fact, FactKey, FactKind,
@@ -32,6 +33,7 @@ pub(super) fn record(serial: u32) -> CertificateRecord {
         issued_at: epoch() + TimeDelta::seconds(i64::from(serial)),
         not_after: epoch() + TimeDelta::days(398),
         der: serial.to_be_bytes().repeat(150),
+        credential: None,
     }
 }
 
@@ -54,6 +56,7 @@ pub(super) fn event(outcome: AuditOutcome) -> AuditEvent {
         peer: Some([9; 32]),
         device: Some("device".into()),
         actor: None,
+        credential: None,
         outcome,
     }
 }
@@ -290,6 +293,27 @@ fn a_fact_that_is_held_is_changed_by_one_at_a_time(store: &dyn CertificateStore)
     assert_eq!(all_facts(store, 10), [("counter".to_owned(), (4 * TURNS).to_string())]);
 }
 
+fn of_uses_of_a_credential_at_once_as_many_are_recorded_as_it_is_good_for(store: &dyn CertificateStore) {
+    const MOST: u32 = 3;
+    let uses = |tenant, credential| CredentialUses::of(store, tenant, credential).unwrap().0;
+    let enroll = |serial| {
+        let one = CertificateRecord { credential: Some("code/ab".into()), ..record(serial) };
+        let claim = granted(store, &one.request);
+        let _held = store.hold(&CredentialUses::key("acme", "code/ab"));
+        let so_far = CredentialUses::of(store, "acme", "code/ab").unwrap();
+        if so_far.0 < MOST {
+            let facts = vec![so_far.once_more("acme", "code/ab")];
+            // Counted from here on, durable or not.
+            drop(store.record_issued(claim, one.clone(), facts, issued(&one)).unwrap());
+        }
+    };
+    std::thread::scope(|scope| (1..=20).for_each(|serial| drop(scope.spawn(move || enroll(serial)))));
+    assert_eq!((uses("acme", "code/ab"), store.certificate_count().unwrap()), (MOST, u64::from(MOST)));
+    for (tenant, credential) in [("acme", "code/a"), ("acme", "code/abc"), ("acm", "ecode/ab"), ("globex", "code/ab")] {
+        assert_eq!(uses(tenant, credential), 0, "{tenant} {credential}");
+    }
+}
+
 macro_rules! contract {
     ($($clause:ident),+ $(,)?) => {
         mod memory {
@@ -319,6 +343,7 @@ contract!(
     facts_are_listed_in_order_page_by_page_and_scope_by_scope,
     facts_change_with_the_certificate_they_belong_to,
     a_fact_that_is_held_is_changed_by_one_at_a_time,
+    of_uses_of_a_credential_at_once_as_many_are_recorded_as_it_is_good_for,
 );
 
 #[test]

@@ -23,6 +23,8 @@ pub enum FactKind {
     CompromisedKey,
     /// A key that is being certified; nothing is kept under it.
     Key,
+    /// How often a credential was used.
+    CredentialUses,
 }
 
 impl FactKind {
@@ -34,6 +36,7 @@ impl FactKind {
             Self::Succession => b's',
             Self::CompromisedKey => b'c',
             Self::Key => b'k',
+            Self::CredentialUses => b'u',
         }
     }
 }

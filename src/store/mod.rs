@@ -3,6 +3,7 @@
 pub mod approval;
 pub mod claims;
 pub mod compromise;
+pub mod credential_uses;
 pub mod device;
 pub mod fact;
 pub mod memory;
@@ -79,7 +80,7 @@ pub trait CertificateStore: Send + Sync {
     ) -> Result<Receipt, StoreFault>;
 
     /// Waits until nobody else changes a fact, then holds it: to be held from reading it to recording its change. Facts
-    /// are held after requests are claimed: a device before its key, and nothing besides.
+    /// are held after requests are claimed: a credential, then a device, then its key, and nothing besides.
     fn hold(&self, key: &FactKey) -> ClaimGuard<'_>;
 
     /// The value of a fact, durable or not yet.

@@ -52,6 +52,9 @@ pub struct CertificateRecord {
     /// The certificate, DER.
     #[cbor(n(9), with = "minicbor::bytes")]
     pub der: Vec<u8>,
+    /// The credential that stood beside the certificate the device presented, or in its place.
+    #[n(10)]
+    pub credential: Option<String>,
 }
 
 /// A revocation (RFC 5280 section 5.3).

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, TimeDelta, Utc};
 use estd::ca::{CertificateAuthority, Signer, SoftwareSigner, ceremony};
 use estd::clock::{Clock, Entropy, SystemEntropy};
+use estd::credential::Gate;
 use estd::est::transfer::LineWrapping;
-use estd::est::{EstRequest, EstTarget, Label, Operation, PresentedChain, ResponseBody};
+use estd::est::{EstRequest, EstTarget, Label, Operation, PresentedChain, PresentedCredential, ResponseBody};
 use estd::pki::device_identity::IdentitySource;
 use estd::pki::profile::{EnrollmentProfile, KeyUsagePolicy, RequestNames};
 use estd::pki::public_key::{KeyPolicy, KeyType};
@@ -20,7 +21,9 @@ use estd::pki::signature::SignatureAlgorithm;
 use estd::pki::template::{SubjectAltNameTemplate, SubjectAttributeTemplate};
 use estd::pki::trust::{PathLimits, TrustAnchors};
 use estd::policy::{EnrollmentRules, IdentityLinking, RegistrationRules};
-use estd::ra::{LabelContext, PeerSession, PendingResponse, Ports, Refusal, RegistrationAuthority, RequestRules};
+use estd::ra::{
+    Authentication, LabelContext, PeerSession, PendingResponse, Ports, Refusal, RegistrationAuthority, RequestRules,
+};
 use estd::store::CertificateStore;
 use estd::store::memory::MemoryStore;
 use estd_asn1::pkcs10::{self, Attribute, RequestLimits};
@@ -130,6 +133,7 @@ impl World {
             store: Arc::clone(&store) as Arc<dyn CertificateStore>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             entropy: Arc::clone(&entropy) as Arc<dyn Entropy>,
+            gate: Arc::new(Gate::new(&[7; 32])),
         };
         let default_label = Label::parse("devices").unwrap();
         let ra = RegistrationAuthority::new(vec![acme, second, other], Some(&default_label), &[], ports).unwrap();
@@ -163,7 +167,21 @@ impl World {
         body: &[u8],
     ) -> Result<PendingResponse, Refusal> {
         let target = EstTarget { label: Some(Label::parse(label).unwrap()), operation };
-        self.ra.enroll(self.label(label), &EstRequest { target, body: body.to_vec() }, session, "test")
+        let request = EstRequest { target, body: body.to_vec(), credential: None };
+        self.ra.enroll(self.label(label), &request, session, "test")
+    }
+
+    /// The same with an Authorization field.
+    pub fn enroll_with(
+        &self,
+        operation: Operation,
+        session: &PeerSession,
+        credential: Option<PresentedCredential>,
+        body: &[u8],
+    ) -> Result<Vec<u8>, Refusal> {
+        let target = EstTarget { label: None, operation };
+        let request = EstRequest { target, body: body.to_vec(), credential };
+        self.ra.enroll(self.label("devices"), &request, session, "test").map(|pending| issued(&pending))
     }
 
     /// Enrolls at `devices` and takes the certificate out of the answer.
@@ -331,6 +349,7 @@ pub fn label_context(
         },
         anchors: Arc::new(anchors),
         registration: RegistrationRules::default(),
+        authentication: Authentication::default(),
         requests: RequestRules {
             limits: RequestLimits::default(),
             path: PathLimits::default(),
@@ -349,6 +368,7 @@ fn share(label: &LabelContext) -> LabelContext {
         rules: label.rules.clone(),
         anchors: Arc::clone(&label.anchors),
         registration: label.registration.clone(),
+        authentication: label.authentication.clone(),
         requests: label.requests.clone(),
         wire: label.wire,
     }

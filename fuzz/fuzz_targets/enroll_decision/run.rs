@@ -108,6 +108,7 @@ impl<'a> Run<'a> {
             peer: None,
             device: Some(issue.credential.device.clone()),
             actor: Some("olga".to_owned()),
+            credential: None,
             outcome: AuditOutcome::Revoked { serial: id.serial.clone(), reason: revocation.reason },
         };
         let receipt = world.store.revoke(&id, revocation, facts, event).expect("a store that works");

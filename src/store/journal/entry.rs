@@ -111,6 +111,9 @@ pub struct EventEntry<'a> {
     /// The operator who did it.
     #[b(9)]
     pub actor: Option<&'a str>,
+    /// The credential that was verified or tried.
+    #[b(10)]
+    pub credential: Option<&'a str>,
 }
 
 /// An [`AuditOutcome`] as written.
@@ -201,6 +204,7 @@ impl<'a> From<&'a AuditEvent> for EventEntry<'a> {
             operation: &event.operation,
             peer: event.peer,
             device: event.device.as_deref(),
+            credential: event.credential.as_deref(),
             outcome: match &event.outcome {
                 AuditOutcome::Issued { serial, repeated } => OutcomeEntry::Issued { serial, repeated: *repeated },
                 AuditOutcome::Refused { code, reason } => OutcomeEntry::Refused { code: code.as_str(), reason },

@@ -1,0 +1,233 @@
+//! Who asks: by certificate, by HTTP authentication, or by both, as the label demands.
+
+use super::attempt::Attempt;
+use super::label::LabelContext;
+use super::peer_session::PeerSession;
+use super::refusal::Refusal;
+use super::{RegistrationAuthority, refusal};
+use crate::credential::{Challenge, CredentialError, HttpIdentity, HttpScheme, LockedOut, Place};
+use crate::est::{EstRequest, PresentedCredential, Rejection, RejectionCode};
+use crate::pki::request::VerifiedRequest;
+use crate::pki::trust::AuthenticatedPeer;
+use crate::policy::{AuthenticationRule, Proof};
+use chrono::{DateTime, Utc};
+use zeroize::Zeroizing;
+
+/// What a requester has shown so far, each of it verified.
+#[derive(Default)]
+pub(super) struct Shown {
+    peer: Option<AuthenticatedPeer>,
+    /// The device the store knows the peer's certificate to belong to.
+    pub(super) recorded_device: Option<String>,
+    /// Why there is no peer, where a credential may stand in.
+    refused: Option<Rejection>,
+    credentials: Vec<HttpIdentity>,
+}
+
+impl Shown {
+    /// What it proves, if that is enough.
+    pub(super) fn proof(&self, rule: AuthenticationRule) -> Result<Proof<'_>, Rejection> {
+        rule.satisfied(self.peer.as_ref(), &self.credentials).ok_or_else(|| self.missing())
+    }
+
+    fn missing(&self) -> Rejection {
+        let reason = match &self.refused {
+            Some(refused) => format!("{}; a credential would do instead, none came", refused.reason()),
+            None => "a credential is expected in the Authorization field, none came".to_owned(),
+        };
+        // RFC 7030 §3.2.3, RFC 9110 §15.5.2
+        Rejection::new(RejectionCode::AuthRequired, "RFC 7030 3.2.3", reason)
+    }
+
+    fn add(&mut self, identity: HttpIdentity) -> Result<(), Rejection> {
+        if self.credentials.iter().any(|known| known.credential() == identity.credential()) {
+            return Ok(());
+        }
+        if identity.max_uses().is_some() && self.credentials.iter().any(|known| known.max_uses().is_some()) {
+            let reason = "one enrollment code is expected, two came";
+            return Err(Rejection::new(RejectionCode::AuthFailed, "RFC 7894 3.1", reason));
+        }
+        self.credentials.push(identity);
+        Ok(())
+    }
+}
+
+impl RegistrationAuthority {
+    /// The refusal of a request that came without Authorization, where that is known before its body is read.
+    pub fn missing_credential(&self, label: &LabelContext, session: &PeerSession) -> Option<Rejection> {
+        let now = self.ports.clock.now();
+        match label.authentication.rule {
+            AuthenticationRule::Certificate => None,
+            AuthenticationRule::Http => Some(Shown::default().missing()),
+            AuthenticationRule::CertificateOrHttp => match self.certificate(label, session, now) {
+                Err(Refusal::Rejected(refused)) if may_stand_in(&refused) => {
+                    Some(Shown { refused: Some(refused), ..Shown::default() }.missing())
+                }
+                Ok(_) | Err(_) => None,
+            },
+            AuthenticationRule::CertificateAndHttp => match self.certificate(label, session, now) {
+                Ok(_) => Some(Shown::default().missing()),
+                Err(_) => None,
+            },
+        }
+    }
+
+    /// What is answered to a refusal that a credential would avert; empty for all others.
+    pub fn challenges(&self, label: &LabelContext, refused: RejectionCode) -> Vec<Challenge> {
+        let stale = refused == RejectionCode::NonceStale;
+        if !stale && !matches!(refused, RejectionCode::AuthRequired | RejectionCode::AuthFailed) {
+            return Vec::new();
+        }
+        let accepted = &label.authentication.accepted;
+        let realm = || label.authentication.credentials.realm().to_owned();
+        let mut challenges = Vec::new();
+        for scheme in &accepted.schemes {
+            match scheme {
+                // A code comes as the password of Basic.
+                HttpScheme::Basic | HttpScheme::Code => challenges.push(Challenge::Basic { realm: realm() }),
+                HttpScheme::Digest => challenges.extend(accepted.digest.iter().map(|&algorithm| {
+                    let nonce = self.ports.gate.nonces.make(place(label), self.ports.clock.now());
+                    Challenge::Digest { realm: realm(), algorithm, nonce, stale }
+                })),
+                HttpScheme::Bearer => challenges.push(Challenge::Bearer { realm: realm() }),
+            }
+        }
+        let mut first = None;
+        challenges.retain(|challenge| {
+            let double = matches!(challenge, Challenge::Basic { .. }) && first.replace(()).is_some();
+            !double
+        });
+        challenges
+    }
+
+    /// What connection and head of a request show. A certificate comes first: where it is enough, no password is verified.
+    pub(super) fn shown(
+        &self,
+        label: &LabelContext,
+        request: &EstRequest,
+        session: &PeerSession,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<Shown, Refusal> {
+        let rule = label.authentication.rule;
+        let mut shown = Shown::default();
+        if rule.takes_certificates() {
+            match self.certificate(label, session, attempt.at) {
+                Ok((peer, device)) => {
+                    attempt.device.clone_from(&device);
+                    shown = Shown { peer: Some(peer), recorded_device: device, ..Shown::default() };
+                }
+                Err(Refusal::Rejected(refused))
+                    if rule == AuthenticationRule::CertificateOrHttp && may_stand_in(&refused) =>
+                {
+                    shown.refused = Some(refused);
+                }
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        let enough = rule == AuthenticationRule::Certificate
+            || (rule == AuthenticationRule::CertificateOrHttp && shown.peer.is_some());
+        match &request.credential {
+            Some(presented) if !enough => shown.add(self.http_identity(label, session, presented, attempt)?)?,
+            None if !enough && !label.authentication.accepted.takes(HttpScheme::Code) => {
+                return Err(shown.missing().into());
+            }
+            Some(_) | None => {}
+        }
+        Ok(shown)
+    }
+
+    /// RFC 7894 §4: an otpChallenge that is present is judged, whatever else was shown; where codes are taken.
+    pub(super) fn show_code(
+        &self,
+        label: &LabelContext,
+        request: &VerifiedRequest,
+        session: &PeerSession,
+        attempt: &mut Attempt<'_>,
+        shown: &mut Shown,
+    ) -> Result<(), Refusal> {
+        let authentication = &label.authentication;
+        if !authentication.rule.takes_http() || !authentication.accepted.takes(HttpScheme::Code) {
+            return Ok(());
+        }
+        if let Some(code) = request.otp_challenge().map_err(refusal::request_rejection)? {
+            let presented = PresentedCredential::OneTimePassword(Zeroizing::new(code));
+            shown.add(self.http_identity(label, session, &presented, attempt)?)?;
+        }
+        Ok(())
+    }
+
+    /// The peer by its certificate, with the device it is on record for.
+    fn certificate(
+        &self,
+        label: &LabelContext,
+        session: &PeerSession,
+        now: DateTime<Utc>,
+    ) -> Result<(AuthenticatedPeer, Option<String>), Refusal> {
+        let peer = self.authenticate(label, session, now)?;
+        let device = self.device_on_record(label, &peer)?;
+        Ok((peer, device))
+    }
+
+    /// Verifies a credential. Codes, tokens and JWTs come first, so that nobody's wrong guesses at a password stand in
+    /// their way. As many guesses may run past a limit as are verified at once.
+    fn http_identity(
+        &self,
+        label: &LabelContext,
+        session: &PeerSession,
+        presented: &PresentedCredential,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<HttpIdentity, Rejection> {
+        let authentication = &label.authentication;
+        let (accepted, credentials) = (&authentication.accepted, &authentication.credentials);
+        let (gate, place, now) = (&self.ports.gate, place(label), attempt.at);
+        if !accepted.is_welcome(presented) {
+            let reason = format!("{} credentials are not taken here, see WWW-Authenticate", presented.scheme());
+            return Err(Rejection::new(RejectionCode::AuthFailed, "RFC 9110 11.6.2", reason));
+        }
+        let address = session.network();
+        gate.guesses.admit_address(address, now).map_err(locked_out)?;
+        if let Some(identity) = credentials.verify_secret(presented, accepted, now) {
+            attempt.credential = Some(identity.credential().to_string());
+            return Ok(identity);
+        }
+        let user = presented.user();
+        // An event tells which of the declared users was tried; what else was sent may be anything, even a password.
+        attempt.credential = user.and_then(|user| credentials.user_id(user)).map(|id| id.to_string());
+        if let Some(user) = user {
+            gate.guesses.admit_user(place, user, now).map_err(locked_out)?;
+        }
+        match credentials.verify_password(presented, accepted, place, &gate.nonces, now) {
+            Ok(identity) => {
+                gate.guesses.succeeded(place, user.unwrap_or_default());
+                Ok(identity)
+            }
+            Err(error @ CredentialError::Wrong) => {
+                let of_user = user.map(|user| (place, user));
+                gate.guesses.failed(address, of_user, &authentication.guesses, now).map_err(locked_out)?;
+                Err(Rejection::new(RejectionCode::AuthFailed, "RFC 9110 15.5.2", error.to_string()))
+            }
+            Err(error @ CredentialError::Stale) => {
+                Err(Rejection::new(RejectionCode::NonceStale, "RFC 7616 3.3", error.to_string()))
+            }
+            Err(error @ CredentialError::Uri) => {
+                Err(Rejection::new(RejectionCode::BadRequest, "RFC 7616 3.4.6", error.to_string()))
+            }
+        }
+    }
+}
+
+fn place(label: &LabelContext) -> Place<'_> {
+    Place { tenant: &label.tenant, label: label.label.as_str() }
+}
+
+/// Whether HTTP authentication may stand in for a certificate that was refused so: what was revoked does not come back
+/// by another door.
+fn may_stand_in(refused: &Rejection) -> bool {
+    refused.code() != RejectionCode::Revoked
+}
+
+fn locked_out(locked: LockedOut) -> Rejection {
+    let reason = format!("too many wrong credentials came, none is looked at for {} s", locked.seconds);
+    // RFC 6585 §4
+    Rejection::new(RejectionCode::LockedOut, "RFC 6585 4", reason).with_retry_after(locked.seconds)
+}
