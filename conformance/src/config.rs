@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::command::{read, write};
+use crate::credentials::LABELS;
 use crate::matrix::Problem;
 use crate::pki::Pki;
 use crate::population::AUTHORITIES;
@@ -18,6 +19,8 @@ pub(crate) enum Variant {
     Own,
     /// Its certificate comes from another CA; the default label answers in one line; short time limits.
     Foreign,
+    /// As the first, but some labels take credentials, and the one named is the default.
+    Credentials(&'static str),
 }
 
 /// Writes configuration, CAs and anchors to `folder` and returns the configuration's path.
@@ -57,7 +60,7 @@ pub(crate) fn private(path: &Path, content: &[u8]) -> Result<(), Problem> {
 /// The whole configuration of a variant.
 pub(crate) fn text(variant: Variant) -> String {
     let (default_label, tls, limits) = match variant {
-        Variant::Own => {
+        Variant::Own | Variant::Credentials(_) => {
             ("devices", "issued_by = \"acme/p256\"\nnames = [\"localhost\", \"127.0.0.1\"]", "max_connections = 200")
         }
         Variant::Foreign => (
@@ -92,6 +95,16 @@ pub(crate) fn text(variant: Variant) -> String {
     label(&mut text, "hardware", "p256", "hardware", "identity = \"hardware-module-name\"");
     label(&mut text, "single-line", "p256", "device", "wire = \"single-line\"");
     label(&mut text, "closed", "p256", "device", "birth_anchors = []");
+    if let Variant::Credentials(default) = variant {
+        for (name, more) in LABELS {
+            label(&mut text, name, "p256", "device", more);
+        }
+        text = text.replacen("default_label = \"devices\"", &format!("default_label = \"{default}\""), 1).replacen(
+            "name = \"acme\"\n",
+            "name = \"acme\"\ncredentials = \"credentials.toml\"\n",
+            1,
+        );
+    }
     text
 }
 

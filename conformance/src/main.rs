@@ -9,6 +9,7 @@ mod command;
 mod commands;
 mod config;
 mod crash;
+mod credentials;
 mod der;
 mod fields;
 mod full_disk;

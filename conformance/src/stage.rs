@@ -40,6 +40,10 @@ pub(crate) struct Stage {
     pub(crate) pki: Pki,
     pub(crate) own: Running,
     pub(crate) foreign: Running,
+    /// Takes credentials; see [`crate::credentials`].
+    pub(crate) credentials: Running,
+    /// The same with another default label, for clients that know no labels.
+    pub(crate) digest: Running,
     harvest: RefCell<Vec<Harvested>>,
     counter: Cell<u32>,
 }
@@ -48,19 +52,24 @@ impl Stage {
     /// Makes the PKI in `folder` and starts both servers.
     pub(crate) fn set(folder: PathBuf, binary: Binary) -> Result<Self, Problem> {
         let (pki_folder, own, foreign) = (folder.join("pki"), folder.join("own"), folder.join("foreign"));
-        for part in [&pki_folder, &own, &foreign] {
+        let (credentials, digest) = (folder.join("credentials"), folder.join("digest"));
+        for part in [&pki_folder, &own, &foreign, &credentials, &digest] {
             std::fs::create_dir_all(part)?;
         }
         let pki = Pki::new(pki_folder)?;
         population::create(&pki)?;
-        let start = |folder: PathBuf, variant, anchor: &str| -> Result<Running, Problem> {
+        let start = |folder: PathBuf, variant: Variant, anchor: &str| -> Result<Running, Problem> {
             let configuration = config::write_folder(&folder, &pki, variant)?;
             let server = Server::start(&binary, &configuration)?;
             Ok(Running { server, configuration, anchor: pki.identity(anchor).certificate })
         };
         let own = start(own, Variant::Own, "root-p256")?;
         let foreign = start(foreign, Variant::Foreign, "web-root")?;
-        Ok(Self { binary, pki, own, foreign, harvest: RefCell::default(), counter: Cell::new(0) })
+        crate::credentials::write(&binary, &credentials)?;
+        crate::credentials::write(&binary, &digest)?;
+        let credentials = start(credentials, Variant::Credentials("http-basic"), "root-p256")?;
+        let digest = start(digest, Variant::Credentials("http-md5"), "root-p256")?;
+        Ok(Self { binary, pki, own, foreign, credentials, digest, harvest: RefCell::default(), counter: Cell::new(0) })
     }
 
     /// A client of the first server, as `identity` or as nobody.

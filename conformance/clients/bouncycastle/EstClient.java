@@ -4,6 +4,7 @@ import java.io.OutputStreamWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.KeyStore;
+import java.security.SecureRandom;
 import java.security.Security;
 import java.security.cert.TrustAnchor;
 import java.util.Collections;
@@ -11,20 +12,25 @@ import java.util.Set;
 import javax.net.ssl.KeyManagerFactory;
 import org.bouncycastle.cert.X509CertificateHolder;
 import org.bouncycastle.cert.jcajce.JcaX509CertificateConverter;
+import org.bouncycastle.est.ESTAuth;
 import org.bouncycastle.est.EnrollmentResponse;
 import org.bouncycastle.est.ESTException;
 import org.bouncycastle.est.ESTService;
+import org.bouncycastle.est.HttpAuth;
 import org.bouncycastle.est.jcajce.JcaJceUtils;
 import org.bouncycastle.est.jcajce.JsseDefaultHostnameAuthorizer;
 import org.bouncycastle.est.jcajce.JsseESTServiceBuilder;
 import org.bouncycastle.jce.provider.BouncyCastleProvider;
 import org.bouncycastle.openssl.PEMParser;
 import org.bouncycastle.openssl.jcajce.JcaPEMWriter;
+import org.bouncycastle.operator.DigestCalculatorProvider;
+import org.bouncycastle.operator.jcajce.JcaDigestCalculatorProviderBuilder;
 import org.bouncycastle.pkcs.PKCS10CertificationRequest;
 import org.bouncycastle.util.Store;
 
 /**
  * Bouncy Castle's EST client as a command: HOST:PORT ANCHOR.pem OPERATION [REQUEST.der [IDENTITY.p12]].
+ * EST_LABEL, EST_USER and EST_PASSWORD name a label and an account for Basic or Digest.
  * Prints certificates in PEM; ends with 1 and the server's sentence when it is refused.
  */
 public final class EstClient {
@@ -49,11 +55,21 @@ public final class EstClient {
     private static Store<X509CertificateHolder> enroll(String[] arguments) throws Exception {
         PKCS10CertificationRequest request = new PKCS10CertificationRequest(Files.readAllBytes(Path.of(arguments[3])));
         boolean again = arguments[2].equals("simplereenroll");
-        EnrollmentResponse response = service(arguments).simpleEnroll(again, request, null);
+        EnrollmentResponse response = service(arguments).simpleEnroll(again, request, account());
         if (!response.isCompleted()) {
             throw new IllegalStateException("the server put the request off");
         }
         return response.getStore();
+    }
+
+    private static ESTAuth account() throws Exception {
+        String user = System.getenv("EST_USER");
+        if (user == null) {
+            return null;
+        }
+        DigestCalculatorProvider digests = new JcaDigestCalculatorProviderBuilder().build();
+        char[] password = System.getenv("EST_PASSWORD").toCharArray();
+        return new HttpAuth(null, user, password, new SecureRandom(), digests);
     }
 
     private static ESTService service(String[] arguments) throws Exception {
@@ -67,6 +83,9 @@ public final class EstClient {
             new JsseESTServiceBuilder(arguments[0], JcaJceUtils.getCertPathTrustManager(anchors, null));
         builder.withHostNameAuthorizer(new JsseDefaultHostnameAuthorizer(Collections.emptySet()));
         builder.withTimeout(20_000);
+        if (System.getenv("EST_LABEL") != null) {
+            builder.withLabel(System.getenv("EST_LABEL"));
+        }
         if (arguments.length > 4) {
             KeyStore store = KeyStore.getInstance("PKCS12");
             try (FileInputStream file = new FileInputStream(arguments[4])) {

@@ -3,6 +3,7 @@
 pub(crate) mod auth;
 pub(crate) mod cacerts;
 pub(crate) mod conduct;
+pub(crate) mod credentials;
 pub(crate) mod enroll;
 pub(crate) mod http;
 pub(crate) mod http_body;
@@ -23,6 +24,7 @@ pub(crate) fn run(stage: &Stage, matrix: &mut Matrix) {
     http_body::run(stage, matrix);
     cacerts::run(stage, matrix);
     auth::run(stage, matrix);
+    credentials::run(stage, matrix);
     enroll::run(stage, matrix);
     p10::run(stage, matrix);
     names::run(stage, matrix);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Answer, EstClient, Job};
+use super::{Answer, EstClient, Job, Way};
 use crate::command::{self, text};
 use crate::matrix::Problem;
 use crate::stage::Running;
@@ -46,6 +46,14 @@ impl EstClient for BouncyCastle {
 
     fn enroll(&self, job: &Job<'_>) -> Result<Answer, Problem> {
         let mut java = self.java(job.server, job.operation.path());
+        if let Some(login) = job.login {
+            if login.way == Way::Bearer || login.label == "http-digest" {
+                return Err(Problem::not_run(
+                    "it knows Basic, and of Digest challenges those without a bare algorithm",
+                ));
+            }
+            java.env("EST_LABEL", login.label).env("EST_USER", login.user).env("EST_PASSWORD", login.password);
+        }
         java.arg(job.request_file()?);
         if let Some(identity) = job.identity {
             // Java reads PKCS#12 key stores.

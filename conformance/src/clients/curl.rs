@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{Answer, EstClient, Job, pem_of_pkcs7, present};
+use super::{Answer, EstClient, Job, Login, Way, pem_of_pkcs7, present};
 use crate::command::{self, DEFAULT_LIMIT, read, text, write};
 use crate::http;
 use crate::matrix::Problem;
@@ -30,10 +30,17 @@ impl EstClient for Curl {
     fn enroll(&self, job: &Job<'_>) -> Result<Answer, Problem> {
         let body = job.folder.join("request.b64");
         write(&body, http::base64(&job.request.der))?;
-        let mut curl = curl(job.server, &job.out(), job.operation.path());
+        let mut curl = curl(job.server, &job.out(), &job.path());
         curl.args(["-H", "Content-Type: application/pkcs10", "--data-binary", &format!("@{}", text(&body))]);
         if let Some(identity) = job.identity {
             curl.args(["--cert", &text(&identity.chain), "--key", &text(&identity.key)]);
+        }
+        if let Some(Login { way, user, password, .. }) = job.login {
+            match way {
+                Way::Basic => curl.args(["--anyauth", "--user", &format!("{user}:{password}")]),
+                Way::Digest => curl.args(["--digest", "--user", &format!("{user}:{password}")]),
+                Way::Bearer => curl.args(["--oauth2-bearer", password]),
+            };
         }
         let status = command::run(&mut curl, &[], DEFAULT_LIMIT)?.succeeded("curl")?;
         let answer = read(&job.out())?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Answer, Enrollment, EstClient, Job, pem_of_pkcs7, present};
+use super::{Answer, Enrollment, EstClient, Job, Login, pem_of_pkcs7, present};
 use crate::command::{self, DEFAULT_LIMIT, openssl, read, text};
 use crate::matrix::Problem;
 use crate::stage::Running;
@@ -46,11 +46,14 @@ impl EstClient for EstClientProgram {
     }
 
     fn enroll(&self, job: &Job<'_>) -> Result<Answer, Problem> {
-        let identity = job.identity.ok_or_else(|| Problem::not_run("only tested with a client certificate"))?;
-        let (chain, key) = (text(&identity.chain), text(&identity.key));
         let request = job.folder.join("request.pem");
         openssl(["req", "-inform", "DER", "-out", &text(&request)], &job.request.der)?;
         let request = text(&request);
+        if let Some(login) = job.login {
+            return self.log_in(job, login, &request);
+        }
+        let identity = job.identity.ok_or_else(|| Problem::not_run("only tested with a client certificate"))?;
+        let (chain, key) = (text(&identity.chain), text(&identity.key));
         let said = match job.operation {
             Enrollment::SimpleEnroll => {
                 self.run(job.server, &job.folder, &["-v", "-e", "-c", &chain, "-k", &key, "-y", &request])?
@@ -62,12 +65,28 @@ impl EstClient for EstClientProgram {
                 return Err(Problem::not_run("estclient -r always keeps the key"));
             }
         };
-        let file = job.folder.join("cert-0-0.pkcs7");
-        if file.exists() {
-            return Ok(Answer::Certificate(pem_of_pkcs7(&read(&file)?)?));
-        }
-        Ok(Answer::Refused(telling(&said)))
+        answer(&job.folder, &said)
     }
+}
+
+impl EstClientProgram {
+    fn log_in(&self, job: &Job<'_>, login: Login, request: &str) -> Result<Answer, Problem> {
+        // It knows no labels, and reads the first challenge alone.
+        if !["http-basic", "http-md5"].contains(&login.label) {
+            return Err(Problem::not_run("estclient knows Basic, and Digest with MD5 as the first challenge"));
+        }
+        let login = ["-u", login.user, "-h", login.password];
+        let said = self.run(job.server, &job.folder, &[&["-v", "-e", "-y", request], login.as_slice()].concat())?;
+        answer(&job.folder, &said)
+    }
+}
+
+fn answer(folder: &Path, said: &str) -> Result<Answer, Problem> {
+    let file = folder.join("cert-0-0.pkcs7");
+    if file.exists() {
+        return Ok(Answer::Certificate(pem_of_pkcs7(&read(&file)?)?));
+    }
+    Ok(Answer::Refused(telling(said)))
 }
 
 /// The lines of its talk that tell why: the server's sentence and its own verdict.

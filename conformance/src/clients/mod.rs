@@ -12,6 +12,7 @@ use std::process::Command;
 
 use crate::certificate::Certificate;
 use crate::command::{openssl, read, text, write};
+use crate::credentials;
 use crate::matrix::{Check, Matrix, Problem, ensure};
 use crate::pki::{Identity, KeyKind};
 use crate::requests::{self, Request};
@@ -39,11 +40,44 @@ pub(crate) struct Job<'a> {
     pub(crate) operation: Enrollment,
     pub(crate) identity: Option<&'a Identity>,
     pub(crate) request: &'a Request,
+    /// In the place of an identity.
+    pub(crate) login: Option<Login>,
     /// An empty folder of its own.
     pub(crate) folder: PathBuf,
 }
 
+/// How a client authenticates over HTTP, at the label that takes it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Login {
+    pub(crate) way: Way,
+    pub(crate) label: &'static str,
+    pub(crate) user: &'static str,
+    pub(crate) password: &'static str,
+}
+
+/// A scheme of HTTP authentication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Basic,
+    Digest,
+    Bearer,
+}
+
 impl Job<'_> {
+    /// The path below `/.well-known/est/`.
+    pub(crate) fn path(&self) -> String {
+        let operation = self.operation.path();
+        self.login.map_or_else(|| operation.to_owned(), |login| format!("{}/{operation}", login.label))
+    }
+
+    /// What a client says of a way it does not know.
+    pub(crate) fn no_login(&self, client: &str) -> Result<(), Problem> {
+        match self.login {
+            Some(login) => Err(Problem::not_run(format!("{client} knows no {:?}", login.way))),
+            None => Ok(()),
+        }
+    }
+
     /// The request as a file, DER.
     pub(crate) fn request_file(&self) -> Result<PathBuf, Problem> {
         let path = self.folder.join("request.der");
@@ -103,10 +137,20 @@ pub(crate) fn all(estclient: Option<PathBuf>) -> Vec<Box<dyn EstClient>> {
 
 const CASES: [&str; 5] = ["cacerts", "simpleenroll", "renew", "rekey", "refusal"];
 
-/// The five cases of one client.
+/// The further cases: each way in without a certificate; see [`crate::credentials`].
+const LOGINS: [(&str, Login); 5] = [
+    ("basic", credentials::login(Way::Basic, "http-basic")),
+    ("several-challenges", credentials::login(Way::Basic, "http-any")),
+    ("digest-sha256", credentials::login(Way::Digest, "http-digest")),
+    ("digest-md5", credentials::login(Way::Digest, "http-md5")),
+    ("bearer", credentials::BEARER),
+];
+
+/// The cases of one client.
 pub(crate) fn run(client: &mut dyn EstClient, stage: &Stage, required: bool, matrix: &mut Matrix) {
     let name = client.name();
-    if !CASES.iter().any(|case| matrix.wants(&format!("client/{name}/{case}"))) {
+    let cases = CASES.iter().chain(LOGINS.iter().map(|(case, _)| case));
+    if !cases.into_iter().any(|case| matrix.wants(&format!("client/{name}/{case}"))) {
         return;
     }
     let ready = folder(stage, name).and_then(|folder| client.prepare(&folder)).map_err(|problem| match problem {
@@ -135,6 +179,9 @@ pub(crate) fn run(client: &mut dyn EstClient, stage: &Stage, required: bool, mat
         succeed(client, stage, Enrollment::SimpleReenroll, &current, &request)
     });
     case(matrix, "refusal", &|| refusal(client, stage));
+    for (what, login) in LOGINS {
+        case(matrix, what, &|| log_in(client, stage, login));
+    }
 }
 
 /// Whether `program ARGUMENT` can be run at all.
@@ -173,6 +220,27 @@ fn ca_certs(client: &dyn EstClient, stage: &Stage) -> Check {
     Ok(())
 }
 
+/// The right password enrolls, a wrong one is refused; the client is asked for it by a challenge, or sends it at once.
+fn log_in(client: &dyn EstClient, stage: &Stage, login: Login) -> Check {
+    let request = stage.request(&own_subject("SN-P256"), &[])?;
+    let job = |login: Login| -> Result<Job<'_>, Problem> {
+        let server = if login.label == "http-md5" { &stage.digest } else { &stage.credentials };
+        let operation = Enrollment::SimpleEnroll;
+        let folder = folder(stage, client.name())?;
+        Ok(Job { server, operation, identity: None, request: &request, login: Some(login), folder })
+    };
+    taken(client, stage, &job(login)?)?;
+    match client.enroll(&job(Login { password: "wrong", ..login })?)? {
+        Answer::Certificate(_) => Err(Problem::failed("a wrong password got a certificate")),
+        Answer::Refused(said) => {
+            let told =
+                ["401", "failed with code", "Unauthorized", "auth_failed"].iter().any(|word| said.contains(word));
+            ensure!(told, "the client does not tell of a 401: {said}");
+            Ok(())
+        }
+    }
+}
+
 fn succeed(
     client: &dyn EstClient,
     stage: &Stage,
@@ -182,11 +250,16 @@ fn succeed(
 ) -> Check {
     let server = client.server(stage);
     let folder = folder(stage, client.name())?;
-    match client.enroll(&Job { server, operation, identity: Some(identity), request, folder })? {
+    taken(client, stage, &Job { server, operation, identity: Some(identity), request, login: None, folder })
+}
+
+/// The client gets a certificate that verifies.
+fn taken(client: &dyn EstClient, stage: &Stage, job: &Job<'_>) -> Check {
+    match client.enroll(job)? {
         Answer::Refused(why) => Err(Problem::failed(format!("refused: {}", why.trim()))),
         Answer::Certificate(pem) => {
             let certificate = Certificate::from_pem(&pem)?;
-            let kept = stage.keep_certificate(&certificate, request, operation.path())?;
+            let kept = stage.keep_certificate(&certificate, job.request, job.operation.path())?;
             let (root, issuing) = (stage.pki.identity("root-p256"), stage.pki.identity("issuing-p256"));
             let (root, issuing) = (text(&root.certificate), text(&issuing.certificate));
             let verify = ["verify", "-CAfile", &root, "-untrusted", &issuing, "-purpose", "sslclient"];
@@ -204,6 +277,7 @@ fn refusal(client: &dyn EstClient, stage: &Stage) -> Check {
         operation: Enrollment::SimpleEnroll,
         identity: stranger.as_ref(),
         request: &request,
+        login: None,
         folder: folder(stage, client.name())?,
     };
     match client.enroll(&job)? {

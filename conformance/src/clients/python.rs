@@ -33,6 +33,7 @@ impl EstClient for Python {
     }
 
     fn enroll(&self, job: &Job<'_>) -> Result<Answer, Problem> {
+        job.no_login("the Python client")?;
         let mut python = self.python(job.server, job.operation.path());
         python.args(["--request", &text(&job.request_file()?)]);
         if let Some(identity) = job.identity {

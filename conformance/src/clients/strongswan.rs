@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{Answer, Enrollment, EstClient, Job, present};
+use super::{Answer, Enrollment, EstClient, Job, Way, present};
 use crate::command::{self, DEFAULT_LIMIT, text};
 use crate::matrix::Problem;
 use crate::pki::Identity;
@@ -42,6 +42,10 @@ impl EstClient for StrongSwan {
         if job.operation == Enrollment::SimpleEnroll && job.identity.is_some() {
             return Err(Problem::not_run("pki --est sends a client certificate with simplereenroll only"));
         }
+        let login = job.login.map(|login| (login.way, login.label, format!("{}:{}", login.user, login.password)));
+        if !matches!(login, None | Some((Way::Basic, "http-basic", _))) {
+            return Err(Problem::not_run("pki --est knows Basic alone, and no labels"));
+        }
         let mut pki = Command::new("pki");
         pki.args(["--est", "--url", &url(job.server), "--in", &text(&job.request_file()?), "--outform", "pem"]);
         let folder = job.server.configuration.with_file_name("ca");
@@ -50,6 +54,9 @@ impl EstClient for StrongSwan {
         }
         if let Some(identity) = job.identity {
             pki.args(["--cert", &text(&identity.certificate), "--key", &text(&identity.key)]);
+        }
+        if let Some((_, _, userpass)) = &login {
+            pki.args(["--userpass", userpass]);
         }
         let finished = command::run(&mut pki, &[], DEFAULT_LIMIT)?;
         if finished.status.success() && finished.stdout.starts_with(b"-----BEGIN CERTIFICATE") {
