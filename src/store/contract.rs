@@ -9,8 +9,8 @@ use super::compromise::{facts_of_revocation, is_compromised};
 use super::credential_uses::CredentialUses;
 use super::memory::MemoryStore;
 use super::{
-    CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, ClaimGuard, Fact, FactKey, FactKind,
-    Receipt, RequestKey, Revocation,
+    CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, ClaimGuard, Direction, ExpiryPlace,
+    Fact, FactKey, FactKind, LoggedEvent, Receipt, RequestKey, Revocation, Span,
 };
 use crate::audit::{AuditEvent, AuditOutcome};
 use crate::pki::digest::sha256;
@@ -314,6 +314,95 @@ fn of_uses_of_a_credential_at_once_as_many_are_recorded_as_it_is_good_for(store:
     }
 }
 
+/// Reads a list page by page, in both directions; the second must be the first turned round, and pages of any size the same.
+fn all_pages<T: Clone + PartialEq + std::fmt::Debug>(
+    page: usize,
+    list: impl Fn(Option<&T>, Direction, usize) -> Vec<T>,
+) -> Vec<T> {
+    let read = |direction| {
+        let mut all: Vec<T> = Vec::new();
+        loop {
+            let found = list(all.last(), direction, page);
+            assert!(found.len() <= page);
+            if found.is_empty() {
+                return all;
+            }
+            all.extend(found);
+        }
+    };
+    let mut backward = read(Direction::Descending);
+    backward.reverse();
+    let forward = read(Direction::Ascending);
+    assert_eq!(backward, forward);
+    forward
+}
+
+fn certificates_are_listed_in_the_order_in_which_they_end(store: &dyn CertificateStore) {
+    let ending = |serial: u32, tenant: &str, days: i64| CertificateRecord {
+        tenant: tenant.into(),
+        not_after: epoch() + TimeDelta::days(days),
+        ..record(serial)
+    };
+    // One of a lifetime without end, one of long ago; two that end together stand in the order in which they came.
+    let days = [30, 10, 3_000_000, 20, 10, -40_000];
+    for (serial, days) in (1..).zip(days) {
+        keep(store, &ending(serial, "acme", days));
+        keep(store, &ending(serial + 100, "acm", days));
+    }
+    let listed =
+        |span: &Span<ExpiryPlace>, direction, limit| store.certificates("acme", span, direction, limit).unwrap();
+    for page in [1, 2, 5, 100] {
+        let all = all_pages(page, |last: Option<&(ExpiryPlace, Arc<CertificateRecord>)>, direction, limit| {
+            listed(&last.map_or(Span::all(), |(place, _)| Span::beyond(*place, direction)), direction, limit)
+        });
+        let serials: Vec<_> = all.iter().map(|(_, record)| record.id.clone()).collect();
+        assert_eq!(serials, [6, 2, 5, 4, 1, 3].map(record_id), "pages of {page}");
+    }
+    let within = Span {
+        after: Some(ExpiryPlace::first_at(epoch() + TimeDelta::days(10))),
+        before: Some(ExpiryPlace::first_at(epoch() + TimeDelta::days(30))),
+    };
+    let serials: Vec<_> =
+        listed(&within, Direction::Ascending, 9).iter().map(|(_, record)| record.id.clone()).collect();
+    assert_eq!(serials, [2, 5, 4].map(record_id));
+}
+
+fn events_are_listed_in_the_order_in_which_they_were_recorded(store: &dyn CertificateStore) {
+    const EVENTS: u64 = 200;
+    let about = |tenant: &str, device: &str, what: u64| AuditEvent {
+        tenant: tenant.into(),
+        device: Some(device.into()),
+        ..event(AuditOutcome::Changed { what: what.to_string() })
+    };
+    for number in 1..EVENTS {
+        let (tenant, device) = [("acme", "one"), ("acme", "ONE"), ("acme", "on"), ("acm", "eone")][number as usize % 4];
+        store.record_event(about(tenant, device, number));
+    }
+    let last = CertificateRecord { device: "one".into(), ..record(1) };
+    let claim = granted(store, &last.request);
+    let came = AuditEvent { device: Some("one".into()), ..issued(&last) };
+    store.record_issued(claim, last.clone(), Vec::new(), came).unwrap().wait().unwrap();
+
+    for page in [1, 63, 64, 65, 1000] {
+        let all = all_pages(page, |last: Option<&LoggedEvent>, direction, limit| {
+            let span = last.map_or(Span::all(), |last| Span::beyond(last.sequence, direction));
+            store.events(&span, direction, limit).unwrap()
+        });
+        let numbers: Vec<_> = all.iter().map(|logged| logged.sequence).collect();
+        assert_eq!(numbers, (1..=EVENTS).collect::<Vec<_>>(), "pages of {page}");
+        let of_device = all_pages(page, |last: Option<&LoggedEvent>, direction, limit| {
+            let span = last.map_or(Span::all(), |last| Span::beyond(last.sequence, direction));
+            store.device_events("acme", "One", &span, direction, limit).unwrap()
+        });
+        let expected: Vec<_> = all.into_iter().filter(|logged| matches!(logged.sequence % 4, 0 | 1)).collect();
+        assert_eq!(of_device, expected, "pages of {page}");
+        assert_eq!(of_device.last().unwrap().certificate.as_ref(), Some(&last.id));
+    }
+    let within = store.events(&Span { after: Some(62), before: Some(66) }, Direction::Descending, 9).unwrap();
+    assert_eq!(within.iter().map(|logged| logged.sequence).collect::<Vec<_>>(), [65, 64, 63]);
+    assert!(store.events(&Span { after: Some(EVENTS), before: None }, Direction::Ascending, 9).unwrap().is_empty());
+}
+
 macro_rules! contract {
     ($($clause:ident),+ $(,)?) => {
         mod memory {
@@ -344,6 +433,8 @@ contract!(
     facts_change_with_the_certificate_they_belong_to,
     a_fact_that_is_held_is_changed_by_one_at_a_time,
     of_uses_of_a_credential_at_once_as_many_are_recorded_as_it_is_good_for,
+    certificates_are_listed_in_the_order_in_which_they_end,
+    events_are_listed_in_the_order_in_which_they_were_recorded,
 );
 
 #[test]

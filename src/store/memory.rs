@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
 
+use super::catalogue::{Catalogue, Direction, ExpiryPlace, LoggedEvent, Span};
 use super::claims::locked;
+use super::event::EventEntry;
 use super::pending::{Durable, Pending, PendingCertificate, PendingFacts, PendingRevocation, Revoking};
 use super::{
     CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, ClaimGuard, Claims, Fact, FactKey,
@@ -34,7 +36,15 @@ struct Kept {
     holders: HashMap<(String, [u8; 32]), String>,
     revocations: HashMap<CertificateId, Revocation>,
     facts: BTreeMap<FactKey, Vec<u8>>,
-    events: Vec<AuditEvent>,
+    log: Vec<Logged>,
+}
+
+/// A record: what happened, and what it was about.
+#[derive(Debug)]
+struct Logged {
+    event: AuditEvent,
+    issued: Option<Arc<CertificateRecord>>,
+    revoked: Option<CertificateId>,
 }
 
 #[derive(Debug)]
@@ -66,7 +76,7 @@ impl MemoryStore {
 
     /// The audit events kept so far, oldest first.
     pub fn events(&self) -> Vec<AuditEvent> {
-        locked(&self.kept).events.clone()
+        locked(&self.kept).log.iter().map(|logged| logged.event.clone()).collect()
     }
 
     fn submit(&self, change: Change) {
@@ -189,6 +199,58 @@ impl CertificateStore for MemoryStore {
     }
 }
 
+impl Catalogue for MemoryStore {
+    fn certificates(
+        &self,
+        tenant: &str,
+        span: &Span<ExpiryPlace>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<(ExpiryPlace, Arc<CertificateRecord>)>, StoreFault> {
+        let kept = locked(&self.kept);
+        let rows = kept.numbered().filter_map(|(sequence, logged)| {
+            let record = logged.issued.as_ref().filter(|record| record.tenant == tenant)?;
+            Some((ExpiryPlace { not_after: record.not_after.timestamp(), sequence }, Arc::clone(record)))
+        });
+        let rows: BTreeMap<_, _> = rows.filter(|(place, _)| span.contains(place)).collect();
+        Ok(direction.take(rows.into_iter(), limit))
+    }
+
+    fn device_events(
+        &self,
+        tenant: &str,
+        device: &str,
+        span: &Span<u64>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<LoggedEvent>, StoreFault> {
+        let of_device = |event: &AuditEvent| {
+            event.tenant == tenant
+                && event.device.as_deref().is_some_and(|other| other.to_lowercase() == device.to_lowercase())
+        };
+        let kept = locked(&self.kept);
+        let rows = kept.numbered().filter(|(sequence, logged)| span.contains(sequence) && of_device(&logged.event));
+        Ok(direction.take(rows.map(Logged::shown), limit))
+    }
+
+    fn events(&self, span: &Span<u64>, direction: Direction, limit: usize) -> Result<Vec<LoggedEvent>, StoreFault> {
+        let kept = locked(&self.kept);
+        let rows = kept.numbered().filter(|(sequence, _)| span.contains(sequence));
+        Ok(direction.take(rows.map(Logged::shown), limit))
+    }
+}
+
+impl Logged {
+    fn shown((sequence, logged): (u64, &Self)) -> LoggedEvent {
+        LoggedEvent {
+            sequence,
+            event: EventEntry::from(&logged.event).into_owned(),
+            certificate: logged.issued.as_ref().map(|record| record.id.clone()).or_else(|| logged.revoked.clone()),
+            suppressed: 0,
+        }
+    }
+}
+
 impl Kept {
     fn keep(&mut self, change: &Change) {
         match change {
@@ -198,19 +260,28 @@ impl Kept {
                 self.requests.insert(record.request, Arc::clone(record));
                 self.holders.insert((record.tenant.clone(), record.spki_sha256), record.device.clone());
                 self.keep_facts(&row.facts);
-                self.events.push(event.clone());
+                self.log(event, Some(Arc::clone(record)), None);
             }
             Change::Revoked(row, event) => {
                 self.revocations.insert(row.id.clone(), row.revocation);
                 self.keep_facts(&row.facts);
-                self.events.push(event.clone());
+                self.log(event, None, Some(row.id.clone()));
             }
             Change::Facts(row, event) => {
                 self.keep_facts(&row.facts);
-                self.events.push(event.clone());
+                self.log(event, None, None);
             }
-            Change::Event(event) => self.events.push(event.clone()),
+            Change::Event(event) => self.log(event, None, None),
         }
+    }
+
+    fn log(&mut self, event: &AuditEvent, issued: Option<Arc<CertificateRecord>>, revoked: Option<CertificateId>) {
+        self.log.push(Logged { event: event.clone(), issued, revoked });
+    }
+
+    /// The records with their sequence numbers.
+    fn numbered(&self) -> impl DoubleEndedIterator<Item = (u64, &Logged)> + ExactSizeIterator {
+        self.log.iter().enumerate().map(|(index, logged)| (index as u64 + 1, logged))
     }
 
     fn keep_facts(&mut self, facts: &[Fact]) {

@@ -1,10 +1,12 @@
 //! The store: what must be remembered, behind verbs that are atomic, and durable once their receipt is.
 
 pub mod approval;
+pub mod catalogue;
 pub mod claims;
 pub mod compromise;
 pub mod credential_uses;
 pub mod device;
+pub mod event;
 pub mod fact;
 pub mod memory;
 mod pending;
@@ -20,6 +22,7 @@ pub mod sled;
 #[cfg(test)]
 mod contract;
 
+pub use catalogue::{Catalogue, Direction, ExpiryPlace, LoggedEvent, Span};
 pub use claims::{Claim, ClaimGuard, Claims};
 pub use fact::{Fact, FactKey, FactKind};
 pub use receipt::Receipt;
@@ -55,7 +58,7 @@ pub enum StoreFault {
 }
 
 /// The verbs every store keeps, whatever it is made of. All stores pass the one contract suite in `store/contract.rs`.
-pub trait CertificateStore: Send + Sync {
+pub trait CertificateStore: Catalogue + Send + Sync {
     /// Claims the right to answer `key`.
     ///
     /// Exactly one caller at a time holds the claim of a key; others wait for it to be recorded or dropped (that wait

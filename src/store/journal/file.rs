@@ -11,7 +11,7 @@ use super::frame::{
     self, FILE_HEADER, FILE_HEADER_OCTETS, FILE_MAGIC_OCTETS, FRAME_HEADER_OCTETS, FrameHeader, Head, Place,
 };
 use super::mark::{self, Mark};
-use super::scan::{DamageKind, Frame, Scan, Stop, frame_at, was_durable};
+use super::scan::{DamageKind, Frame, LoneFrame, Scan, Stop, frame_at, was_durable};
 
 /// Name of the journal within the data folder.
 const FILE_NAME: &str = "journal";
@@ -210,9 +210,8 @@ impl JournalReader {
     /// # Errors
     /// When it cannot be read, or was changed since it was written.
     pub fn payload(&self, place: Place) -> io::Result<Vec<u8>> {
-        let start = place.offset.checked_sub(FRAME_HEADER_OCTETS as u64).ok_or(io::ErrorKind::InvalidInput)?;
         let mut frame = vec![0; FRAME_HEADER_OCTETS + place.octets as usize];
-        self.file.read_exact_at(&mut frame, start)?;
+        self.file.read_exact_at(&mut frame, place.frame_start())?;
         let header = frame.first_chunk().and_then(FrameHeader::decode);
         let payload = frame.split_off(FRAME_HEADER_OCTETS);
         let whole = header.is_some_and(|header| header.octets == place.octets && header.verify(&payload).is_some());
@@ -227,9 +226,19 @@ impl JournalReader {
         if *head == Head::genesis() {
             return Ok(true);
         }
-        let Some((header, hash)) = frame_at(&self.file, head.start, self.octets()?)? else { return Ok(false) };
-        let end = head.start + header.frame_octets() as u64;
-        Ok((header.sequence, end, hash) == (head.sequence, head.end, head.hash))
+        Ok(self.frame(head.start)?.is_some_and(|(found, _)| found == *head))
+    }
+
+    /// The frame that starts at an offset with its payload, held against its checksum; `None` when there is no whole one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn frame(&self, start: u64) -> io::Result<Option<(Head, Vec<u8>)>> {
+        let frame = frame_at(&self.file, start, self.octets()?)?;
+        Ok(frame.map(|LoneFrame { header, hash, payload }| {
+            let end = start + header.frame_octets() as u64;
+            (Head { sequence: header.sequence, start, end, hash }, payload)
+        }))
     }
 
     /// Its length in octets.

@@ -64,6 +64,13 @@ pub struct Place {
     pub octets: u32,
 }
 
+impl Place {
+    /// Where the frame of the payload starts.
+    pub const fn frame_start(self) -> u64 {
+        self.offset.saturating_sub(FRAME_HEADER_OCTETS as u64)
+    }
+}
+
 /// A frame header, as read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FrameHeader {

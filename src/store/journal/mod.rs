@@ -8,7 +8,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Entry, EventEntry, OutcomeEntry};
+pub use entry::Entry;
 pub use file::{Journal, JournalReader, Tail};
 pub use frame::{Head, MAX_PAYLOAD_OCTETS, Place};
 pub use scan::{Damage, DamageKind, Frame};

@@ -159,11 +159,18 @@ pub(super) fn was_durable(file: &File, damage: &Damage) -> io::Result<bool> {
 
 /// The write to which the frame at `offset` belongs, when there is a whole one.
 fn first_of_write_at(file: &File, offset: u64, file_octets: u64) -> io::Result<Option<u64>> {
-    Ok(frame_at(file, offset, file_octets)?.map(|(header, _)| header.first_of_write))
+    Ok(frame_at(file, offset, file_octets)?.map(|frame| frame.header.first_of_write))
 }
 
-/// The whole frame at `offset`, with its hash, when there is one.
-pub(super) fn frame_at(file: &File, offset: u64, file_octets: u64) -> io::Result<Option<(FrameHeader, [u8; 32])>> {
+/// A frame by itself: whether it continues the chain is not known.
+pub(super) struct LoneFrame {
+    pub(super) header: FrameHeader,
+    pub(super) hash: [u8; 32],
+    pub(super) payload: Vec<u8>,
+}
+
+/// The whole frame at `offset`, when there is one.
+pub(super) fn frame_at(file: &File, offset: u64, file_octets: u64) -> io::Result<Option<LoneFrame>> {
     let mut header = [0; FRAME_HEADER_OCTETS];
     if offset + header.len() as u64 > file_octets {
         return Ok(None);
@@ -175,5 +182,5 @@ pub(super) fn frame_at(file: &File, offset: u64, file_octets: u64) -> io::Result
     }
     let mut payload = vec![0; header.octets as usize];
     file.read_exact_at(&mut payload, offset + FRAME_HEADER_OCTETS as u64)?;
-    Ok(header.verify(&payload).map(|hash| (header, hash)))
+    Ok(header.verify(&payload).map(|hash| LoneFrame { header, hash, payload }))
 }

@@ -26,6 +26,8 @@ pub(super) struct Submission {
     pub(super) payload: Vec<u8>,
     /// Refusals it accounts for, to be counted again when it is lost.
     pub(super) suppressed: u64,
+    /// What the keys of the records of the device that it is about begin with.
+    pub(super) timeline: Option<Box<[u8]>>,
     /// What it changes.
     pub(super) effect: Effect,
 }
@@ -172,6 +174,7 @@ impl Committer {
             Ok(places) => {
                 self.writes = true;
                 // Durable is what the journal holds; lookups find the rest in `pending` until the index has it.
+                self.shared.reach.durable(self.journal.head().sequence);
                 batch.iter().for_each(|submission| submission.effect.settle(Ok(())));
                 self.follow(batch, &places);
             }
@@ -185,17 +188,16 @@ impl Committer {
 
     /// Brings the index to the head of the journal.
     fn follow(&mut self, batch: Vec<Submission>, places: &[Place]) {
-        let effects = batch.into_iter().map(|submission| submission.effect);
         if self.index_down {
-            self.unindexed.extend(effects);
+            self.unindexed.extend(batch.into_iter().map(|submission| submission.effect));
             return;
         }
-        let effects: Vec<_> = effects.collect();
+        let head = self.journal.head();
         let mut changes = Changes::default();
-        for (effect, place) in effects.iter().zip(places) {
-            match effect {
+        for ((submission, place), sequence) in batch.iter().zip(places).zip(head.sequence + 1 - places.len() as u64..) {
+            match &submission.effect {
                 Effect::Issued(row) => {
-                    changes.issued(&row.record, *place);
+                    changes.issued(&row.record, sequence, *place);
                     changes.facts(&row.facts);
                 }
                 Effect::Facts(row) => changes.facts(&row.facts),
@@ -205,14 +207,17 @@ impl Committer {
                 }
                 Effect::Event => {}
             }
+            changes.recorded(sequence, *place, submission.timeline.as_deref());
         }
-        self.progress =
-            Progress { head: self.journal.head(), certificates: self.progress.certificates + changes.certificates };
+        self.progress = self.progress.advanced(head, changes.certificates);
         match self.index().apply(changes, &self.progress) {
-            Ok(()) => effects.iter().for_each(|effect| self.shared.forget(effect)),
+            Ok(()) => {
+                batch.iter().for_each(|submission| self.shared.forget(&submission.effect));
+                self.shared.reach.indexed(head.sequence);
+            }
             Err(_) => {
                 self.index_down = true;
-                self.unindexed.extend(effects);
+                self.unindexed.extend(batch.into_iter().map(|submission| submission.effect));
             }
         }
     }
@@ -232,6 +237,7 @@ impl Committer {
             self.synced = progress.head.sequence;
             self.index_down = false;
             self.unindexed.drain(..).for_each(|effect| self.shared.forget(&effect));
+            self.shared.reach.indexed(progress.head.sequence);
         }
     }
 }

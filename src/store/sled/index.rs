@@ -15,11 +15,14 @@ use std::time::Duration;
 use minicbor::{Decode, Encode};
 use sled::{Db, IVec};
 
+use super::key::{Key, decode_place, encode_place, expiry_place, expiry_prefix, is_milestone};
 use crate::pki::digest::sha256;
 use crate::store::fact::encoded;
 use crate::store::journal::{Entry, Head, JournalReader, Place};
 use crate::store::pending::Durable;
-use crate::store::{CertificateId, CertificateRecord, Fact, FactKey, RequestKey, Revocation, StoreFault};
+use crate::store::{
+    CertificateId, CertificateRecord, Direction, ExpiryPlace, Fact, FactKey, RequestKey, Revocation, StoreFault,
+};
 
 /// Name of the index's folder within the data folder.
 const FOLDER: &str = "index";
@@ -56,12 +59,24 @@ pub(super) struct Progress {
     /// Certificates in the journal up to there.
     #[n(1)]
     pub(super) certificates: u64,
+    /// What the tree holds: one of another kind is made anew.
+    #[n(2)]
+    #[cbor(default)]
+    kind: u32,
 }
+
+/// Raised whenever the keys or values of the tree change.
+const KIND: u32 = 1;
 
 impl Progress {
     /// An empty index.
     pub(super) fn none() -> Self {
-        Self { head: Head::genesis(), certificates: 0 }
+        Self { head: Head::genesis(), certificates: 0, kind: KIND }
+    }
+
+    /// The index after a journal's `head`, with so many certificates more.
+    pub(super) fn advanced(&self, head: Head, certificates: u64) -> Self {
+        Self { head, certificates: self.certificates + certificates, kind: KIND }
     }
 }
 
@@ -70,7 +85,7 @@ impl Progress {
 pub(super) struct Index {
     folder: PathBuf,
     cache_octets: u64,
-    journal: JournalReader,
+    pub(super) journal: JournalReader,
     tree: RwLock<Option<Db>>,
 }
 
@@ -124,7 +139,9 @@ impl Index {
     /// How far the tree says it has come; `None` when it is empty.
     pub(super) fn progress(&self) -> Result<Option<Progress>, IndexError> {
         let marker = self.get(&Key::Marker)?;
-        Ok(marker.and_then(|marker| minicbor::decode(&marker).ok()))
+        Ok(marker
+            .and_then(|marker| minicbor::decode::<Progress>(&marker).ok())
+            .filter(|progress| progress.kind == KIND))
     }
 
     /// How far the tree was synced for real; `None` when it never was.
@@ -178,7 +195,7 @@ impl Index {
         })
     }
 
-    fn get(&self, key: &Key<'_>) -> Result<Option<IVec>, IndexError> {
+    pub(super) fn get(&self, key: &Key<'_>) -> Result<Option<IVec>, IndexError> {
         self.with(|tree| tree.get(key.octets()))
     }
 
@@ -190,16 +207,49 @@ impl Index {
 
     fn record(&self, key: &Key<'_>) -> Result<Option<Arc<CertificateRecord>>, StoreFault> {
         let Some(place) = self.get(key)? else { return Ok(None) };
-        let place = decode_place(&place).ok_or_else(|| StoreFault::Corrupt("no place in the journal".into()))?;
-        let payload = self.journal.payload(place).map_err(|error| StoreFault::Corrupt(error.to_string()))?;
-        match Entry::decode(&payload) {
-            Ok(Entry::Issued { record, .. }) => Ok(Some(Arc::new(record.into_owned()))),
-            Ok(Entry::Revoked { .. } | Entry::Facts { .. } | Entry::Event { .. }) => {
-                Err(StoreFault::Corrupt("no certificate at its place in the journal".into()))
+        self.record_at(&place).map(Some)
+    }
+
+    /// The certificate of the record at a place.
+    pub(super) fn record_at(&self, place: &[u8]) -> Result<Arc<CertificateRecord>, StoreFault> {
+        let payload = self.payload_at(place)?;
+        match Entry::decode(&payload).map_err(corrupt)? {
+            Entry::Issued { record, .. } => Ok(Arc::new(record.into_owned())),
+            Entry::Revoked { .. } | Entry::Facts { .. } | Entry::Event { .. } => {
+                Err(corrupt("no certificate at its place in the journal"))
             }
-            Err(error) => Err(StoreFault::Corrupt(error.to_string())),
         }
     }
+
+    /// The record at a place.
+    pub(super) fn payload_at(&self, place: &[u8]) -> Result<Vec<u8>, StoreFault> {
+        let place = decode_place(place).ok_or_else(|| corrupt("no place in the journal"))?;
+        self.journal.payload(place).map_err(corrupt)
+    }
+
+    /// The rows of a range of keys that begin with `under`, the first `limit` in a direction.
+    pub(super) fn rows(
+        &self,
+        under: &[u8],
+        (from, to): (Bound<Vec<u8>>, Bound<Vec<u8>>),
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<(IVec, IVec)>, IndexError> {
+        self.with(|tree| {
+            let rows = tree.range::<Vec<u8>, _>((from, to));
+            let within =
+                |row: &sled::Result<(IVec, IVec)>| row.as_ref().map_or(true, |(key, _)| key.starts_with(under));
+            match direction {
+                Direction::Ascending => rows.take_while(within).take(limit).collect(),
+                Direction::Descending => rows.rev().take_while(within).take(limit).collect(),
+            }
+        })
+    }
+}
+
+/// What is kept does not hold together.
+pub(super) fn corrupt(what: impl ToString) -> StoreFault {
+    StoreFault::Corrupt(what.to_string())
 }
 
 impl Durable for Index {
@@ -234,11 +284,7 @@ impl Durable for Index {
     ) -> Result<Vec<(FactKey, Vec<u8>)>, StoreFault> {
         let under = Key::Fact(prefix).octets();
         let from = after.map_or_else(|| Bound::Included(under.clone()), |key| Bound::Excluded(Key::Fact(key).octets()));
-        let found = self.with(|tree| {
-            let range = tree.range::<Vec<u8>, _>((from, Bound::Unbounded));
-            let under = range.take_while(|row| row.as_ref().map_or(true, |(key, _)| key.starts_with(&under)));
-            under.take(limit).collect::<sled::Result<Vec<_>>>()
-        })?;
+        let found = self.rows(&under, (from, Bound::Unbounded), Direction::Ascending, limit)?;
         Ok(found.into_iter().map(|(key, value)| (FactKey::from_octets(&key[1..]), value.to_vec())).collect())
     }
 }
@@ -266,9 +312,23 @@ pub(super) struct Changes {
 }
 
 impl Changes {
+    /// A record, with what the keys of the records of its device begin with.
+    pub(super) fn recorded(&mut self, sequence: u64, place: Place, timeline: Option<&[u8]>) {
+        if is_milestone(sequence) {
+            self.insert(&Key::Milestone(sequence), &place.frame_start().to_be_bytes());
+        }
+        if let Some(timeline) = timeline {
+            let key = [timeline, &sequence.to_be_bytes()].concat();
+            self.inserts.push((key, Some(IVec::from(&encode_place(place)))));
+        }
+    }
+
     /// A certificate, recorded at a place in the journal.
-    pub(super) fn issued(&mut self, record: &CertificateRecord, place: Place) {
+    pub(super) fn issued(&mut self, record: &CertificateRecord, sequence: u64, place: Place) {
         let place = encode_place(place);
+        let at = ExpiryPlace { not_after: record.not_after.timestamp(), sequence };
+        let key = [&expiry_prefix(&record.tenant)[..], &expiry_place(at)].concat();
+        self.inserts.push((key, Some(IVec::from(&place))));
         self.insert(&Key::Certificate(&record.id), &place);
         self.insert(&Key::Request(&record.request), &place);
         self.insert(&Key::Holder(&record.spki_sha256, &record.tenant), record.device.as_bytes());
@@ -290,46 +350,6 @@ impl Changes {
     pub(super) fn revoked(&mut self, id: &CertificateId, revocation: Revocation) {
         self.revocations.push((id.clone(), revocation));
     }
-}
-
-/// The keys of the tree, told apart by their first octet. Its values: a [`Place`] for certificates and requests, the
-/// device for key holders, the value of a fact, CBOR for revocations and the marker.
-enum Key<'a> {
-    Certificate(&'a CertificateId),
-    Request(&'a RequestKey),
-    Holder(&'a [u8; 32], &'a str),
-    Revocation(&'a CertificateId),
-    Fact(&'a FactKey),
-    Marker,
-}
-
-/// The first octet of the keys of facts.
-const FACT: u8 = b'f';
-
-impl Key<'_> {
-    fn octets(&self) -> Vec<u8> {
-        match self {
-            Self::Certificate(id) => [b"c", &id.issuer[..], &id.serial].concat(),
-            Self::Request(request) => [b"q", &request.0[..]].concat(),
-            Self::Holder(spki_sha256, tenant) => [b"k", &spki_sha256[..], tenant.as_bytes()].concat(),
-            Self::Revocation(id) => [b"r", &id.issuer[..], &id.serial].concat(),
-            Self::Fact(key) => [&[FACT], key.octets()].concat(),
-            Self::Marker => b"m".to_vec(),
-        }
-    }
-}
-
-fn encode_place(place: Place) -> [u8; 12] {
-    let mut octets = [0; 12];
-    octets[..8].copy_from_slice(&place.offset.to_be_bytes());
-    octets[8..].copy_from_slice(&place.octets.to_be_bytes());
-    octets
-}
-
-fn decode_place(octets: &[u8]) -> Option<Place> {
-    let (offset, octets) = octets.split_first_chunk()?;
-    let octets = u32::from_be_bytes(octets.try_into().ok()?);
-    Some(Place { offset: u64::from_be_bytes(*offset), octets })
 }
 
 /// Turns sled's panics into errors: a damaged index is rebuilt, it does not end the server.

@@ -1,7 +1,9 @@
 //! The store of one node: a journal that is the truth, and a sled index over it that can always be made anew.
 
+mod catalogue;
 mod committer;
 mod index;
+mod key;
 mod recovery;
 mod refusals;
 mod shared;
@@ -22,8 +24,9 @@ use chrono::{DateTime, Utc};
 
 use self::committer::{Committer, Effect, Queue, Submission};
 use self::index::Index;
+use self::key::timeline_of;
 use self::refusals::RefusalBucket;
-use self::shared::Shared;
+use self::shared::{Reach, Shared};
 use super::claims::locked;
 use super::journal::{Entry, Head, Journal, JournalError, JournalReader, MAX_PAYLOAD_OCTETS, Tail};
 use super::pending::{Pending, Revoking};
@@ -87,6 +90,7 @@ impl SledStore {
             certificates: AtomicU64::new(progress.certificates),
             suppressed: AtomicU64::new(0),
             healthy: AtomicBool::new(true),
+            reach: Reach::default(),
         });
         let committer = Committer::new(Arc::clone(&shared), journal, progress, &options);
         let thread = std::thread::Builder::new()
@@ -128,9 +132,11 @@ impl SledStore {
             0 => 0,
             _ => self.shared.suppressed.swap(0, Ordering::Relaxed),
         };
-        let payload = entry(suppressed).encode();
+        let entry = entry(suppressed);
+        let timeline = timeline_of(entry.event()).map(Vec::into_boxed_slice);
+        let payload = entry.encode();
         let too_large = payload.len() > MAX_PAYLOAD_OCTETS;
-        let submission = Submission { payload, suppressed, effect };
+        let submission = Submission { payload, suppressed, timeline, effect };
         if too_large {
             let fault = StoreFault::NotDurable(Arc::new(std::io::ErrorKind::FileTooLarge.into()));
             self.shared.lose(submission, &fault);

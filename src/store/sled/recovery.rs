@@ -1,6 +1,7 @@
 //! Bringing the index up to the journal: replay from the last checkpoint, or rebuild from the first frame.
 
 use super::index::{Changes, Index, IndexError, Progress};
+use super::key::timeline_of;
 use crate::store::journal::{Entry, Frame, Head, Journal, JournalError, JournalReader, Tail};
 
 /// Frames applied to the index at once while replaying.
@@ -113,18 +114,21 @@ impl<'i> Replay<'i> {
     }
 
     fn take(&mut self, frame: &Frame<'_>) -> Result<(), OpenError> {
-        match frame.entry()? {
+        let entry = frame.entry()?;
+        match &entry {
             Entry::Issued { record, facts, .. } => {
-                self.changes.issued(&record, frame.place);
-                self.changes.facts(&facts);
+                self.changes.issued(record, frame.head.sequence, frame.place);
+                self.changes.facts(facts);
             }
-            Entry::Facts { facts, .. } => self.changes.facts(&facts),
+            Entry::Facts { facts, .. } => self.changes.facts(facts),
             Entry::Revoked { id, revocation, facts, .. } => {
-                self.changes.revoked(&id, revocation);
-                self.changes.facts(&facts);
+                self.changes.revoked(id, *revocation);
+                self.changes.facts(facts);
             }
             Entry::Event { .. } => {}
         }
+        let timeline = timeline_of(entry.event());
+        self.changes.recorded(frame.head.sequence, frame.place, timeline.as_deref());
         self.progress.head = frame.head;
         self.replayed += 1;
         if self.replayed.is_multiple_of(REPLAY_BATCH) {
@@ -135,7 +139,7 @@ impl<'i> Replay<'i> {
 
     fn apply(&mut self) -> Result<(), IndexError> {
         let changes = std::mem::take(&mut self.changes);
-        self.progress.certificates += changes.certificates;
+        self.progress = self.progress.advanced(self.progress.head, changes.certificates);
         self.index.apply(changes, &self.progress)
     }
 

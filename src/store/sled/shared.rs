@@ -1,10 +1,13 @@
 //! What the verbs and the committer share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
 
 use super::committer::{Effect, Queue, Submission};
 use super::index::Index;
 use crate::store::StoreFault;
+use crate::store::claims::locked;
 use crate::store::pending::Pending;
 
 /// What the verbs and the committer share.
@@ -19,6 +22,43 @@ pub(super) struct Shared {
     pub(super) suppressed: AtomicU64,
     /// The last write reached the disk, and the index can be read.
     pub(super) healthy: AtomicBool,
+    pub(super) reach: Reach,
+}
+
+/// How far the journal has come, and how far the index behind it.
+#[derive(Debug, Default)]
+pub(super) struct Reach {
+    sequences: Mutex<Sequences>,
+    moved: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Sequences {
+    durable: u64,
+    indexed: u64,
+}
+
+/// How long a lookup waits for the index: it follows within a millisecond, or it is down.
+const CATCH_UP: Duration = Duration::from_millis(250);
+
+impl Reach {
+    /// Records are durable up to this one.
+    pub(super) fn durable(&self, sequence: u64) {
+        locked(&self.sequences).durable = sequence;
+    }
+
+    /// Records are in the index up to this one.
+    pub(super) fn indexed(&self, sequence: u64) {
+        locked(&self.sequences).indexed = sequence;
+        self.moved.notify_all();
+    }
+
+    /// Waits until the index has all that is durable now.
+    pub(super) fn catch_up(&self) {
+        let sequences = locked(&self.sequences);
+        let wanted = sequences.durable;
+        drop(self.moved.wait_timeout_while(sequences, CATCH_UP, |sequences| sequences.indexed < wanted));
+    }
 }
 
 impl Shared {

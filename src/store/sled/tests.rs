@@ -8,9 +8,9 @@ use chrono::TimeDelta;
 
 use super::*;
 use crate::est::RejectionCode;
-use crate::store::FactKind;
 use crate::store::contract::{epoch, event, granted, issued, keep, record, record_id};
-use crate::store::journal::{EventEntry, OutcomeEntry};
+use crate::store::event::{EventEntry, OutcomeEntry};
+use crate::store::{Catalogue as _, Direction, FactKind, Span};
 
 fn open(folder: &Path) -> SledStore {
     SledStore::open(folder, StoreOptions::default()).unwrap()
@@ -56,6 +56,10 @@ fn assert_filled(store: &SledStore) {
     assert_eq!(store.certificate_count().unwrap(), 20);
     let facts = store.facts(&FactKey::prefix(FactKind::Device, "acme"), None, 10).unwrap();
     assert_eq!(facts, [(fact(1), b"changed".to_vec()), (fact(2), b"c".to_vec())]);
+    assert_eq!(store.certificates("acme", &Span::all(), Direction::Ascending, 99).unwrap().len(), 20);
+    let numbers: Vec<_> =
+        store.events(&Span::all(), Direction::Descending, 99).unwrap().into_iter().map(|e| e.sequence).collect();
+    assert!(numbers.len() > 20 && numbers.iter().copied().eq((1..=numbers.len() as u64).rev()), "{numbers:?}");
 }
 
 /// A copy of the files as they are at this moment: what a killed process leaves.
@@ -76,7 +80,7 @@ fn copied(folder: &Path) -> tempfile::TempDir {
 /// The audit events of a journal, with the suppressed counts.
 fn events(folder: &Path) -> Vec<(String, u64)> {
     let mut events = Vec::new();
-    let name = |event: &EventEntry<'_>| match event.outcome {
+    let name = |event: &EventEntry<'_>| match &event.outcome {
         OutcomeEntry::Issued { repeated, .. } => format!("issued repeated={repeated}"),
         OutcomeEntry::Refused { code, reason } => format!("{code} {reason}"),
         OutcomeEntry::Failed => "failed".into(),
@@ -88,13 +92,12 @@ fn events(folder: &Path) -> Vec<(String, u64)> {
     let journal = JournalReader::open(folder).unwrap();
     journal
         .scan(Head::genesis(), 0, |frame| {
-            let (event, suppressed) = match frame.entry()? {
-                Entry::Issued { event, suppressed, .. }
-                | Entry::Revoked { event, suppressed, .. }
-                | Entry::Facts { event, suppressed, .. }
-                | Entry::Event { event, suppressed } => (event, suppressed),
-            };
-            events.push((name(&event), suppressed));
+            let entry = frame.entry()?;
+            let (Entry::Issued { suppressed, .. }
+            | Entry::Revoked { suppressed, .. }
+            | Entry::Facts { suppressed, .. }
+            | Entry::Event { suppressed, .. }) = entry;
+            events.push((name(entry.event()), suppressed));
             Ok::<_, JournalError>(())
         })
         .unwrap();

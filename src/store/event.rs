@@ -1,0 +1,182 @@
+//! Audit events as they are kept: what is read back may be of another version, so that codes are text here.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+use minicbor::{Decode, Encode};
+
+use super::record::time;
+use crate::audit::{AuditEvent, AuditOutcome};
+
+/// An [`AuditEvent`] as written; codes are text, so that old journals stay readable when codes are added.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct EventEntry<'a> {
+    /// When it was decided.
+    #[cbor(n(0), with = "time")]
+    pub at: DateTime<Utc>,
+    /// The request's id.
+    #[b(1)]
+    pub request_id: Cow<'a, str>,
+    /// The peer's address.
+    #[b(2)]
+    pub source: Cow<'a, str>,
+    /// Tenant.
+    #[b(3)]
+    pub tenant: Cow<'a, str>,
+    /// Label.
+    #[b(4)]
+    pub label: Cow<'a, str>,
+    /// The operation's path segment.
+    #[b(5)]
+    pub operation: Cow<'a, str>,
+    /// SHA-256 of the certificate the peer presented.
+    #[cbor(n(6), with = "minicbor::bytes")]
+    pub peer: Option<[u8; 32]>,
+    /// The device, once its identity was proven.
+    #[b(7)]
+    pub device: Option<Cow<'a, str>>,
+    /// What came of it.
+    #[b(8)]
+    pub outcome: OutcomeEntry<'a>,
+    /// The operator who did it.
+    #[b(9)]
+    pub actor: Option<Cow<'a, str>>,
+    /// The credential that was verified or tried.
+    #[b(10)]
+    pub credential: Option<Cow<'a, str>>,
+}
+
+/// An [`AuditOutcome`] as written.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum OutcomeEntry<'a> {
+    /// A certificate was issued or handed out again.
+    #[n(0)]
+    Issued {
+        /// Content octets of the serial number.
+        #[cbor(b(0), with = "minicbor::bytes")]
+        serial: Cow<'a, [u8]>,
+        /// It was handed out again.
+        #[n(1)]
+        repeated: bool,
+    },
+    /// The request was refused.
+    #[n(1)]
+    Refused {
+        /// The stable code.
+        #[b(0)]
+        code: Cow<'a, str>,
+        /// The sentence the client saw.
+        #[b(1)]
+        reason: Cow<'a, str>,
+    },
+    /// The server failed.
+    #[n(2)]
+    Failed,
+    /// A certificate was revoked by an operator.
+    #[n(3)]
+    Revoked {
+        /// Content octets of the serial number.
+        #[cbor(b(0), with = "minicbor::bytes")]
+        serial: Cow<'a, [u8]>,
+        /// RFC 5280 section 5.3.1 reason code.
+        #[n(1)]
+        reason: u8,
+    },
+    /// The request waits for an operator.
+    #[n(4)]
+    Deferred,
+    /// The registry was changed by an operator.
+    #[n(5)]
+    Changed {
+        /// What is so now.
+        #[b(0)]
+        what: Cow<'a, str>,
+    },
+    /// Something that an operator should look at.
+    #[n(6)]
+    Alarm {
+        /// The stable code.
+        #[b(0)]
+        code: Cow<'a, str>,
+        /// Why it is thought so.
+        #[b(1)]
+        reason: Cow<'a, str>,
+    },
+}
+
+impl<'a> From<&'a AuditEvent> for EventEntry<'a> {
+    fn from(event: &'a AuditEvent) -> Self {
+        Self {
+            at: event.at,
+            request_id: Cow::Borrowed(&event.request_id),
+            source: Cow::Borrowed(&event.source),
+            tenant: Cow::Borrowed(&event.tenant),
+            label: Cow::Borrowed(&event.label),
+            operation: Cow::Borrowed(&event.operation),
+            peer: event.peer,
+            device: event.device.as_deref().map(Cow::Borrowed),
+            outcome: (&event.outcome).into(),
+            actor: event.actor.as_deref().map(Cow::Borrowed),
+            credential: event.credential.as_deref().map(Cow::Borrowed),
+        }
+    }
+}
+
+impl<'a> From<&'a AuditOutcome> for OutcomeEntry<'a> {
+    fn from(outcome: &'a AuditOutcome) -> Self {
+        match outcome {
+            AuditOutcome::Issued { serial, repeated } => {
+                Self::Issued { serial: Cow::Borrowed(serial), repeated: *repeated }
+            }
+            AuditOutcome::Refused { code, reason } => {
+                Self::Refused { code: Cow::Borrowed(code.as_str()), reason: Cow::Borrowed(reason) }
+            }
+            AuditOutcome::Failed => Self::Failed,
+            AuditOutcome::Revoked { serial, reason } => {
+                Self::Revoked { serial: Cow::Borrowed(serial), reason: *reason }
+            }
+            AuditOutcome::Deferred => Self::Deferred,
+            AuditOutcome::Changed { what } => Self::Changed { what: Cow::Borrowed(what) },
+            AuditOutcome::Alarm { alarm, reason } => {
+                Self::Alarm { code: Cow::Borrowed(alarm.as_str()), reason: Cow::Borrowed(reason) }
+            }
+        }
+    }
+}
+
+impl EventEntry<'_> {
+    /// A copy that borrows nothing.
+    pub fn into_owned(self) -> EventEntry<'static> {
+        EventEntry {
+            at: self.at,
+            request_id: owned(self.request_id),
+            source: owned(self.source),
+            tenant: owned(self.tenant),
+            label: owned(self.label),
+            operation: owned(self.operation),
+            peer: self.peer,
+            device: self.device.map(owned),
+            outcome: self.outcome.into_owned(),
+            actor: self.actor.map(owned),
+            credential: self.credential.map(owned),
+        }
+    }
+}
+
+impl OutcomeEntry<'_> {
+    fn into_owned(self) -> OutcomeEntry<'static> {
+        match self {
+            Self::Issued { serial, repeated } => OutcomeEntry::Issued { serial: owned(serial), repeated },
+            Self::Refused { code, reason } => OutcomeEntry::Refused { code: owned(code), reason: owned(reason) },
+            Self::Failed => OutcomeEntry::Failed,
+            Self::Revoked { serial, reason } => OutcomeEntry::Revoked { serial: owned(serial), reason },
+            Self::Deferred => OutcomeEntry::Deferred,
+            Self::Changed { what } => OutcomeEntry::Changed { what: owned(what) },
+            Self::Alarm { code, reason } => OutcomeEntry::Alarm { code: owned(code), reason: owned(reason) },
+        }
+    }
+}
+
+fn owned<T: ToOwned + ?Sized + 'static>(value: Cow<'_, T>) -> Cow<'static, T> {
+    Cow::Owned(value.into_owned())
+}

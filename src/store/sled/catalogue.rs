@@ -1,0 +1,121 @@
+//! The lookups of operators, once the index has caught up with the journal.
+
+use std::sync::Arc;
+
+use super::SledStore;
+use super::index::{Index, corrupt};
+use super::key::{Key, MILESTONE_EVERY, bounds, decode_expiry_place, expiry_place, expiry_prefix, timeline_prefix};
+use crate::store::journal::Entry;
+use crate::store::{Catalogue, CertificateRecord, Direction, ExpiryPlace, LoggedEvent, Span, StoreFault};
+
+impl Catalogue for SledStore {
+    fn certificates(
+        &self,
+        tenant: &str,
+        span: &Span<ExpiryPlace>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<(ExpiryPlace, Arc<CertificateRecord>)>, StoreFault> {
+        self.shared.reach.catch_up();
+        self.shared.index.certificates(tenant, span, direction, limit)
+    }
+
+    fn device_events(
+        &self,
+        tenant: &str,
+        device: &str,
+        span: &Span<u64>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<LoggedEvent>, StoreFault> {
+        self.shared.reach.catch_up();
+        self.shared.index.device_events(tenant, device, span, direction, limit)
+    }
+
+    fn events(&self, span: &Span<u64>, direction: Direction, limit: usize) -> Result<Vec<LoggedEvent>, StoreFault> {
+        self.shared.reach.catch_up();
+        self.shared.index.events(span, direction, limit)
+    }
+}
+
+impl Index {
+    fn certificates(
+        &self,
+        tenant: &str,
+        span: &Span<ExpiryPlace>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<(ExpiryPlace, Arc<CertificateRecord>)>, StoreFault> {
+        let under = expiry_prefix(tenant);
+        let bounds = bounds(&under, span, |place| expiry_place(*place));
+        let rows = self.rows(&under, bounds, direction, limit)?;
+        let shown = rows.into_iter().map(|(key, place)| {
+            let at = key[under.len()..].first_chunk().ok_or_else(|| corrupt("no place in the index"))?;
+            Ok((decode_expiry_place(at), self.record_at(&place)?))
+        });
+        shown.collect()
+    }
+
+    fn device_events(
+        &self,
+        tenant: &str,
+        device: &str,
+        span: &Span<u64>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<LoggedEvent>, StoreFault> {
+        let under = timeline_prefix(tenant, device);
+        let rows = self.rows(&under, bounds(&under, span, |sequence| sequence.to_be_bytes()), direction, limit)?;
+        let shown = rows.into_iter().map(|(key, place)| {
+            let sequence = key[under.len()..].first_chunk().ok_or_else(|| corrupt("no number in the index"))?;
+            shown(u64::from_be_bytes(*sequence), &self.payload_at(&place)?)
+        });
+        shown.collect()
+    }
+
+    fn events(&self, span: &Span<u64>, direction: Direction, limit: usize) -> Result<Vec<LoggedEvent>, StoreFault> {
+        let last = self.progress()?.map_or(0, |progress| progress.head.sequence);
+        let first = span.after.unwrap_or(0) + 1;
+        let last = span.before.map_or(last, |before| last.min(before.saturating_sub(1)));
+        let mut events = Vec::new();
+        if last < first {
+            return Ok(events);
+        }
+        // The journal is read forward from milestone to milestone.
+        let numbers = first / MILESTONE_EVERY..=last / MILESTONE_EVERY;
+        for number in direction.take(numbers, limit / MILESTONE_EVERY as usize + 2) {
+            let start = (number * MILESTONE_EVERY).max(1);
+            let stretch = self.stretch(start, first.max(start), last.min((number + 1) * MILESTONE_EVERY - 1))?;
+            events.append(&mut direction.take(stretch.into_iter(), usize::MAX));
+        }
+        events.truncate(limit);
+        Ok(events)
+    }
+
+    /// The records `from` to `to`, found by reading on from a milestone.
+    fn stretch(&self, milestone: u64, from: u64, to: u64) -> Result<Vec<LoggedEvent>, StoreFault> {
+        let start = self.get(&Key::Milestone(milestone))?.ok_or_else(|| corrupt("a milestone is missing"))?;
+        let mut start = u64::from_be_bytes(*start.first_chunk().ok_or_else(|| corrupt("a milestone without a place"))?);
+        let mut events = Vec::new();
+        for sequence in milestone..=to {
+            let frame = self.journal.frame(start).map_err(corrupt)?;
+            let (head, payload) = frame
+                .filter(|(head, _)| head.sequence == sequence)
+                .ok_or_else(|| corrupt(format!("record {sequence} is not at its place in the journal")))?;
+            if sequence >= from {
+                events.push(shown(sequence, &payload)?);
+            }
+            start = head.end;
+        }
+        Ok(events)
+    }
+}
+
+fn shown(sequence: u64, payload: &[u8]) -> Result<LoggedEvent, StoreFault> {
+    let (event, certificate, suppressed) = match Entry::decode(payload).map_err(corrupt)? {
+        Entry::Issued { record, event, suppressed, .. } => (event, Some(record.id.clone()), suppressed),
+        Entry::Revoked { id, event, suppressed, .. } => (event, Some(id), suppressed),
+        Entry::Facts { event, suppressed, .. } | Entry::Event { event, suppressed } => (event, None, suppressed),
+    };
+    Ok(LoggedEvent { sequence, event: event.into_owned(), certificate, suppressed })
+}
