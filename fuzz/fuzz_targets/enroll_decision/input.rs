@@ -52,7 +52,7 @@ pub struct Attempt {
     pub body: Body,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Arbitrary)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Arbitrary)]
 pub enum LabelName {
     Devices,
     Second,

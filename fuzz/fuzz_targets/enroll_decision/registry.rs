@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use estd::store::device::DeviceState;
 
+use super::input::LabelName;
 use super::oracle::{Credential, Kind};
 
 /// Devices by tenant and id, in lower case: ids that differ in case alone are one device's.
@@ -17,10 +18,11 @@ struct Device {
     state: DeviceState,
     /// The key of the manufacturer that it came with.
     birth: Option<Vec<u8>>,
-    latest: Option<Latest>,
+    /// The certificate issued last, by label: a device may have one at each.
+    latest: HashMap<LabelName, Latest>,
 }
 
-/// The certificate issued last.
+/// A certificate that was issued.
 #[derive(Clone)]
 pub struct Latest {
     pub serial: Vec<u8>,
@@ -51,23 +53,17 @@ impl Registry {
 
     /// The certificate that a device has, when it comes with its birth certificate and another key all the same: it may
     /// be a clone.
-    pub fn suspects(
-        &self,
-        tenant: &'static str,
-        peer: &Credential,
-        spki: &[u8],
-        now: DateTime<Utc>,
-    ) -> Option<&Latest> {
-        let device = self.get(tenant, &peer.device).filter(|_| peer.kind == Kind::Birth)?;
-        device.latest.as_ref().filter(|latest| latest.spki != spki && latest.not_after > now)
+    pub fn suspects(&self, label: LabelName, peer: &Credential, spki: &[u8], now: DateTime<Utc>) -> Option<&Latest> {
+        let device = self.get(label.tenant(), &peer.device).filter(|_| peer.kind == Kind::Birth)?;
+        device.latest.get(&label).filter(|latest| latest.spki != spki && latest.not_after > now)
     }
 
     /// A certificate was issued.
-    pub fn issued(&mut self, tenant: &'static str, peer: &Credential, latest: Latest) {
+    pub fn issued(&mut self, label: LabelName, peer: &Credential, latest: Latest) {
         let id = peer.device.clone();
-        let unknown = Device { id: id.clone(), state: DeviceState::Active, birth: None, latest: None };
-        let device = self.0.entry((tenant, id.to_lowercase())).or_insert(unknown);
-        device.latest = Some(latest);
+        let unknown = Device { id: id.clone(), state: DeviceState::Active, birth: None, latest: HashMap::new() };
+        let device = self.0.entry((label.tenant(), id.to_lowercase())).or_insert(unknown);
+        device.latest.insert(label, latest);
         if peer.kind == Kind::Birth {
             device.birth = Some(peer.issuer_spki.clone());
         }
@@ -86,6 +82,6 @@ impl Registry {
     /// A device was repaired and enrolls anew.
     pub fn reset(&mut self, tenant: &'static str, device: &str) {
         let device = self.enrolled(tenant, device);
-        (device.birth, device.latest) = (None, None);
+        (device.birth, device.latest) = (None, HashMap::new());
     }
 }

@@ -122,7 +122,7 @@ impl Run<'_> {
 
     /// Whether the device has a certificate with another key, which still counts: there may be two of it.
     fn is_suspicious(&self, label: LabelName, peer: &Credential, spki: &[u8]) -> bool {
-        let latest = self.registry.suspects(label.tenant(), peer, spki, self.stage.now());
+        let latest = self.registry.suspects(label, peer, spki, self.stage.now());
         latest.is_some_and(|latest| {
             let issue = self.issued.iter().find(|issue| issue.serial == latest.serial).expect("issued here");
             !issue.credential.is_revoked()
@@ -157,7 +157,7 @@ impl Run<'_> {
         let peer = asked.peer.as_ref().expect("judged before");
         let (serial, spki) = (issue.serial.clone(), issue.spki.clone());
         let latest = Latest { serial, spki, not_after: issue.credential.validity.not_after };
-        self.registry.issued(asked.attempt.label.tenant(), peer, latest);
+        self.registry.issued(asked.attempt.label, peer, latest);
         self.issued.push(issue);
     }
 
