@@ -2,6 +2,7 @@
 
 use rasn::types::{Any, SequenceOf};
 use rasn::{Decode, Encode};
+use zeroize::Zeroizing;
 
 /// Deepest nesting of constructed values let in.
 pub const MAX_DEPTH: usize = 32;
@@ -252,9 +253,20 @@ pub(crate) fn encode<T: Encode>(value: &T) -> Vec<u8> {
 
 /// Encodes one TLV with a one-octet tag.
 pub(crate) fn wrap(identifier: u8, content: &[u8]) -> Vec<u8> {
-    let length = content.len().to_be_bytes();
+    wrap_all(identifier, &[content])
+}
+
+/// Encodes one TLV whose content is secret; it is wiped when dropped.
+pub(crate) fn wrap_secret(identifier: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(wrap_all(identifier, parts))
+}
+
+/// Allocates once: a buffer that grows would leave copies of its content behind.
+fn wrap_all(identifier: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let content: usize = parts.iter().map(|part| part.len()).sum();
+    let length = content.to_be_bytes();
     let significant = &length[length.iter().take_while(|&&octet| octet == 0).count()..];
-    let mut tlv = Vec::with_capacity(content.len() + significant.len() + 2);
+    let mut tlv = Vec::with_capacity(content + significant.len() + 2);
     tlv.push(identifier);
     match significant {
         [] => tlv.push(0),
@@ -265,7 +277,9 @@ pub(crate) fn wrap(identifier: u8, content: &[u8]) -> Vec<u8> {
             tlv.extend_from_slice(long);
         }
     }
-    tlv.extend_from_slice(content);
+    for part in parts {
+        tlv.extend_from_slice(part);
+    }
     tlv
 }
 

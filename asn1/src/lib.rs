@@ -7,11 +7,15 @@ pub mod certificate;
 pub mod certs_only;
 pub mod csr_attrs;
 pub mod der;
+pub mod enveloped_data;
 pub mod extension;
 pub mod general_name;
+pub mod key_package;
+pub mod key_protection;
 pub mod name;
 pub mod oid;
 pub mod pkcs10;
+pub mod signed_data;
 pub mod spki;
 
 pub use certificate::{Certificate, TbsCertificate, Validity};

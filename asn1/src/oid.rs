@@ -95,6 +95,10 @@ registered! {
     MS_EXTENSION_REQUEST = 1 3 6 1 4 1 311 2 1 14;
     /// smimeCapabilities (RFC 8551 section 2.5.2)
     SMIME_CAPABILITIES = 1 2 840 113549 1 9 15;
+    /// contentType (RFC 5652 section 11.1)
+    CONTENT_TYPE = 1 2 840 113549 1 9 3;
+    /// messageDigest (RFC 5652 section 11.2)
+    MESSAGE_DIGEST = 1 2 840 113549 1 9 4;
     /// unstructuredName (RFC 2985 section 5.4.3)
     UNSTRUCTURED_NAME = 1 2 840 113549 1 9 2;
     /// id-aa-decryptKeyID (RFC 4108 section 2.2.5, RFC 7030 section 4.4.1.1)
@@ -280,6 +284,37 @@ registered! {
     DATA = 1 2 840 113549 1 7 1;
     /// id-signedData (RFC 5652 section 5.1)
     SIGNED_DATA = 1 2 840 113549 1 7 2;
+    /// id-envelopedData (RFC 5652 section 6.1)
+    ENVELOPED_DATA = 1 2 840 113549 1 7 3;
+    /// id-ct-KP-aKeyPackage (RFC 5958 section 2)
+    ASYMMETRIC_KEY_PACKAGE = 2 16 840 1 101 2 1 2 78 5;
+
+    /// id-RSAES-OAEP (RFC 3560)
+    RSAES_OAEP = 1 2 840 113549 1 1 7;
+    /// dhSinglePass-stdDH-sha256kdf-scheme (RFC 5753 section 7.1.4)
+    DH_SINGLE_PASS_STD_DH_SHA256_KDF = 1 3 132 1 11 1;
+    /// id-aes128-wrap (RFC 3565)
+    AES128_WRAP = 2 16 840 1 101 3 4 1 5;
+    /// id-aes192-wrap (RFC 3565)
+    AES192_WRAP = 2 16 840 1 101 3 4 1 25;
+    /// id-aes256-wrap (RFC 3565)
+    AES256_WRAP = 2 16 840 1 101 3 4 1 45;
+    /// id-aes128-CBC (RFC 3565)
+    AES128_CBC = 2 16 840 1 101 3 4 1 2;
+    /// id-aes192-CBC (RFC 3565)
+    AES192_CBC = 2 16 840 1 101 3 4 1 22;
+    /// id-aes256-CBC (RFC 3565)
+    AES256_CBC = 2 16 840 1 101 3 4 1 42;
+    /// id-aes128-GCM (RFC 5084)
+    AES128_GCM = 2 16 840 1 101 3 4 1 6;
+    /// id-aes192-GCM (RFC 5084)
+    AES192_GCM = 2 16 840 1 101 3 4 1 26;
+    /// id-aes256-GCM (RFC 5084)
+    AES256_GCM = 2 16 840 1 101 3 4 1 46;
+    /// des-ede3-cbc (RFC 3370 section 5.1)
+    DES_EDE3_CBC = 1 2 840 113549 3 7;
+    /// rc2-cbc (RFC 3370 section 5.2)
+    RC2_CBC = 1 2 840 113549 3 2;
 }
 
 #[cfg(test)]

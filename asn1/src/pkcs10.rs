@@ -264,7 +264,7 @@ impl RequestAttributes {
 }
 
 /// RFC 2985 section 5.4, RFC 7894 section 3: SINGLE VALUE TRUE.
-fn single_value<'a>(attribute: &'a Attribute, what: &'static str) -> Result<&'a [u8], DecodeError> {
+pub(crate) fn single_value<'a>(attribute: &'a Attribute, what: &'static str) -> Result<&'a [u8], DecodeError> {
     match attribute.values.as_slice() {
         [value] => Ok(value),
         _ => Err(DecodeError::Duplicate { what }),

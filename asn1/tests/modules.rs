@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Fewer would mean that the quotations are no longer found.
-const QUOTATIONS: usize = 25;
+const QUOTATIONS: usize = 50;
 
 fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);

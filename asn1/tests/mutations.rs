@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::Path;
 
+use estd_asn1::key_protection::{self, KeyProtection};
 use estd_asn1::pkcs10::{RequestLimits, encode_certification_request};
 use estd_asn1::{Certificate, CertificationRequest, certificate, certs_only, csr_attrs};
 use proptest::prelude::*;
@@ -64,6 +65,10 @@ fn decode_all(der: &[u8]) {
         assert_eq!(encode_certification_request(request.info_der(), algorithm, request.signature()), der);
         assert_eq!(request.subject().to_string().chars().find(|shown| shown.is_control()), None);
         assert!(request.subject().matches(request.subject()));
+        if let Ok(KeyProtection { capabilities: Some(capabilities), .. }) = KeyProtection::read(request.attributes()) {
+            assert!((1..=key_protection::MAX_CAPABILITIES).contains(&capabilities.len()));
+            assert!(capabilities.iter().all(|one| der.windows(one.der().len()).any(|window| window == one.der())));
+        }
     }
     if let Ok(decoded) = Certificate::decode(der) {
         let algorithm = decoded.signature_algorithm();
