@@ -112,7 +112,7 @@ fn record(store: &SledStore, serial: u64) {
         device: Some(record.device.clone()),
         actor: None,
         credential: None,
-        outcome: AuditOutcome::Issued { serial: record.id.serial.clone(), repeated: false },
+        outcome: AuditOutcome::Issued { serial: record.id.serial.clone(), repeated: false, generated_key: None },
     };
     store.key_holder("acme", &record.spki_sha256).expect("an index");
     let Ok(Claim::Granted(claim)) = store.claim(&record.request, DateTime::<Utc>::MIN_UTC) else {

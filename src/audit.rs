@@ -41,6 +41,8 @@ pub enum AuditOutcome {
         serial: Vec<u8>,
         /// An earlier certificate was handed out again (the answer had been lost).
         repeated: bool,
+        /// How the private key was given out, when it was made here.
+        generated_key: Option<KeyHandover>,
     },
     /// The request was refused.
     Refused {
@@ -87,6 +89,25 @@ impl Alarm {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CloneSuspected => "clone_suspected",
+        }
+    }
+}
+
+/// How a private key was given out. Of the key itself nothing is ever told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyHandover {
+    /// With nothing but TLS around it.
+    Plain,
+    /// Encrypted to the key that the request named.
+    Encrypted,
+}
+
+impl KeyHandover {
+    /// As it stands in the journal.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Encrypted => "encrypted",
         }
     }
 }

@@ -14,7 +14,8 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, cipher_suite, default_provider, kx_group};
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::{
-    ProtocolVersion, ServerConfig, ServerConnection, SupportedCipherSuite, SupportedProtocolVersion, version,
+    CipherSuite, ProtocolVersion, ServerConfig, ServerConnection, SupportedCipherSuite, SupportedProtocolVersion,
+    version,
 };
 
 use crate::est::PresentedChain;
@@ -34,6 +35,8 @@ const TICKETS: usize = 1;
 pub struct TlsSettings {
     /// The lowest version accepted.
     pub min_version: MinimumVersion,
+    /// Ciphers of 256 bits before those of 128, for keys that nothing but TLS protects.
+    pub strong_ciphers_first: bool,
 }
 
 /// The lowest version of TLS accepted; RFC 8996 forbids those before 1.2.
@@ -64,7 +67,7 @@ pub fn server_config(
         MinimumVersion::Tls12 => &[&version::TLS13, &version::TLS12],
         MinimumVersion::Tls13 => &[&version::TLS13],
     };
-    let provider = Arc::new(provider());
+    let provider = Arc::new(provider(settings.strong_ciphers_first));
     let verifier = Arc::new(PossessionVerifier::new(provider.signature_verification_algorithms));
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)?
@@ -114,9 +117,38 @@ fn cipher_suites() -> Vec<SupportedCipherSuite> {
     ]
 }
 
-fn provider() -> CryptoProvider {
+/// Bits of security that the cipher of a finished handshake offers; `None` for one that is not offered here.
+pub fn cipher_strength(connection: &ServerConnection) -> Option<u16> {
+    connection.negotiated_cipher_suite().and_then(|suite| strength(suite.suite()))
+}
+
+fn strength(suite: CipherSuite) -> Option<u16> {
+    if CIPHERS_OF_128_BITS.contains(&suite) { Some(128) } else { CIPHERS_OF_256_BITS.contains(&suite).then_some(256) }
+}
+
+const CIPHERS_OF_128_BITS: [CipherSuite; 3] = [
+    CipherSuite::TLS13_AES_128_GCM_SHA256,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+];
+
+const CIPHERS_OF_256_BITS: [CipherSuite; 6] = [
+    CipherSuite::TLS13_AES_256_GCM_SHA384,
+    CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+];
+
+fn provider(strong_ciphers_first: bool) -> CryptoProvider {
+    let mut cipher_suites = channel_binding::recorded_suites();
+    if strong_ciphers_first {
+        // The sort is stable: among equals the order stays.
+        cipher_suites.sort_by_key(|suite| std::cmp::Reverse(strength(suite.suite())));
+    }
     CryptoProvider {
-        cipher_suites: channel_binding::recorded_suites(),
+        cipher_suites,
         kx_groups: vec![kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1, kx_group::X25519MLKEM768],
         ..default_provider()
     }

@@ -122,7 +122,7 @@ fn issue(store: &SledStore, serial: u64) -> Result<(), estd::store::StoreFault> 
     let Claim::Granted(claim) = store.claim(&record.request, DateTime::<Utc>::MIN_UTC)? else {
         panic!("nobody else asks for {serial}")
     };
-    let issued = AuditOutcome::Issued { serial: record.id.serial.clone(), repeated: false };
+    let issued = AuditOutcome::Issued { serial: record.id.serial.clone(), repeated: false, generated_key: None };
     store.record_issued(claim, record.clone(), Vec::new(), event(issued))?.wait()?;
     if serial.is_multiple_of(REVOKED_EVERY) {
         store.record_event(event(AuditOutcome::Refused { code: RejectionCode::WeakKey, reason: "weak".into() }));

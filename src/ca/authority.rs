@@ -114,6 +114,12 @@ impl CertificateAuthority {
         own.is_none_or(|own| path_len < own)
     }
 
+    /// What leads from a certificate of this CA to its root, which whoever trusts it has: the CA and those above it but
+    /// for the last, leaf first. Empty for a self-signed CA.
+    pub fn below_root(&self) -> impl Iterator<Item = &Certificate> {
+        std::iter::once(&self.certificate).chain(&self.chain).take(self.chain.len())
+    }
+
     /// The root: the last of the chain, or the CA itself.
     pub fn root(&self) -> &Certificate {
         self.chain.last().unwrap_or(&self.certificate)

@@ -9,7 +9,7 @@ use estd_asn1::{
 
 use super::authority::CertificateAuthority;
 use super::signer::{Signer, SignerError};
-use crate::pki::certificate::{birth_extensions, ca_extensions, server_extensions};
+use crate::pki::certificate::{birth_extensions, ca_extensions, key_generator_extensions, server_extensions};
 use crate::pki::public_key::{KeyPolicy, PublicKey, PublicKeyError};
 use crate::pki::serial::Serial;
 use crate::pki::signature::{self, SignatureError};
@@ -25,6 +25,9 @@ const NO_WELL_DEFINED_END: DateTime<Utc> = match DateTime::from_timestamp(253_40
 
 /// Longest common name (RFC 5280 appendix A.1, ub-common-name), in characters.
 const MAX_COMMON_NAME: usize = 64;
+
+/// The common name of a key generator.
+const KEY_GENERATOR_NAME: &str = "Key Generator";
 
 /// Why a certificate was not made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -131,6 +134,23 @@ pub fn server_certificate(
         None => Name::empty(),
     };
     let extensions = server_extensions(&key, issuer.key_identifier(), &subject, names);
+    Issuer::of(issuer).sign(&Contents { subject: &subject, key: &key, validity, serial, extensions: &extensions })
+}
+
+/// Makes the certificate of a key generator, who signs the private keys it made (RFC 7030 section 4.4.2).
+///
+/// # Errors
+/// When the key is unsound, the issuer ends before the certificate, or does not sign.
+pub fn key_generator_certificate(
+    issuer: &CertificateAuthority,
+    spki: &SubjectPublicKeyInfo,
+    validity: Validity,
+    serial: &Serial,
+) -> Result<Certificate, CeremonyError> {
+    let key = PublicKey::check(spki, &KeyPolicy::default())?;
+    check_end(validity, issuer.certificate())?;
+    let subject = single_attribute(oid::AT_COMMON_NAME, KEY_GENERATOR_NAME)?;
+    let extensions = key_generator_extensions(&key, issuer.key_identifier());
     Issuer::of(issuer).sign(&Contents { subject: &subject, key: &key, validity, serial, extensions: &extensions })
 }
 

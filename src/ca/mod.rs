@@ -3,10 +3,14 @@
 pub mod authority;
 pub mod ceremony;
 pub mod issuance;
+mod key_envelope;
+pub mod key_generator;
 pub mod signer;
 pub mod software_signer;
 
 pub use authority::{AuthorityError, CertificateAuthority};
 pub use issuance::{IssuanceFault, PreparedCertificate, SignedCertificate};
+pub use key_envelope::SealFault;
+pub use key_generator::{KeyGenerationFault, KeyGenerator, SealedKey};
 pub use signer::{Signer, SignerError};
 pub use software_signer::SoftwareSigner;

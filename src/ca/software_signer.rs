@@ -1,23 +1,22 @@
 //! Keys in memory: read from PEM or generated, signing with the crypto backend.
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
     Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
 };
-use estd_asn1::{AlgorithmIdentifier, Oid, SubjectPublicKeyInfo, oid};
+use estd_asn1::{Oid, SubjectPublicKeyInfo, oid};
 use pkcs8::der::pem::LineEnding;
 use pkcs8::{PrivateKeyInfo, SecretDocument};
 use zeroize::Zeroizing;
 
 use super::signer::{Signer, SignerError};
-use crate::pki::public_key::{KeyPolicy, KeyType, PublicKey};
+use crate::pki::generated_key::{GeneratedKey, KeySpec};
+use crate::pki::public_key::{self, KeyPolicy, KeyType, PublicKey};
 use crate::pki::signature::SignatureAlgorithm;
 
 /// Size of the RSA keys that are generated: as strong as P-256 (NIST SP 800-57 part 1 section 5.6.1).
-const GENERATED_RSA: KeySize = KeySize::Rsa3072;
+const GENERATED_RSA: KeySpec = KeySpec::Rsa3072;
 
 /// A private key in the memory of this process. The backend wipes it on drop; there is no way to copy or show it.
 pub struct SoftwareSigner {
@@ -56,8 +55,15 @@ impl SoftwareSigner {
     /// # Errors
     /// When the backend fails, or for a kind of key that does not sign here.
     pub fn generate(key_type: KeyType) -> Result<(Self, Zeroizing<String>), SignerError> {
-        let pkcs8 = Zeroizing::new(generate_pkcs8(key_type)?);
-        let document = SecretDocument::try_from(pkcs8.as_slice()).map_err(|_| SignerError::Generation)?;
+        let spec = match key_type {
+            KeyType::P256 => KeySpec::P256,
+            KeyType::P384 => KeySpec::P384,
+            KeyType::Ed25519 => KeySpec::Ed25519,
+            KeyType::Rsa => GENERATED_RSA,
+            KeyType::P521 => return Err(SignerError::Unsupported { found: key_type.to_string() }),
+        };
+        let key = GeneratedKey::generate(spec).map_err(|_| SignerError::Generation)?;
+        let document = SecretDocument::try_from(key.private_key_info()).map_err(|_| SignerError::Generation)?;
         let pem = document.to_pem(Label::Pkcs8.as_str(), LineEnding::LF).map_err(|_| SignerError::Generation)?;
         let signer = Self::new(PrivateKey::from_pkcs8(document.as_bytes())?)?;
         Ok((signer, pem))
@@ -146,20 +152,13 @@ impl PrivateKey {
     }
 
     fn public_key(&self) -> SubjectPublicKeyInfo {
-        let on_curve = |curve: &Oid| AlgorithmIdentifier::new(oid::EC_PUBLIC_KEY, Some(&curve.encode()));
-        match self {
-            Self::P256(key) => SubjectPublicKeyInfo::new(on_curve(&oid::SECP256R1), key.public_key().as_ref()),
-            Self::P384(key) => SubjectPublicKeyInfo::new(on_curve(&oid::SECP384R1), key.public_key().as_ref()),
-            Self::Rsa(key) => {
-                // RFC 3279 §2.3.1: the parameters are NULL.
-                let algorithm = AlgorithmIdentifier::new(oid::RSA_ENCRYPTION, Some(&[0x05, 0x00]));
-                SubjectPublicKeyInfo::new(algorithm, key.public_key().as_ref())
-            }
-            // RFC 8410 §3: the parameters are absent.
-            Self::Ed25519(key) => {
-                SubjectPublicKeyInfo::new(AlgorithmIdentifier::new(oid::ED25519, None), key.public_key().as_ref())
-            }
-        }
+        let (key_type, key) = match self {
+            Self::P256(key) => (KeyType::P256, key.public_key().as_ref()),
+            Self::P384(key) => (KeyType::P384, key.public_key().as_ref()),
+            Self::Rsa(key) => (KeyType::Rsa, key.public_key().as_ref()),
+            Self::Ed25519(key) => (KeyType::Ed25519, key.public_key().as_ref()),
+        };
+        public_key::subject_public_key_info(key_type, key)
     }
 }
 
@@ -174,27 +173,6 @@ fn ecdsa(curve: &Oid) -> Result<Ecdsa, SignerError> {
     } else {
         Err(SignerError::Unsupported { found: format!("on curve {curve}") })
     }
-}
-
-fn generate_pkcs8(key_type: KeyType) -> Result<Vec<u8>, SignerError> {
-    let ecdsa = |algorithm| {
-        let document = EcdsaKeyPair::generate(algorithm).and_then(|key| key.to_pkcs8v1());
-        document.map(|document| document.as_ref().to_vec())
-    };
-    match key_type {
-        KeyType::P256 => ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING),
-        KeyType::P384 => ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING),
-        KeyType::Ed25519 => {
-            let document = Ed25519KeyPair::generate().and_then(|key| key.to_pkcs8v1());
-            document.map(|document| document.as_ref().to_vec())
-        }
-        KeyType::Rsa => {
-            let der = RsaKeyPair::generate(GENERATED_RSA).and_then(|key| AsDer::<Pkcs8V1Der<'_>>::as_der(&key));
-            der.map(|der| der.as_ref().to_vec())
-        }
-        KeyType::P521 => return Err(SignerError::Unsupported { found: key_type.to_string() }),
-    }
-    .map_err(|_| SignerError::Generation)
 }
 
 /// A PEM label of a private key.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::{CliError, show};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{CertificateSource, Config, LabelSettings};
+use crate::policy::KeyGenerationRules;
 
 /// What `estd check` is told.
 #[derive(Debug, clap::Args)]
@@ -62,9 +63,14 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), CliE
 fn described(label: &LabelSettings) -> String {
     let profile = &label.rules.profile;
     let anchors = label.anchors.implicit().len();
+    let keys = match label.key_generation.as_deref() {
+        None => "",
+        Some(KeyGenerationRules { plaintext: false, .. }) => ", makes keys, encrypted alone",
+        Some(KeyGenerationRules { plaintext: true, .. }) => ", makes keys, unencrypted ones too",
+    };
     let authentication = label.authentication.as_str();
     format!(
-        "tenant {}, profile {}, {} days, signed by {}, {anchors} manufacturers' CA certificates, by {authentication}",
+        "tenant {}, profile {}, {} days, signed by {}, {anchors} manufacturers' CA certificates, by {authentication}{keys}",
         label.tenant,
         profile.name,
         profile.validity.num_days(),

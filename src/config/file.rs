@@ -158,6 +158,7 @@ pub(super) struct Limits {
     pub(super) max_rdns: u64,
     pub(super) max_attributes: u64,
     pub(super) max_extensions: u64,
+    pub(super) max_rsa_generations: u64,
     pub(super) queue: u64,
     pub(super) sync_pause: Span,
     pub(super) audit_refusals_per_second: u64,
@@ -184,6 +185,7 @@ impl Default for Limits {
             max_rdns: 32,
             max_attributes: 32,
             max_extensions: 32,
+            max_rsa_generations: 2,
             queue: 1024,
             sync_pause: Span(Duration::from_millis(1)),
             audit_refusals_per_second: 200,
@@ -312,6 +314,7 @@ pub(super) struct Label {
     pub(super) digest_algorithms: Vec<String>,
     pub(super) repeat_window: Span,
     pub(super) wire: String,
+    pub(super) key_generation: Option<Table>,
 }
 
 impl Default for Label {
@@ -332,6 +335,7 @@ impl Default for Label {
             digest_algorithms: vec!["SHA-256".to_owned()],
             repeat_window: Span::seconds(10 * 60),
             wire: "lines".to_owned(),
+            key_generation: None,
         }
     }
 }
@@ -430,4 +434,22 @@ impl Default for Issuer {
             devices: vec!["*".to_owned()],
         }
     }
+}
+
+/// `[tenant.label.key_generation]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct KeyGeneration {
+    pub(super) plaintext: bool,
+    pub(super) birth_certificates: bool,
+    pub(super) decrypt_certificates: Vec<String>,
+    pub(super) decrypt_key: Vec<Table>,
+}
+
+/// `[[tenant.label.key_generation.decrypt_key]]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct DecryptKey {
+    pub(super) id: Option<String>,
+    pub(super) key: Option<String>,
 }

@@ -9,14 +9,16 @@ use estd_asn1::Certificate;
 use super::authority::{Declared, out_of_validity};
 use super::problem::{Place, Problem, ProblemKind};
 use super::profile::Profile;
-use super::{file, read, registration};
+use super::{file, key_generation, read, registration};
 use crate::ca::CertificateAuthority;
 use crate::credential::{Accepted, Credentials, HttpScheme};
 use crate::est::transfer::LineWrapping;
 use crate::est::{DigestAlgorithm, Label};
 use crate::pki::device_identity::IdentitySource;
+use crate::pki::generated_key::KeySpec;
+use crate::pki::profile::EnrollmentProfile;
 use crate::pki::trust::TrustAnchors;
-use crate::policy::{AuthenticationRule, EnrollmentRules, IdentityLinking, RegistrationRules};
+use crate::policy::{AuthenticationRule, EnrollmentRules, IdentityLinking, KeyGenerationRules, RegistrationRules};
 
 /// A label with what it refers to.
 pub struct LabelSettings {
@@ -42,6 +44,8 @@ pub struct LabelSettings {
     pub repeat_window: TimeDelta,
     /// How answers are wrapped.
     pub wire: LineWrapping,
+    /// How keys are made; `None`: they are not.
+    pub key_generation: Option<Arc<KeyGenerationRules>>,
 }
 
 /// What a label of a tenant may refer to.
@@ -82,6 +86,7 @@ pub(super) fn check(
     let wire = check.wire(&shape.wire);
     let registration =
         registration::check(&shape.registration, &shape.repeated_birth, shape.approval, place, check.problems);
+    let key_generation = shape.key_generation.and_then(|table| check.key_generation(table, profile.as_deref()));
     let (authority, implicit) = (authority?, implicit?);
     // Only the issuing authority itself is an explicit anchor: under its root, another tenant's authority may stand.
     let anchors = match TrustAnchors::new(vec![authority.certificate().clone()], implicit) {
@@ -115,6 +120,7 @@ pub(super) fn check(
         credentials: credentials?,
         repeat_window: repeat_window?,
         wire: wire?,
+        key_generation,
     })
 }
 
@@ -145,7 +151,7 @@ impl Check<'_> {
         found?.sound.clone()
     }
 
-    fn profile(&mut self, name: Option<&str>) -> Option<Arc<crate::pki::profile::EnrollmentProfile>> {
+    fn profile(&mut self, name: Option<&str>) -> Option<Arc<EnrollmentProfile>> {
         let found = name.and_then(|name| self.known.profiles.iter().find(|profile| profile.name == name));
         if found.is_none() {
             let known = self.known.profiles.iter().map(|profile| profile.name.clone()).collect();
@@ -287,6 +293,28 @@ impl Check<'_> {
                 None
             }
         }
+    }
+
+    fn key_generation(
+        &mut self,
+        table: file::Table,
+        profile: Option<&EnrollmentProfile>,
+    ) -> Option<Arc<KeyGenerationRules>> {
+        let place = self.place.key("key_generation");
+        let makes_none = |profile: &EnrollmentProfile| !KeySpec::ALL.iter().any(|spec| spec.is_allowed(&profile.keys));
+        if profile.is_some_and(makes_none) {
+            let expected = "a profile whose keys allow p256, p384, ed25519, or rsa of 2048, 3072 or 4096 bits";
+            self.problems.push(place.value(expected, "one that allows none of them"));
+        }
+        if profile.is_some_and(|profile| profile.ca_path_len.is_some()) {
+            // The key of a CA is made where it signs, and leaves it never.
+            self.problems.push(place.value("a profile of devices", "one with ca_path_len"));
+        }
+        let rules = key_generation::check(table, self.folder, &place, self.problems)?;
+        let place = place.key("decrypt_certificates");
+        let past = rules.certificates.iter().filter_map(|one| out_of_validity(one, self.known.now));
+        self.warnings.extend(past.map(|warning| place.problem(warning)));
+        Some(Arc::new(rules))
     }
 
     fn warn_of_short_authority(&mut self, authority: &CertificateAuthority, validity: TimeDelta) {

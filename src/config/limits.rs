@@ -36,6 +36,8 @@ pub struct Limits {
     pub max_attributes: usize,
     /// Extensions in a request.
     pub max_extensions: usize,
+    /// RSA keys made at once for serverkeygen.
+    pub max_rsa_generations: usize,
     /// Records that may wait for the disk.
     pub queue: usize,
     /// How long records gather after a sync of the journal before the next.
@@ -86,6 +88,7 @@ impl Limits {
             max_rdns: check.count("max_rdns", shape.max_rdns, 1),
             max_attributes: check.count("max_attributes", shape.max_attributes, 1),
             max_extensions: check.count("max_extensions", shape.max_extensions, 1),
+            max_rsa_generations: check.count("max_rsa_generations", shape.max_rsa_generations, 1),
             queue: check.count("queue", shape.queue, 1),
             sync_pause: check.pause("sync_pause", shape.sync_pause),
             audit_refusals_per_second: check.rate("audit_refusals_per_second", shape.audit_refusals_per_second),

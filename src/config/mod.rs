@@ -6,6 +6,7 @@
 mod authority;
 mod credentials;
 mod file;
+mod key_generation;
 mod label;
 mod limits;
 mod problem;

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use estd_asn1::{Extension, KeyUsage, Oid};
 
 use super::problem::{Place, Problem};
-use super::{file, tenant, usage};
+use super::{file, read, tenant, usage};
 use crate::pki::profile::{EnrollmentProfile, KeyUsagePolicy, RequestNames};
 use crate::pki::public_key::{KeyPolicy, KeyType};
 use crate::pki::template::{SubjectAltNameTemplate, SubjectAttributeTemplate};
@@ -122,9 +122,9 @@ impl Check<'_> {
             let place = self.place.named("extension", oid.as_deref(), position);
             let shape: file::Extension = file::decode(table, &place, self.problems);
             let oid = required(shape.oid, Oid::parse, "oid", "an OID", &place, self.problems);
-            let value = required(shape.value, octets, "value", "DER in hexadecimal", &place, self.problems);
+            let value = required(shape.value, read::hexadecimal, "value", "DER in hexadecimal", &place, self.problems);
             if let (Some(oid), Some(value)) = (oid, value) {
-                extensions.push(Extension { oid, critical: shape.critical, value });
+                extensions.push(Extension { oid, critical: shape.critical, value: value.to_vec() });
             }
         }
         extensions
@@ -168,7 +168,8 @@ impl Check<'_> {
     }
 }
 
-fn required<T>(
+/// A text that must be there, read.
+pub(super) fn required<T>(
     text: Option<String>,
     read: impl Fn(&str) -> Option<T>,
     key: &str,
@@ -185,14 +186,4 @@ fn required<T>(
         problems.push(place.key(key).value(expected, format!("{text:?}")));
     }
     value
-}
-
-/// Octets in hexadecimal, at least one.
-fn octets(hexadecimal: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = hexadecimal
-        .chars()
-        .map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect::<Option<_>>()?;
-    let (pairs, rest) = digits.as_chunks::<2>();
-    (rest.is_empty() && !pairs.is_empty()).then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }

@@ -32,7 +32,7 @@ pub(super) fn octets(path: &Path) -> Result<Vec<u8>, ProblemKind> {
     read(path, |_| Ok(()))
 }
 
-/// A file of secrets, a private key for instance; refused when anybody but its owner can read it.
+/// A file that holds a secret, refused when anybody but its owner can read it.
 pub(crate) fn secret(path: &Path) -> Result<Zeroizing<String>, ProblemKind> {
     let octets = Zeroizing::new(read(path, |file| {
         let mode =
@@ -43,6 +43,20 @@ pub(crate) fn secret(path: &Path) -> Result<Zeroizing<String>, ProblemKind> {
         Ok(text) => Ok(Zeroizing::new(text.to_owned())),
         Err(_) => Err(ProblemKind::Content { path: path.to_owned(), error: "expected UTF-8 text".to_owned() }),
     }
+}
+
+/// Octets in hexadecimal, at least one; wiped when dropped, since some are keys.
+pub(super) fn hexadecimal(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let digit = |octet: u8| char::from(octet).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.is_empty() || !rest.is_empty() {
+        return None;
+    }
+    let mut octets = Zeroizing::new(Vec::with_capacity(pairs.len()));
+    for [high, low] in pairs {
+        octets.push(digit(*high)? << 4 | digit(*low)?);
+    }
+    Some(octets)
 }
 
 /// The certificates of a PEM file, at least one.

@@ -1,5 +1,7 @@
 //! The example file holds what it says, and every mistake is told with its place, all at once.
 
+mod key_generation;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -21,7 +23,7 @@ const EXAMPLE: &str = include_str!("../../config.example.toml");
 fn example_folder(config: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    for inner in ["ca", "manufacturers", "tls", "tenants.d"] {
+    for inner in ["ca", "manufacturers", "tls", "tenants.d", "keys", "decrypt-certificates"] {
         fs::create_dir(path.join(inner)).unwrap();
     }
     let (root_params, root_key) = ca("Acme Root");
@@ -41,6 +43,11 @@ fn example_folder(config: &str) -> TempDir {
     fs::write(path.join("tls/server.pem"), server.pem()).unwrap();
     write_key(&path.join("tls/server.key"), &server_key);
     fs::write(path.join("manufacturers/birth-ca.pem"), birth.pem()).unwrap();
+    let mut recipient = CertificateParams::default();
+    recipient.is_ca = IsCa::ExplicitNoCa;
+    let recipient = recipient.self_signed(&KeyPair::generate().unwrap()).unwrap();
+    fs::write(path.join("decrypt-certificates/one.pem"), recipient.pem()).unwrap();
+    write_secret(&path.join("keys/psk-id-0001.hex"), "000102030405060708090A0B0C0D0E0f\n");
     fs::write(path.join("config.toml"), config).unwrap();
     folder
 }
@@ -55,7 +62,11 @@ fn ca(name: &str) -> (CertificateParams, KeyPair) {
 }
 
 fn write_key(path: &Path, key: &KeyPair) {
-    fs::write(path, key.serialize_pem()).unwrap();
+    write_secret(path, &key.serialize_pem());
+}
+
+fn write_secret(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
@@ -135,25 +146,39 @@ fn every_key_that_is_commented_out_shows_its_default() {
     same::<file::Label>(&without_approval(&with["label"][0]), Some(&without["label"][0]), 9);
 }
 
-#[test]
-fn every_example_in_a_comment_checks() {
-    // certificate and key exclude issued_by and names, hosts the server's default_label, ca_path_len key_usage.
+/// The example with what stands behind `# e.g. `, but for keys that exclude others of it, each tried in a test of its own:
+/// certificate and key exclude issued_by and names, hosts the server's default_label, ca_path_len
+/// key_usage.
+fn with_examples() -> String {
     let is_apart = |example: &str| {
         ["certificate = \"tls/", "key = \"tls/", "hosts", "default_label", "ca_path_len"]
             .iter()
             .any(|key| example.starts_with(key))
     };
-    let examples: String = EXAMPLE
+    EXAMPLE
         .lines()
         .map(|line| match line.strip_prefix("# e.g. ") {
             Some(example) if !is_apart(example) => format!("{example}\n"),
             Some(_) | None => format!("{line}\n"),
         })
-        .collect();
-    // A table of extensions in the middle would swallow nothing: it stands last in its profile.
-    let folder = example_folder(&examples);
+        .collect()
+}
+
+/// The example folder with the file of credentials that the examples name.
+fn folder_of(config: &str) -> TempDir {
+    let folder = example_folder(config);
     write_credentials(&folder, CREDENTIALS);
-    assert_eq!(load(&folder).map(|_| ()), Ok(()));
+    folder
+}
+
+#[test]
+fn every_example_in_a_comment_checks() {
+    let config = load(&folder_of(&with_examples())).unwrap();
+    let rules = config.labels[0].key_generation.as_ref().unwrap();
+    assert!(!rules.plaintext && rules.birth_certificates);
+    assert_eq!((rules.certificates.len(), rules.shared_keys.len()), (1, 1));
+    assert_eq!(rules.shared_keys[0].identifier(), b"psk-id-0001");
+    assert_eq!(rules.shared_keys[0].octets(), std::array::from_fn::<u8, 16, _>(|octet| octet as u8));
 }
 
 #[test]
@@ -311,6 +336,9 @@ fn a_profile_of_cas_needs_an_authority_that_may_certify_them() {
     assert_eq!(problems_after(example), Vec::<String>::new());
     let usages = |text: &str| example(text).replace("# e.g. key_usage", "key_usage");
     assert!(problems_after(usages)[0].contains("key_usage has no place beside ca_path_len"));
+    let keys = |text: &str| format!("{}[tenant.label.key_generation]\n", example(text));
+    let told = "config.toml: tenant acme, label devices, key_generation: expected a profile of devices, found one with";
+    assert!(problems_after(keys)[0].starts_with(told), "{:?}", problems_after(keys));
     let folder = example_folder(&example(EXAMPLE));
     let (mut params, key) = ca("Narrow");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));

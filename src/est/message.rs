@@ -1,5 +1,7 @@
 //! EST requests and responses as values; bodies are DER, base64 belongs to HTTP.
 
+use zeroize::Zeroizing;
+
 use super::authorization::PresentedCredential;
 use super::operation::EstTarget;
 
@@ -14,15 +16,13 @@ pub struct EstRequest {
     pub credential: Option<PresentedCredential>,
 }
 
-/// An answer to a request that succeeded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An answer to a request that succeeded. It may hold a private key, so it is neither copied nor shown.
 pub struct EstResponse {
     /// What the body is.
     pub body: ResponseBody,
 }
 
 /// The bodies of successful answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResponseBody {
     /// The CA certificates, certs-only DER (RFC 7030 section 4.1.3).
     CaCerts(std::sync::Arc<[u8]>),
@@ -40,4 +40,19 @@ pub enum ResponseBody {
         /// They name the device that asked.
         tailored: bool,
     },
+    /// A private key that was made for the client, and its certificate alone as above (RFC 7030 section 4.4.2).
+    KeyGenerated {
+        /// The key.
+        key: DeliveredKey,
+        /// The certificate, certs-only DER.
+        certificate: Vec<u8>,
+    },
+}
+
+/// A private key on its way to its owner.
+pub enum DeliveredKey {
+    /// PrivateKeyInfo (RFC 5958), DER; wiped when dropped.
+    Plain(Zeroizing<Vec<u8>>),
+    /// The same, signed and encrypted: CMS EnvelopedData, DER.
+    Encrypted(Vec<u8>),
 }

@@ -12,6 +12,6 @@ pub mod transfer;
 pub use authorization::{DigestAlgorithm, DigestCredential, PresentedCredential};
 pub use identity::{ChannelBinding, PresentedChain};
 pub use label::{Label, TenantHosts};
-pub use message::{EstRequest, EstResponse, ResponseBody};
+pub use message::{DeliveredKey, EstRequest, EstResponse, ResponseBody};
 pub use operation::{EstTarget, Operation};
 pub use rejection::{Rejection, RejectionCode};

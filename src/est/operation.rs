@@ -13,11 +13,14 @@ pub enum Operation {
     SimpleReenroll,
     /// What a request should carry (RFC 7030 section 4.5, RFC 9908).
     CsrAttrs,
+    /// Enrollment with a key that the server makes (RFC 7030 section 4.4).
+    ServerKeyGen,
 }
 
 impl Operation {
     /// Every operation served.
-    pub const ALL: [Self; 4] = [Self::CaCerts, Self::SimpleEnroll, Self::SimpleReenroll, Self::CsrAttrs];
+    pub const ALL: [Self; 5] =
+        [Self::CaCerts, Self::SimpleEnroll, Self::SimpleReenroll, Self::CsrAttrs, Self::ServerKeyGen];
 
     /// Every path segment that EST (RFC 7030), its extensions (RFC 8295) and BRSKI (RFC 8995) define, served or not: no
     /// label may be one of them.
@@ -50,6 +53,7 @@ impl Operation {
             Self::SimpleEnroll => "simpleenroll",
             Self::SimpleReenroll => "simplereenroll",
             Self::CsrAttrs => "csrattrs",
+            Self::ServerKeyGen => "serverkeygen",
         }
     }
 }
@@ -118,7 +122,7 @@ mod tests {
             "/.well-known/est/a\0b/cacerts",
             "/.well-known/est/a;x=y/cacerts",
             "/.well-known/est/cacerts/cacerts",
-            "/.well-known/est/serverkeygen",
+            "/.well-known/est/fullcmc",
             "//.well-known/est/cacerts",
             ".well-known/est/cacerts",
             "/est/cacerts",

@@ -106,6 +106,18 @@ rejection_codes! {
     CodeUsed = "code_used",
     /// Too many wrong credentials from there, or for that user.
     LockedOut = "auth_locked_out",
+    /// Keys are not made for this kind of peer here.
+    KeyGenerationDenied = "key_generation_denied",
+    /// A private key is given out encrypted only, and the request names no key to encrypt to.
+    EncryptionRequired = "encryption_required",
+    /// The TLS cipher is weaker than the private key it would protect.
+    CipherTooWeak = "cipher_too_weak",
+    /// The key to encrypt a private key to is not known.
+    DecryptKeyUnknown = "decrypt_key_unknown",
+    /// The key to encrypt a private key to must not be used so.
+    DecryptKeyUnfit = "decrypt_key_unfit",
+    /// The request lists no algorithm to encrypt a private key with that is known here.
+    NoCommonAlgorithm = "no_common_algorithm",
     /// The server is at a limit; come back later.
     TooManyRequests = "too_many_requests",
 }

@@ -108,8 +108,8 @@ pub(super) async fn drive<Io, Answer, Answered>(
     let connection = http1::Builder::new()
         // libest compares field names with regard to case.
         .title_case_headers(true)
-        // Head and body in one buffer, hence in one TLS record: strongSwan reads no second one.
-        .writev(false)
+        // Head and body are handed to the guard together, and no copy of the body is made.
+        .writev(true)
         // A client may close its side after the request and still read the answer.
         .half_close(true)
         // The guard holds the time limits.

@@ -7,6 +7,7 @@ use hyper::Request;
 use hyper::body::{Body, Bytes};
 use hyper::header::EXPECT;
 use hyper::http::request::Parts;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::connection::HttpEdge;
@@ -118,15 +119,11 @@ impl Exchange {
             let rejection = credential.is_none().then(missing).flatten().unwrap_or(rejection);
             self.refuse(authority, Some(route), rejection.into())
         })?;
-        let request = EstRequest { target: route.target.clone(), body, credential };
+        let request = Arc::new(EstRequest { target: route.target.clone(), body, credential });
         let hold = route.label.registration.approval.hold;
         let held_until = Instant::now() + hold;
         loop {
-            let pending = if request.credential.is_some() {
-                self.enroll_aside(authority, route, request.clone()).await?
-            } else {
-                authority.enroll(&route.label, &request, &self.session, &self.request_id)?
-            };
+            let pending = self.submit(authority, route, &request).await?;
             // Nothing is answered that is not durable. A client that leaves now loses the answer, not the record.
             pending.receipt.await.map_err(|fault| {
                 let operation = request.target.operation.segment();
@@ -149,19 +146,22 @@ impl Exchange {
         }
     }
 
-    /// Enrolls off the runtime, so many at once: a password takes tens of milliseconds and megabytes to verify.
-    async fn enroll_aside(
+    /// To verify a password or to make a key takes a while, and is moved off the runtime. A client that leaves meanwhile
+    /// loses the answer, and its key is wiped.
+    async fn submit(
         &self,
         authority: &Arc<RegistrationAuthority>,
         route: &Route,
-        request: EstRequest,
+        request: &Arc<EstRequest>,
     ) -> Result<PendingResponse, Refusal> {
-        let turn = tokio::time::timeout(VERIFICATION_WAIT, Arc::clone(&self.edge.verifications).acquire_owned());
-        let Ok(Ok(turn)) = turn.await else {
-            let fault = Fault::Overloaded { verifying: self.edge.limits.max_verifications };
-            return Err(self.refuse(authority, Some(route), fault.into()));
+        let turn = match (&request.credential, request.target.operation) {
+            (Some(_), _) => Some(self.turn(authority, route).await?),
+            (None, Operation::ServerKeyGen) => None,
+            (None, Operation::CaCerts | Operation::CsrAttrs | Operation::SimpleEnroll | Operation::SimpleReenroll) => {
+                return authority.enroll(&route.label, request, &self.session, &self.request_id);
+            }
         };
-        let (aside, label) = (Arc::clone(authority), Arc::clone(&route.label));
+        let (aside, label, request) = (Arc::clone(authority), Arc::clone(&route.label), Arc::clone(request));
         let (session, request_id) = (Arc::clone(&self.session), self.request_id.clone());
         let enrolled = tokio::task::spawn_blocking(move || {
             let _turn = turn;
@@ -169,6 +169,18 @@ impl Exchange {
         });
         // Only a panic, or a runtime that is being torn down, ends it otherwise.
         enrolled.await.unwrap_or_else(|_| Err(self.refuse(authority, Some(route), Fault::Abandoned.into())))
+    }
+
+    /// So many credentials are verified at once: a password takes tens of milliseconds and megabytes.
+    async fn turn(&self, authority: &RegistrationAuthority, route: &Route) -> Result<OwnedSemaphorePermit, Refusal> {
+        let turn = tokio::time::timeout(VERIFICATION_WAIT, Arc::clone(&self.edge.verifications).acquire_owned());
+        match turn.await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_)) | Err(_) => {
+                let fault = Fault::Overloaded { verifying: self.edge.limits.max_verifications };
+                Err(self.refuse(authority, Some(route), fault.into()))
+            }
+        }
     }
 
     /// Leaves the audit event of a refusal that the registration authority did not decide.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
+use zeroize::Zeroizing;
 
 use super::connection::HttpLimits;
 use super::field_names::FieldNames;
@@ -192,6 +193,25 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<Io> {
             guard.names.wrote(count);
         }
         guard.writing.bound(cx, guard.limits.body_timeout, written)
+    }
+
+    /// Head and body leave in one write, hence in one TLS record: strongSwan reads no second one. They are put together
+    /// here and not by hyper, since a body can hold a private key, and hyper's buffers are not wiped.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let length = pieces.iter().map(|piece| piece.len()).sum();
+        let mut whole = Zeroizing::new(Vec::with_capacity(length));
+        for piece in pieces {
+            whole.extend_from_slice(piece);
+        }
+        self.poll_write(cx, &whole)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -12,6 +12,7 @@ mod field_names;
 mod framing;
 mod guard;
 pub mod metrics;
+mod multipart;
 mod reply;
 mod request_id;
 mod route;

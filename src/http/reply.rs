@@ -14,9 +14,10 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 
+use super::multipart::{self, Part};
 use super::route;
 use crate::est::transfer::{self, LineWrapping};
-use crate::est::{EstResponse, Operation, Rejection, RejectionCode, ResponseBody};
+use crate::est::{DeliveredKey, EstResponse, Operation, Rejection, RejectionCode, ResponseBody};
 use crate::ra::{Challenge, Fault};
 
 /// An answer; its body is known in full.
@@ -31,6 +32,9 @@ const CONTENT_TRANSFER_ENCODING: HeaderName = HeaderName::from_static("content-t
 /// Seconds after which a client that came too often may come again.
 const TOO_MANY_REQUESTS_RETRY: u32 = 10;
 
+/// What a certificate is answered as; one client compares it octet by octet.
+const CERTS_ONLY: &str = "application/pkcs7-mime; smime-type=certs-only";
+
 /// The answer to a request that succeeded.
 pub(super) fn success(response: &EstResponse, wrapping: LineWrapping) -> Reply {
     // Compared literally by some clients: no parameter on the first, this one parameter on the second.
@@ -38,13 +42,22 @@ pub(super) fn success(response: &EstResponse, wrapping: LineWrapping) -> Reply {
         // RFC 7030 §4.1.3
         ResponseBody::CaCerts(der) => base64("application/pkcs7-mime", der, wrapping),
         // RFC 7030 §4.2.3
-        ResponseBody::Issued(der) => private(base64("application/pkcs7-mime; smime-type=certs-only", der, wrapping)),
+        ResponseBody::Issued(der) => private(base64(CERTS_ONLY, der, wrapping)),
         // RFC 7030 §4.2.3: 202 with Retry-After, in digits, and a text for people.
         ResponseBody::Deferred { retry_after } => {
             let sentence = "estd: deferred: the request waits for an operator; send it again later\n";
             let mut reply = text(StatusCode::ACCEPTED, sentence);
             self::retry_after(reply.headers_mut(), *retry_after);
             reply
+        }
+        // RFC 7030 §4.4.2
+        ResponseBody::KeyGenerated { key, certificate } => {
+            let part = |content_type, der: &[u8]| Part { content_type, body: transfer::encode(der, wrapping).into() };
+            let key = match key {
+                DeliveredKey::Plain(der) => part("application/pkcs8", der),
+                DeliveredKey::Encrypted(der) => part("application/pkcs7-mime; smime-type=server-generated-key", der),
+            };
+            private(mixed(&[key, part(CERTS_ONLY, certificate)]))
         }
         // RFC 7030 §4.5.2
         ResponseBody::CsrAttrs { attrs: Some(der), tailored } => {
@@ -64,6 +77,11 @@ fn base64(content_type: &'static str, der: &[u8], wrapping: LineWrapping) -> Rep
     let mut reply = with_body(StatusCode::OK, content_type, transfer::encode(der, wrapping));
     reply.headers_mut().insert(CONTENT_TRANSFER_ENCODING, HeaderValue::from_static("base64"));
     reply
+}
+
+/// RFC 2046 section 5.1.3. The transfer encoding is a matter of each part.
+fn mixed(parts: &[Part]) -> Reply {
+    with_body(StatusCode::OK, multipart::CONTENT_TYPE, multipart::encode(parts))
 }
 
 /// Of one client alone: nobody between it and the server keeps it.
@@ -136,9 +154,10 @@ pub(super) fn text(status: StatusCode, sentence: &str) -> Reply {
 }
 
 /// An answer with a body of a known type.
-pub(super) fn with_body(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Reply {
+pub(super) fn with_body(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
+    let body = body.into();
     let length = HeaderValue::from(body.len());
-    let mut reply = Response::new(Full::new(Bytes::from(body)));
+    let mut reply = Response::new(Full::new(body));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     // Set here and not left to hyper, so that HEAD has it too.
@@ -207,7 +226,10 @@ const fn status(code: RejectionCode) -> StatusCode {
         | RejectionCode::WeakKey
         | RejectionCode::KeyNotAllowed
         | RejectionCode::ExtensionNotAllowed
-        | RejectionCode::BadName => StatusCode::BAD_REQUEST,
+        | RejectionCode::BadName
+        | RejectionCode::DecryptKeyUnknown
+        | RejectionCode::DecryptKeyUnfit
+        | RejectionCode::NoCommonAlgorithm => StatusCode::BAD_REQUEST,
         RejectionCode::KeyInUse
         | RejectionCode::KeyCompromised
         | RejectionCode::AuthMissing
@@ -229,6 +251,9 @@ const fn status(code: RejectionCode) -> StatusCode {
         | RejectionCode::CloneSuspected
         | RejectionCode::NotApproved
         | RejectionCode::CodeUsed
-        | RejectionCode::IdentityLinking => StatusCode::FORBIDDEN,
+        | RejectionCode::IdentityLinking
+        | RejectionCode::KeyGenerationDenied
+        | RejectionCode::EncryptionRequired
+        | RejectionCode::CipherTooWeak => StatusCode::FORBIDDEN,
     }
 }

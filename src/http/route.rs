@@ -41,12 +41,17 @@ impl Route {
         let host = host(head)?;
         check_server_name(host.as_deref(), authority, session)?;
         let not_found = || {
-            let reason = "no such path, expected /.well-known/est/[label/] and cacerts, csrattrs, simpleenroll or simplereenroll";
+            let reason = "no such path, expected /.well-known/est/[label/] and cacerts, csrattrs, simpleenroll, \
+                          simplereenroll or serverkeygen";
             Rejection::new(RejectionCode::NotFound, "RFC 7030 3.2.2", reason)
         };
         // Byte for byte: the path is neither percent-decoded nor normalized, so no two spellings name one label.
         let target = EstTarget::parse(head.uri.path()).ok_or_else(not_found)?;
         let label = authority.label(host.as_deref(), target.label.as_ref()).ok_or_else(not_found)?;
+        // RFC 7030 §6: "It is RECOMMENDED that EST servers not support this operation by default."
+        if target.operation == Operation::ServerKeyGen && label.key_generation.is_none() {
+            return Err(Rejection::new(RejectionCode::NotFound, "RFC 7030 4.4", "this label makes no keys"));
+        }
         Ok(Self { label: Arc::clone(label), target })
     }
 
@@ -56,8 +61,10 @@ impl Route {
         match self.target.operation {
             Operation::CaCerts if fetches => Ok(Call::CaCerts),
             Operation::CsrAttrs if fetches => Ok(Call::CsrAttrs),
-            Operation::SimpleEnroll | Operation::SimpleReenroll if head.method == Method::POST => {
-                // RFC 7030 §4.2.1 and RFC 9110 §8.3.1: compared without regard to case, parameters ignored.
+            Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::ServerKeyGen
+                if head.method == Method::POST =>
+            {
+                // RFC 7030 §4.2.1, §4.4.1 and RFC 9110 §8.3.1: compared without regard to case, parameters ignored.
                 if media_type(&head.headers).is_some_and(|name| name.eq_ignore_ascii_case(PKCS10)) {
                     return Ok(Call::Enroll);
                 }
@@ -67,7 +74,8 @@ impl Route {
             operation @ (Operation::CaCerts
             | Operation::CsrAttrs
             | Operation::SimpleEnroll
-            | Operation::SimpleReenroll) => {
+            | Operation::SimpleReenroll
+            | Operation::ServerKeyGen) => {
                 let reason = format!("{} takes {}", operation.segment(), allowed_methods(operation));
                 Err(Rejection::new(RejectionCode::MethodNotAllowed, "RFC 9110 15.5.6", reason))
             }
@@ -79,7 +87,7 @@ impl Route {
 pub(super) const fn allowed_methods(operation: Operation) -> &'static str {
     match operation {
         Operation::CaCerts | Operation::CsrAttrs => "GET, HEAD",
-        Operation::SimpleEnroll | Operation::SimpleReenroll => "POST",
+        Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::ServerKeyGen => "POST",
     }
 }
 

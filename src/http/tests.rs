@@ -3,6 +3,7 @@
 mod answers;
 mod authentication;
 mod framing;
+mod key_generation;
 mod limits;
 mod status;
 
@@ -88,7 +89,9 @@ impl Client {
     fn connect_as(presented: Option<PresentedChain>, fixture: &Enrolled, limits: HttpLimits, capacity: usize) -> Self {
         let authority = Arc::new(ArcSwap::new(Arc::clone(&fixture.authority)));
         let edge = HttpEdge::new(authority, limits, Arc::new(Metrics::new()), [0xab; 8]);
-        let session = PeerSession::new(presented, "127.0.0.1:1".to_owned()).asking_for(fixture.server_name.clone());
+        let session = PeerSession::new(presented, "127.0.0.1:1".to_owned())
+            .asking_for(fixture.server_name.clone())
+            .behind_cipher(Some(256));
         let (stream, far) = tokio::io::duplex(capacity);
         let writes = Arc::new(AtomicUsize::new(0));
         let far = CountWrites(far, Arc::clone(&writes));

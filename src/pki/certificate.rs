@@ -209,6 +209,18 @@ pub fn server_extensions(
     extensions
 }
 
+/// The extensions of a key generator's certificate: the purpose is the one of CMS signatures, so that nobody takes it
+/// for a device's or a server's.
+pub fn key_generator_extensions(key: &PublicKey, issuer_key_identifier: &[u8]) -> Vec<Extension> {
+    let mut extensions = vec![
+        authority_key_identifier(issuer_key_identifier),
+        subject_key_identifier(key),
+        key_usage(KeyUsage::DIGITAL_SIGNATURE),
+    ];
+    extensions.extend(ext_key_usage(&[oid::KP_EMAIL_PROTECTION]));
+    extensions
+}
+
 /// The extensions of a birth certificate (IEEE 802.1AR section 8.10): no extendedKeyUsage, so that it serves for all.
 pub fn birth_extensions(
     key: &PublicKey,

@@ -3,12 +3,15 @@
 pub mod certificate;
 pub mod device_identity;
 pub mod digest;
+pub mod generated_key;
+pub mod key_encryption;
 pub mod name_rules;
 pub mod pem;
 pub mod profile;
 pub mod public_key;
 pub mod request;
 pub mod rsa_modulus;
+mod rsa_parameters;
 pub mod serial;
 pub mod signature;
 pub mod template;

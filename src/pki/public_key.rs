@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use estd_asn1::{Oid, SubjectPublicKeyInfo, oid};
+use estd_asn1::{AlgorithmIdentifier, Oid, SubjectPublicKeyInfo, oid};
 use rsa::pkcs1;
 
 use super::digest::sha256;
@@ -245,9 +245,39 @@ impl PublicKey {
     }
 
     /// The content of the BIT STRING, in the form the crypto backend takes.
-    pub(super) fn key_octets(&self) -> &[u8] {
+    pub fn key_octets(&self) -> &[u8] {
         self.info.key()
     }
+
+    /// The algorithm of the key.
+    pub fn algorithm(&self) -> &AlgorithmIdentifier {
+        self.info.algorithm()
+    }
+}
+
+/// The SubjectPublicKeyInfo of a key of ours: `key` is the content of the BIT STRING.
+pub fn subject_public_key_info(key_type: KeyType, key: &[u8]) -> SubjectPublicKeyInfo {
+    let on_curve = |curve: Oid| AlgorithmIdentifier::new(oid::EC_PUBLIC_KEY, Some(&curve.encode()));
+    let algorithm = match key_type {
+        KeyType::P256 => on_curve(oid::SECP256R1),
+        KeyType::P384 => on_curve(oid::SECP384R1),
+        KeyType::P521 => on_curve(oid::SECP521R1),
+        // RFC 3279 §2.3.1: the parameters are NULL.
+        KeyType::Rsa => AlgorithmIdentifier::new(oid::RSA_ENCRYPTION, Some(NULL)),
+        // RFC 8410 §3: the parameters are absent.
+        KeyType::Ed25519 => AlgorithmIdentifier::new(oid::ED25519, None),
+    };
+    SubjectPublicKeyInfo::new(algorithm, key)
+}
+
+/// What a key claims to be, and the bits of its modulus if that is RSA: read, not checked.
+pub(super) fn claimed_kind(info: &SubjectPublicKeyInfo) -> Option<(KeyType, u64)> {
+    let key_type = key_type(info).ok()?;
+    let bits = match key_type {
+        KeyType::Rsa => bit_length(pkcs1::RsaPublicKey::try_from(info.key()).ok()?.modulus.as_bytes()),
+        KeyType::P256 | KeyType::P384 | KeyType::P521 | KeyType::Ed25519 => 0,
+    };
+    Some((key_type, bits))
 }
 
 /// DER of NULL.

@@ -1,9 +1,12 @@
-//! A certification request whose key is welcome and whose sender holds it.
+//! Certification requests: checked in themselves, then in their key and that their sender holds it.
+
+use std::ops::Deref;
 
 use estd_asn1::extension;
 use estd_asn1::pkcs10::RequestLimits;
 use estd_asn1::{
-    Attribute, BasicConstraints, CertificationRequest, DecodeError, Extension, GeneralName, KeyUsage, Name, Oid, oid,
+    Attribute, BasicConstraints, CertificationRequest, DecodeError, Extension, GeneralName, KeyUsage, Name, Oid,
+    SubjectPublicKeyInfo, oid,
 };
 
 use super::name_rules::{self, NameError};
@@ -13,15 +16,21 @@ use super::signature::{self, SignatureAlgorithm, SignatureError};
 /// Most usages in a requested extendedKeyUsage.
 pub const MAX_EXT_KEY_USAGES: usize = 32;
 
-/// A PKCS#10 request after every check that needs nothing but itself: well-formed, names clean, key sound and allowed,
-/// possession of the private key proven.
+/// A PKCS#10 request after every check that needs nothing but itself, apart from those of its key and of its signature:
+/// well-formed, names clean.
 #[derive(Debug, Clone)]
-pub struct VerifiedRequest {
+pub struct CheckedRequest {
     request: CertificationRequest,
-    key: PublicKey,
     key_usage: Option<KeyUsage>,
     ext_key_usage: Vec<Oid>,
     basic_constraints: Option<BasicConstraints>,
+}
+
+/// A checked request whose key is sound and allowed, and whose sender has proven to hold it.
+#[derive(Debug, Clone)]
+pub struct VerifiedRequest {
+    request: CheckedRequest,
+    key: PublicKey,
 }
 
 /// Why a request is refused.
@@ -44,12 +53,12 @@ pub enum RequestError {
     Possession,
 }
 
-impl VerifiedRequest {
-    /// Decodes a request and checks it, cheap before dear: syntax, names, key, algorithm, proof-of-possession.
+impl CheckedRequest {
+    /// Decodes a request and checks syntax and names.
     ///
     /// # Errors
     /// The first thing found wrong; see [`RequestError`].
-    pub fn verify(der: &[u8], limits: &RequestLimits, keys: &KeyPolicy) -> Result<Self, RequestError> {
+    pub fn check(der: &[u8], limits: &RequestLimits) -> Result<Self, RequestError> {
         let request = CertificationRequest::decode(der, limits)?;
         let extensions = request.extension_request();
         let value = |oid: Oid| extensions.iter().find(|extension| extension.oid == oid).map(|found| &found.value[..]);
@@ -61,11 +70,25 @@ impl VerifiedRequest {
         let basic_constraints = value(oid::BASIC_CONSTRAINTS).map(BasicConstraints::decode).transpose()?;
         name_rules::distinguished_name(request.subject())?;
         request.subject_alt_names().iter().try_for_each(name_rules::general_name)?;
+        Ok(Self { request, key_usage, ext_key_usage, basic_constraints })
+    }
+
+    /// Checks the key and that the sender holds it, cheap before dear: algorithm, key, proof-of-possession.
+    ///
+    /// # Errors
+    /// The first thing found wrong; see [`RequestError`].
+    pub fn verify(self, keys: &KeyPolicy) -> Result<VerifiedRequest, RequestError> {
+        let request = &self.request;
         let algorithm =
             SignatureAlgorithm::from_identifier(request.signature_algorithm()).map_err(RequestError::Algorithm)?;
         let key = PublicKey::check(request.public_key(), keys)?;
-        verify_possession(&request, &key, algorithm)?;
-        Ok(Self { request, key, key_usage, ext_key_usage, basic_constraints })
+        verify_possession(request, &key, algorithm)?;
+        Ok(VerifiedRequest { request: self, key })
+    }
+
+    /// The key in the request as it came: nobody looked at it.
+    pub fn claimed_key(&self) -> &SubjectPublicKeyInfo {
+        self.request.public_key()
     }
 
     /// The subject asked for; empty when the server shall fill it in.
@@ -76,11 +99,6 @@ impl VerifiedRequest {
     /// The entries of the subjectAltName asked for; empty when none was.
     pub fn subject_alt_names(&self) -> &[GeneralName] {
         self.request.subject_alt_names()
-    }
-
-    /// The public key.
-    pub fn key(&self) -> &PublicKey {
-        &self.key
     }
 
     /// The keyUsage asked for.
@@ -124,6 +142,30 @@ impl VerifiedRequest {
     /// Every attribute of the request. Attributes nobody knows are left alone.
     pub fn attributes(&self) -> &[Attribute] {
         self.request.attributes()
+    }
+}
+
+impl VerifiedRequest {
+    /// [`CheckedRequest::check`] and [`CheckedRequest::verify`] at once.
+    ///
+    /// # Errors
+    /// The first thing found wrong; see [`RequestError`].
+    pub fn verify(der: &[u8], limits: &RequestLimits, keys: &KeyPolicy) -> Result<Self, RequestError> {
+        CheckedRequest::check(der, limits)?.verify(keys)
+    }
+
+    /// The public key.
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
+}
+
+/// A verified request is a checked one.
+impl Deref for VerifiedRequest {
+    type Target = CheckedRequest;
+
+    fn deref(&self) -> &CheckedRequest {
+        &self.request
     }
 }
 

@@ -6,6 +6,7 @@ use aws_lc_rs::signature::{self as backend, UnparsedPublicKey, VerificationAlgor
 use estd_asn1::{AlgorithmIdentifier, Oid, oid};
 
 use super::public_key::{KeyType, PublicKey};
+use super::rsa_parameters::{self, Digest};
 
 /// A signature algorithm that is accepted and can be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -163,75 +164,19 @@ const BROKEN: [(Oid, &str); 3] =
     [(oid::MD5_WITH_RSA, "MD5"), (oid::SHA1_WITH_RSA, "SHA-1"), (oid::ECDSA_WITH_SHA1, "SHA-1")];
 
 fn build_identifier(algorithm: SignatureAlgorithm) -> AlgorithmIdentifier {
-    let pss = |digest| AlgorithmIdentifier::new(oid::RSASSA_PSS, Some(&pss_parameters(digest, true, true)));
+    let pss = |digest| AlgorithmIdentifier::new(oid::RSASSA_PSS, Some(&rsa_parameters::pss(digest, true, true)));
     match algorithm {
         SignatureAlgorithm::RsaPkcs1Sha256 => AlgorithmIdentifier::new(oid::SHA256_WITH_RSA, Some(NULL)),
         SignatureAlgorithm::RsaPkcs1Sha384 => AlgorithmIdentifier::new(oid::SHA384_WITH_RSA, Some(NULL)),
         SignatureAlgorithm::RsaPkcs1Sha512 => AlgorithmIdentifier::new(oid::SHA512_WITH_RSA, Some(NULL)),
-        SignatureAlgorithm::RsaPssSha256 => pss(PssDigest::Sha256),
-        SignatureAlgorithm::RsaPssSha384 => pss(PssDigest::Sha384),
-        SignatureAlgorithm::RsaPssSha512 => pss(PssDigest::Sha512),
+        SignatureAlgorithm::RsaPssSha256 => pss(Digest::Sha256),
+        SignatureAlgorithm::RsaPssSha384 => pss(Digest::Sha384),
+        SignatureAlgorithm::RsaPssSha512 => pss(Digest::Sha512),
         SignatureAlgorithm::EcdsaSha256 => AlgorithmIdentifier::new(oid::ECDSA_WITH_SHA256, None),
         SignatureAlgorithm::EcdsaSha384 => AlgorithmIdentifier::new(oid::ECDSA_WITH_SHA384, None),
         SignatureAlgorithm::EcdsaSha512 => AlgorithmIdentifier::new(oid::ECDSA_WITH_SHA512, None),
         SignatureAlgorithm::Ed25519 => AlgorithmIdentifier::new(oid::ED25519, None),
     }
-}
-
-/// A digest that RSASSA-PSS is used with.
-#[derive(Clone, Copy)]
-enum PssDigest {
-    Sha256,
-    Sha384,
-    Sha512,
-}
-
-impl PssDigest {
-    /// Last arc of id-sha256, id-sha384, id-sha512 (2.16.840.1.101.3.4.2.x).
-    const fn arc(self) -> u8 {
-        match self {
-            Self::Sha256 => 1,
-            Self::Sha384 => 2,
-            Self::Sha512 => 3,
-        }
-    }
-
-    const fn octets(self) -> u8 {
-        match self {
-            Self::Sha256 => 32,
-            Self::Sha384 => 48,
-            Self::Sha512 => 64,
-        }
-    }
-}
-
-/// ```text
-/// RSASSA-PSS-params ::= SEQUENCE {
-///     hashAlgorithm     [0] HashAlgorithm      DEFAULT sha1Identifier,
-///     maskGenAlgorithm  [1] MaskGenAlgorithm   DEFAULT mgf1SHA1Identifier,
-///     saltLength        [2] INTEGER            DEFAULT 20,
-///     trailerField      [3] INTEGER            DEFAULT 1 }
-/// ```
-///
-/// RFC 4055 section 3.1, with one digest for both, a salt as long as the digest and the trailer by default. Of such
-/// values DER leaves open only whether the two digests carry NULL parameters or none, and RFC 4055 section 2.1 demands
-/// that both be accepted; so parameters are read by comparison.
-fn pss_parameters(digest: PssDigest, hash_null: bool, mask_null: bool) -> Vec<u8> {
-    let hash = |null: bool| {
-        let identifier = [0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, digest.arc()];
-        tlv(0x30, &[&identifier, if null { NULL } else { &[] }])
-    };
-    let mgf1 = [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x08];
-    let mask = tlv(0x30, &[&mgf1, &hash(mask_null)]);
-    let salt = [0x02, 0x01, digest.octets()];
-    tlv(0x30, &[&tlv(0xa0, &[&hash(hash_null)]), &tlv(0xa1, &[&mask]), &tlv(0xa2, &[&salt])])
-}
-
-/// A TLV whose content is shorter than 128 octets.
-fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let content = parts.concat();
-    debug_assert!(content.len() < 128, "short form");
-    [&[tag, content.len() as u8], content.as_slice()].concat()
 }
 
 fn from_pss_parameters(parameters: Option<&[u8]>) -> Result<SignatureAlgorithm, SignatureError> {
@@ -240,12 +185,13 @@ fn from_pss_parameters(parameters: Option<&[u8]>) -> Result<SignatureAlgorithm, 
         return Err(SignatureError::WeakDigest { digest: "SHA-1" });
     }
     let variants = [(true, true), (true, false), (false, true), (false, false)];
-    let matches = |digest| variants.iter().any(|&(hash, mask)| parameters == Some(&pss_parameters(digest, hash, mask)));
-    if matches(PssDigest::Sha256) {
+    let matches =
+        |digest| variants.iter().any(|&(hash, mask)| parameters == Some(&rsa_parameters::pss(digest, hash, mask)));
+    if matches(Digest::Sha256) {
         Ok(SignatureAlgorithm::RsaPssSha256)
-    } else if matches(PssDigest::Sha384) {
+    } else if matches(Digest::Sha384) {
         Ok(SignatureAlgorithm::RsaPssSha384)
-    } else if matches(PssDigest::Sha512) {
+    } else if matches(Digest::Sha512) {
         Ok(SignatureAlgorithm::RsaPssSha512)
     } else {
         Err(SignatureError::Parameters {
@@ -435,12 +381,12 @@ mod tests {
         assert!(matches!(read(oid::ECDSA_WITH_SHA256, Some(NULL)), Err(SignatureError::Parameters { .. })));
         assert!(matches!(read(oid::ED25519, Some(NULL)), Err(SignatureError::Parameters { .. })));
         for (hash, mask) in [(true, false), (false, true), (false, false)] {
-            let parameters = pss_parameters(PssDigest::Sha384, hash, mask);
+            let parameters = rsa_parameters::pss(Digest::Sha384, hash, mask);
             assert_eq!(read(oid::RSASSA_PSS, Some(&parameters)), Ok(SignatureAlgorithm::RsaPssSha384));
         }
-        let mut other_salt = pss_parameters(PssDigest::Sha256, true, true);
+        let mut other_salt = rsa_parameters::pss(Digest::Sha256, true, true);
         *other_salt.last_mut().unwrap() = 20;
-        let mut other_mask = pss_parameters(PssDigest::Sha256, true, true);
+        let mut other_mask = rsa_parameters::pss(Digest::Sha256, true, true);
         // The last octet of the mask's digest.
         let position = other_mask.len() - 8;
         assert_eq!(other_mask[position], 1);

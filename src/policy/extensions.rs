@@ -2,7 +2,8 @@
 
 use crate::est::{Rejection, RejectionCode};
 use crate::pki::profile::{EnrollmentProfile, PRIVILEGED_EXT_KEY_USAGES};
-use crate::pki::request::VerifiedRequest;
+use crate::pki::public_key::KeyType;
+use crate::pki::request::CheckedRequest;
 use estd_asn1::{KeyUsage, Oid, oid};
 
 /// Extensions a requester may name although the CA writes its own or none: a client that renews often copies every
@@ -24,14 +25,18 @@ const CA_ONLY: [Oid; 4] =
     [oid::NAME_CONSTRAINTS, oid::POLICY_CONSTRAINTS, oid::POLICY_MAPPINGS, oid::INHIBIT_ANY_POLICY];
 
 /// Refuses what no device gets, and what the profile would turn into its opposite.
-pub(super) fn refuse_privileges(request: &VerifiedRequest, profile: &EnrollmentProfile) -> Result<(), Rejection> {
+pub(super) fn refuse_privileges(
+    request: &CheckedRequest,
+    key_type: KeyType,
+    profile: &EnrollmentProfile,
+) -> Result<(), Rejection> {
     refuse_ca_privileges(request, profile)?;
-    refuse_key_usage(request, profile)?;
+    refuse_key_usage(request, key_type, profile)?;
     refuse_ext_key_usage(request, profile)?;
     refuse_unknown_critical(request, profile)
 }
 
-fn refuse_ca_privileges(request: &VerifiedRequest, profile: &EnrollmentProfile) -> Result<(), Rejection> {
+fn refuse_ca_privileges(request: &CheckedRequest, profile: &EnrollmentProfile) -> Result<(), Rejection> {
     let constraints = request.basic_constraints().filter(|constraints| constraints.ca);
     match (constraints, profile.ca_path_len) {
         (Some(_), None) => {
@@ -55,8 +60,8 @@ fn refuse_ca_privileges(request: &VerifiedRequest, profile: &EnrollmentProfile) 
 }
 
 /// RFC 5272 §3.1: a CA may change what was asked for but must not invert it.
-fn refuse_key_usage(request: &VerifiedRequest, profile: &EnrollmentProfile) -> Result<(), Rejection> {
-    let granted = profile.key_usage_for(request.key().key_type());
+fn refuse_key_usage(request: &CheckedRequest, key_type: KeyType, profile: &EnrollmentProfile) -> Result<(), Rejection> {
+    let granted = profile.key_usage_for(key_type);
     match request.key_usage() {
         Some(asked) if !asked.is_empty() && !asked.intersects(granted) => {
             Err(refusal("RFC 5272 3.1", format!("keyUsage asks for {asked}, this profile gives {granted}")))
@@ -65,7 +70,7 @@ fn refuse_key_usage(request: &VerifiedRequest, profile: &EnrollmentProfile) -> R
     }
 }
 
-fn refuse_ext_key_usage(request: &VerifiedRequest, profile: &EnrollmentProfile) -> Result<(), Rejection> {
+fn refuse_ext_key_usage(request: &CheckedRequest, profile: &EnrollmentProfile) -> Result<(), Rejection> {
     let asked = request.ext_key_usage();
     if let Some(usage) = asked.iter().find(|usage| PRIVILEGED_EXT_KEY_USAGES.contains(usage)) {
         return Err(refusal("RFC 5280 4.2.1.12", format!("extendedKeyUsage asks for {usage}, which no device gets")));
@@ -77,7 +82,7 @@ fn refuse_ext_key_usage(request: &VerifiedRequest, profile: &EnrollmentProfile) 
 }
 
 /// A critical extension that would be dropped is an error; any other one is the requester's wish and may be ignored.
-fn refuse_unknown_critical(request: &VerifiedRequest, profile: &EnrollmentProfile) -> Result<(), Rejection> {
+fn refuse_unknown_critical(request: &CheckedRequest, profile: &EnrollmentProfile) -> Result<(), Rejection> {
     let given = |oid: &Oid| KNOWN.contains(oid) || profile.extensions.iter().any(|extension| extension.oid == *oid);
     match request.extensions().iter().find(|extension| extension.critical && !given(&extension.oid)) {
         Some(extension) => {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{AuthorizedEnrollment, EnrollmentKind, EnrollmentRules};
+use super::{EnrollmentKind, EnrollmentRules, Grant};
 use crate::est::{Rejection, RejectionCode};
 use crate::pki::device_identity::{DeviceId, MAX_BIRTH_ALT_NAMES};
 use crate::pki::profile::{EnrollmentProfile, RequestNames};
-use crate::pki::request::VerifiedRequest;
+use crate::pki::request::CheckedRequest;
 use crate::pki::template::TemplateValues;
 use crate::pki::trust::AuthenticatedPeer;
 use estd_asn1::{AttributeTypeAndValue, Certificate, GeneralName, Name, oid};
@@ -24,20 +24,20 @@ struct DeviceNames {
 }
 
 pub(super) fn authorize(
-    request: &VerifiedRequest,
+    request: &CheckedRequest,
     peer: &AuthenticatedPeer,
     rules: &EnrollmentRules,
-) -> Result<AuthorizedEnrollment, Rejection> {
+) -> Result<Grant, Rejection> {
     let (device, names) = device_names(peer, rules)?;
     names.authorize(request, &device, rules)
 }
 
 /// For a device that is known by another credential than a certificate.
 pub(super) fn authorize_without_certificate(
-    request: &VerifiedRequest,
+    request: &CheckedRequest,
     device: &DeviceId,
     rules: &EnrollmentRules,
-) -> Result<AuthorizedEnrollment, Rejection> {
+) -> Result<Grant, Rejection> {
     DeviceNames::render(&rules.profile, device, None)?.authorize(request, device, rules)
 }
 
@@ -78,26 +78,25 @@ impl DeviceNames {
 
     fn authorize(
         self,
-        request: &VerifiedRequest,
+        request: &CheckedRequest,
         device: &DeviceId,
         rules: &EnrollmentRules,
-    ) -> Result<AuthorizedEnrollment, Rejection> {
+    ) -> Result<Grant, Rejection> {
         match rules.profile.request_names {
             RequestNames::Agree => self.refuse_others(request)?,
             RequestNames::Replace => {}
         }
-        Ok(AuthorizedEnrollment {
+        Ok(Grant {
             device: device.as_str().to_owned(),
             subject_alt_names: self.granted_alt_names(request),
             subject: self.subject,
-            key: request.key().clone(),
             profile: Arc::clone(&rules.profile),
             kind: EnrollmentKind::Initial,
         })
     }
 
     /// RFC 7030 §4.2 and 3.7: the request may name the device that was authenticated, and nobody else.
-    fn refuse_others(&self, request: &VerifiedRequest) -> Result<(), Rejection> {
+    fn refuse_others(&self, request: &CheckedRequest) -> Result<(), Rejection> {
         let known_attributes = || self.subject.rdns().iter().chain(self.proven_subject.rdns()).flatten();
         for attribute in request.subject().rdns().iter().flatten() {
             if !known_attributes().any(|known| same_attribute(known, attribute)) {
@@ -120,7 +119,7 @@ impl DeviceNames {
         Ok(())
     }
 
-    fn granted_alt_names(&self, request: &VerifiedRequest) -> Vec<GeneralName> {
+    fn granted_alt_names(&self, request: &CheckedRequest) -> Vec<GeneralName> {
         let asked = |name: &&GeneralName| request.subject_alt_names().iter().any(|wanted| wanted.matches(name));
         let optional = self.optional.iter().filter(|name| !self.subject_alt_names.contains(name)).filter(asked);
         self.subject_alt_names.iter().chain(optional).cloned().collect()

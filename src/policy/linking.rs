@@ -1,7 +1,7 @@
 //! Linking identity and proof-of-possession (RFC 7030 section 3.5): the request was signed for this TLS connection.
 
 use crate::est::{ChannelBinding, Rejection, RejectionCode};
-use crate::pki::request::VerifiedRequest;
+use crate::pki::request::CheckedRequest;
 
 /// What a label asks of the values that link a request to its TLS connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,7 +18,7 @@ pub enum IdentityLinking {
 /// Checks that every linking value in the request is the binding of the connection that it came in.
 pub(super) fn check(
     rule: IdentityLinking,
-    request: &VerifiedRequest,
+    request: &CheckedRequest,
     binding: Option<&ChannelBinding>,
 ) -> Result<(), Rejection> {
     if rule == IdentityLinking::Off {

@@ -2,11 +2,14 @@
 
 mod extensions;
 mod initial;
+mod key_delivery;
+mod key_generation;
 mod linking;
 mod proof;
 mod registration;
 mod renewal;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -14,11 +17,13 @@ use chrono::TimeDelta;
 use crate::est::{ChannelBinding, Operation, Rejection, RejectionCode};
 use crate::pki::device_identity::{DeviceId, IdentitySource};
 use crate::pki::profile::EnrollmentProfile;
-use crate::pki::public_key::PublicKey;
-use crate::pki::request::VerifiedRequest;
+use crate::pki::public_key::{KeyType, PublicKey};
+use crate::pki::request::{CheckedRequest, VerifiedRequest};
 use crate::pki::trust::{AnchorClass, AuthenticatedPeer};
 use estd_asn1::{Certificate, GeneralName, Name};
 
+pub use key_delivery::KeyDelivery;
+pub use key_generation::{AuthorizedGeneration, KeyGenerationRules, authorize_generation};
 pub use linking::IdentityLinking;
 pub use proof::{AuthenticationRule, Proof};
 pub use registration::{ApprovalRules, RegistrationRule, RegistrationRules, RepeatedBirth};
@@ -47,17 +52,26 @@ pub struct Requester<'a> {
     pub current: Option<&'a Certificate>,
     /// What requests are linked to.
     pub binding: Option<&'a ChannelBinding>,
+    /// Bits of security of the connection's cipher, when they are known.
+    pub cipher_strength: Option<u16>,
 }
 
-/// Leave to issue: the outcome of [`authorize`], and the only way to a certificate.
+/// Leave to issue: the outcome of [`authorize`], or of [`authorize_generation`] and a key, and the only way to a
+/// certificate.
+#[derive(Debug)]
+pub struct AuthorizedEnrollment {
+    grant: Grant,
+    key: PublicKey,
+}
+
+/// What a device is certified as, whichever key it will be.
 ///
 /// Its names are the ones that go into the certificate; they come from what the peer proved, never from the request.
 #[derive(Debug)]
-pub struct AuthorizedEnrollment {
+pub struct Grant {
     device: String,
     subject: Name,
     subject_alt_names: Vec<GeneralName>,
-    key: PublicKey,
     profile: Arc<EnrollmentProfile>,
     kind: EnrollmentKind,
 }
@@ -72,6 +86,22 @@ pub enum EnrollmentKind {
 }
 
 impl AuthorizedEnrollment {
+    /// The key whose possession the request proved, or that was made here.
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
+}
+
+/// A grant with a key is a grant.
+impl Deref for AuthorizedEnrollment {
+    type Target = Grant;
+
+    fn deref(&self) -> &Grant {
+        &self.grant
+    }
+}
+
+impl Grant {
     /// The device, as it was proven.
     pub fn device(&self) -> &str {
         &self.device
@@ -87,11 +117,6 @@ impl AuthorizedEnrollment {
         &self.subject_alt_names
     }
 
-    /// The key whose possession the request proved.
-    pub fn key(&self) -> &PublicKey {
-        &self.key
-    }
-
     /// The profile of today.
     pub fn profile(&self) -> &EnrollmentProfile {
         &self.profile
@@ -103,7 +128,7 @@ impl AuthorizedEnrollment {
     }
 }
 
-/// Decides whether `requester` gets a certificate for `request` under `rules`.
+/// Decides whether `requester` gets a certificate for the key of `request` under `rules`.
 ///
 /// # Errors
 /// The refusal, with the clause it rests on.
@@ -113,28 +138,51 @@ pub fn authorize(
     requester: &Requester<'_>,
     rules: &EnrollmentRules,
 ) -> Result<AuthorizedEnrollment, Rejection> {
+    let grant = match operation {
+        Operation::SimpleEnroll | Operation::SimpleReenroll => {
+            grant(operation, request, request.key().key_type(), requester, rules)?
+        }
+        Operation::CaCerts | Operation::CsrAttrs | Operation::ServerKeyGen => {
+            let reason = format!("{} certifies no key of a request", operation.segment());
+            return Err(Rejection::new(RejectionCode::NotFound, "RFC 7030 3.2.2", reason));
+        }
+    };
+    Ok(AuthorizedEnrollment { grant, key: request.key().clone() })
+}
+
+/// Decides about everything but the key itself, which will be of `key_type`.
+fn grant(
+    operation: Operation,
+    request: &CheckedRequest,
+    key_type: KeyType,
+    requester: &Requester<'_>,
+    rules: &EnrollmentRules,
+) -> Result<Grant, Rejection> {
     linking::check(rules.identity_linking, request, requester.binding)?;
-    extensions::refuse_privileges(request, &rules.profile)?;
-    let enrollment = match requester.proof.peer() {
+    extensions::refuse_privileges(request, key_type, &rules.profile)?;
+    let grant = match requester.proof.peer() {
         Some(peer) => by_certificate(operation, request, peer, requester.recorded_device, rules)?,
         None => by_credential(operation, request, requester, rules)?,
     };
-    requester.proof.agree_on(enrollment.device())?;
-    Ok(enrollment)
+    requester.proof.agree_on(grant.device())?;
+    Ok(grant)
 }
 
 fn by_certificate(
     operation: Operation,
-    request: &VerifiedRequest,
+    request: &CheckedRequest,
     peer: &AuthenticatedPeer,
     recorded_device: Option<&str>,
     rules: &EnrollmentRules,
-) -> Result<AuthorizedEnrollment, Rejection> {
+) -> Result<Grant, Rejection> {
     match (peer.class(), operation) {
-        (AnchorClass::Implicit, Operation::SimpleEnroll) => initial::authorize(request, peer, rules),
+        (AnchorClass::Implicit, Operation::SimpleEnroll | Operation::ServerKeyGen) => {
+            initial::authorize(request, peer, rules)
+        }
         // RFC 7030 §4.2.2 renews "an existing certificate" of this CA. Azure IoT's client asks for its renewals by
-        // simpleenroll: the certificate it holds decides, not the path it took.
-        (AnchorClass::Explicit, Operation::SimpleEnroll | Operation::SimpleReenroll) => {
+        // simpleenroll: the certificate it holds decides, not the path it took. RFC 7030 §4.4.1 has serverkeygen treat a
+        // request "as it would any enroll or re-enroll CSR".
+        (AnchorClass::Explicit, Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::ServerKeyGen) => {
             let device = match recorded_device {
                 Some(device) => device.to_owned(),
                 None => unrecorded_device(peer)?.as_str().to_owned(),
@@ -154,13 +202,15 @@ fn by_certificate(
 
 fn by_credential(
     operation: Operation,
-    request: &VerifiedRequest,
+    request: &CheckedRequest,
     requester: &Requester<'_>,
     rules: &EnrollmentRules,
-) -> Result<AuthorizedEnrollment, Rejection> {
+) -> Result<Grant, Rejection> {
     let device = requester.proof.device(request)?;
     match (operation, requester.current) {
-        (Operation::SimpleEnroll, _) => initial::authorize_without_certificate(request, &device, rules),
+        (Operation::SimpleEnroll | Operation::ServerKeyGen, _) => {
+            initial::authorize_without_certificate(request, &device, rules)
+        }
         // RFC 7030 §4.2.2: "an existing certificate", which without client authentication is the one on record.
         (Operation::SimpleReenroll, Some(current)) => {
             renewal::authorize(request, current, device.as_str().to_owned(), rules)

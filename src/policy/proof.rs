@@ -3,7 +3,7 @@
 use crate::credential::{CredentialId, HttpIdentity};
 use crate::est::{Rejection, RejectionCode};
 use crate::pki::device_identity::{DeviceId, IdentityError};
-use crate::pki::request::VerifiedRequest;
+use crate::pki::request::CheckedRequest;
 use crate::pki::trust::AuthenticatedPeer;
 use estd_asn1::oid;
 
@@ -102,7 +102,7 @@ impl<'a> Proof<'a> {
     ///
     /// # Errors
     /// When the request names none, or one that the credential does not speak for.
-    pub fn device(&self, request: &VerifiedRequest) -> Result<DeviceId, Rejection> {
+    pub fn device(&self, request: &CheckedRequest) -> Result<DeviceId, Rejection> {
         let own = self.credentials.iter().find_map(HttpIdentity::device);
         let device = match own {
             Some(device) => device.clone(),
@@ -124,7 +124,7 @@ impl<'a> Proof<'a> {
     }
 }
 
-fn named_device(request: &VerifiedRequest) -> Result<DeviceId, Rejection> {
+fn named_device(request: &CheckedRequest) -> Result<DeviceId, Rejection> {
     let missing = |reason: String| Rejection::new(RejectionCode::IdentityMissing, "RFC 7030 4.2", reason);
     for attribute in [oid::AT_SERIAL_NUMBER, oid::AT_COMMON_NAME] {
         let mut values = request.subject().rdns().iter().flatten().filter(|candidate| candidate.oid == attribute);

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use super::{AuthorizedEnrollment, EnrollmentKind, EnrollmentRules};
+use super::{EnrollmentKind, EnrollmentRules, Grant};
 use crate::est::{Rejection, RejectionCode};
-use crate::pki::request::VerifiedRequest;
+use crate::pki::request::CheckedRequest;
 use estd_asn1::{Certificate, GeneralName, Name};
 
 /// More names than any profile gives.
 const MAX_CURRENT_ALT_NAMES: usize = 64;
 
 pub(super) fn authorize(
-    request: &VerifiedRequest,
+    request: &CheckedRequest,
     current: &Certificate,
     device: String,
     rules: &EnrollmentRules,
-) -> Result<AuthorizedEnrollment, Rejection> {
+) -> Result<Grant, Rejection> {
     // RFC 7030 §4.2.2: "The request Subject field and SubjectAltName extension MUST be identical to the corresponding
     // fields in the certificate being renewed/rekeyed."
     if !request.subject().matches(current.subject()) {
@@ -28,12 +28,11 @@ pub(super) fn authorize(
     }
     let (subject, current_names) = current_names(current)?;
     refuse_other_alt_names(request.subject_alt_names(), &current_names)?;
-    Ok(AuthorizedEnrollment {
+    Ok(Grant {
         device,
         // The names keep the encoding they were certified with, whatever string types the request used.
         subject,
         subject_alt_names: current_names,
-        key: request.key().clone(),
         profile: Arc::clone(&rules.profile),
         kind: EnrollmentKind::Renewal,
     })

@@ -4,8 +4,10 @@ use chrono::{DateTime, Utc};
 
 use super::label::LabelContext;
 use super::peer_session::PeerSession;
-use crate::audit::{AuditEvent, AuditOutcome};
+use crate::audit::{AuditEvent, AuditOutcome, KeyHandover};
+use crate::est::DeliveredKey;
 use crate::pki::digest::sha256;
+use crate::store::CertificateId;
 
 /// What is known of a request while it is decided.
 pub(super) struct Attempt<'a> {
@@ -29,6 +31,15 @@ impl<'a> Attempt<'a> {
         request_id: &'a str,
     ) -> Self {
         Self { at, label, operation, peer, request_id, device: None, credential: None }
+    }
+
+    /// The outcome of a request that was granted; of a key that was made, how it is given out.
+    pub(super) fn issued(&self, id: &CertificateId, repeated: bool, key: Option<&DeliveredKey>) -> AuditOutcome {
+        let generated_key = key.map(|key| match key {
+            DeliveredKey::Plain(_) => KeyHandover::Plain,
+            DeliveredKey::Encrypted(_) => KeyHandover::Encrypted,
+        });
+        AuditOutcome::Issued { serial: id.serial.clone(), repeated, generated_key }
     }
 
     pub(super) fn event(&self, outcome: AuditOutcome) -> AuditEvent {

@@ -3,14 +3,16 @@
 use super::attempt::Attempt;
 use super::label::LabelContext;
 use super::peer_session::PeerSession;
-use super::refusal::Refusal;
+use super::refusal::{Fault, Refusal};
 use super::{RegistrationAuthority, refusal};
 use crate::credential::{Challenge, CredentialError, HttpIdentity, HttpScheme, LockedOut, Place};
 use crate::est::{EstRequest, PresentedCredential, Rejection, RejectionCode};
-use crate::pki::request::VerifiedRequest;
-use crate::pki::trust::AuthenticatedPeer;
+use crate::pki::request::CheckedRequest;
+use crate::pki::trust::{AnchorClass, AuthenticatedPeer, TrustError};
 use crate::policy::{AuthenticationRule, Proof};
-use chrono::{DateTime, Utc};
+use crate::store::{CertificateId, CertificateStatus, Revocation};
+use chrono::{DateTime, TimeDelta, Utc};
+use estd_asn1::Certificate;
 use zeroize::Zeroizing;
 
 /// What a requester has shown so far, each of it verified.
@@ -140,7 +142,7 @@ impl RegistrationAuthority {
     pub(super) fn show_code(
         &self,
         label: &LabelContext,
-        request: &VerifiedRequest,
+        request: &CheckedRequest,
         session: &PeerSession,
         attempt: &mut Attempt<'_>,
         shown: &mut Shown,
@@ -166,6 +168,69 @@ impl RegistrationAuthority {
         let peer = self.authenticate(label, session, now)?;
         let device = self.device_on_record(label, &peer)?;
         Ok((peer, device))
+    }
+
+    /// Who the peer is, at this label and now.
+    pub(super) fn authenticate(
+        &self,
+        label: &LabelContext,
+        session: &PeerSession,
+        now: DateTime<Utc>,
+    ) -> Result<AuthenticatedPeer, Rejection> {
+        let Some(outcome) = session.authenticate(&label.anchors, &label.requests.path, now) else {
+            return Err(Rejection::new(
+                RejectionCode::AuthMissing,
+                "RFC 7030 3.3.2",
+                "a client certificate is expected in the TLS handshake, none came",
+            ));
+        };
+        let peer = outcome.map_err(|error| self.trust_rejection(label, session, &error))?;
+        // Only a certificate of this CA renews itself after its end; a birth certificate has no grace.
+        let grace = match peer.class() {
+            AnchorClass::Explicit => label.rules.renewal_grace,
+            AnchorClass::Implicit => TimeDelta::zero(),
+        };
+        peer.check_time(now, grace).map_err(|error| refusal::trust_rejection(&error))?;
+        Ok(peer)
+    }
+
+    /// A stranger at this label may be at home at another tenant's: operators want to know (identity that strays, or a
+    /// device set up for the wrong tenant). Told by the issuer's name alone, which costs nothing.
+    fn trust_rejection(&self, label: &LabelContext, session: &PeerSession, error: &TrustError) -> Rejection {
+        let rejection = refusal::trust_rejection(error);
+        let TrustError::UnknownIssuer { .. } = error else { return rejection };
+        let leaf = session.presented().and_then(|chain| Certificate::decode(chain.leaf()).ok());
+        let strays = leaf.is_some_and(|leaf| {
+            self.labels().filter(|other| other.tenant != label.tenant).any(|other| {
+                let anchors = other.anchors.explicit().iter().chain(other.anchors.implicit());
+                anchors.into_iter().any(|anchor| anchor.subject() == leaf.issuer())
+            })
+        });
+        if !strays {
+            return rejection;
+        }
+        // The sentence stays the same: whose label it would be welcome at is not its business.
+        Rejection::new(RejectionCode::CrossTenant, rejection.clause(), rejection.reason().to_owned())
+    }
+
+    /// The device the presented certificate was issued to here, when it is on record.
+    pub(super) fn device_on_record(
+        &self,
+        label: &LabelContext,
+        peer: &AuthenticatedPeer,
+    ) -> Result<Option<String>, Refusal> {
+        match self.ports.store.status(&peer_id(peer)).map_err(Fault::from)? {
+            // "Unknown" is not "revoked": birth certificates, and those of a CA taken over, are not on record.
+            CertificateStatus::Unknown => Ok(None),
+            CertificateStatus::Revoked(revocation) => Err(revoked("the presented certificate", &revocation).into()),
+            CertificateStatus::Good { tenant, label: issued_at, .. }
+                if tenant != label.tenant || issued_at != label.label.as_str() =>
+            {
+                let reason = "the presented certificate was issued at another label; renew it there";
+                Err(Rejection::new(RejectionCode::CrossTenant, "RFC 7030 4.2.2", reason).into())
+            }
+            CertificateStatus::Good { device, .. } => Ok(Some(device)),
+        }
     }
 
     /// Verifies a credential. Codes, tokens and JWTs come first, so that nobody's wrong guesses at a password stand in
@@ -214,6 +279,15 @@ impl RegistrationAuthority {
             }
         }
     }
+}
+
+pub(super) fn peer_id(peer: &AuthenticatedPeer) -> CertificateId {
+    CertificateId { issuer: peer.issuer_spki_sha256(), serial: peer.certificate().serial().to_vec() }
+}
+
+pub(super) fn revoked(which: &str, revocation: &Revocation) -> Rejection {
+    let since = revocation.at.format("%Y-%m-%dT%H:%M:%SZ");
+    Rejection::new(RejectionCode::Revoked, "RFC 7030 3.3.2", format!("{which} was revoked at {since}"))
 }
 
 fn place(label: &LabelContext) -> Place<'_> {

@@ -1,18 +1,23 @@
-//! The enrollment: peer, request, policy, claim, certificate, record; each step takes the proof of the one before.
+//! The enrollment: peer, request, policy, key, claim, certificate, record; each step takes the proof of the one before.
+
+use std::ops::Deref;
 
 use super::attempt::Attempt;
+use super::authentication::{peer_id, revoked};
+use super::key_generation;
 use super::label::LabelContext;
 use super::peer_session::PeerSession;
 use super::refusal::{self, Fault, Refusal};
-use super::registration::{Admission, Admitted};
+use super::registration::{Admission, Admitted, Arrival, AskedKey};
 use super::request_key::request_key;
 use super::{AuditOutcome, RegistrationAuthority};
 use crate::audit::Alarm;
 use crate::ca::SignedCertificate;
-use crate::est::{EstRequest, EstResponse, Operation, Rejection, RejectionCode, ResponseBody};
-use crate::pki::request::VerifiedRequest;
-use crate::pki::trust::{AnchorClass, AuthenticatedPeer, TrustError};
-use crate::policy::{self, AuthorizedEnrollment, EnrollmentKind, Proof, Requester};
+use crate::est::{DeliveredKey, EstRequest, EstResponse, Operation, Rejection, RejectionCode, ResponseBody};
+use crate::pki::digest::sha256;
+use crate::pki::request::{CheckedRequest, VerifiedRequest};
+use crate::pki::trust::AuthenticatedPeer;
+use crate::policy::{self, AuthorizedEnrollment, AuthorizedGeneration, EnrollmentKind, Grant, Proof, Requester};
 use crate::store::approval::PendingRequest;
 use crate::store::compromise::is_compromised;
 use crate::store::credential_uses::CredentialUses;
@@ -20,9 +25,9 @@ use crate::store::device::{DeviceRecord, LatestCertificate};
 use crate::store::succession::Succession;
 use crate::store::{
     CertificateId, CertificateRecord, CertificateStatus, Claim, ClaimGuard, Fact, FactKey, FactKind, Receipt,
-    RequestKey, Revocation, StoreFault,
+    RequestKey, StoreFault,
 };
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use estd_asn1::{Certificate, DecodeError, certs_only};
 
 /// An answer that must not leave before its receipt resolves to `Ok`.
@@ -37,9 +42,73 @@ pub struct PendingResponse {
     pub alarm: Option<&'static str>,
 }
 
-/// Who gets a certificate, and the one it takes the place of.
-struct Grantee<'a> {
+/// A request as far as it was looked at.
+enum Asked {
+    /// It proves possession of the key to certify.
+    Certificate(VerifiedRequest),
+    /// RFC 7030 section 4.4.1: its key and its signature are ignored.
+    Key(CheckedRequest),
+}
+
+/// Both are checked.
+impl Deref for Asked {
+    type Target = CheckedRequest;
+
+    fn deref(&self) -> &CheckedRequest {
+        match self {
+            Self::Certificate(request) => request,
+            Self::Key(request) => request,
+        }
+    }
+}
+
+/// What policy allowed.
+enum Leave<'a> {
+    /// To certify the key of the request.
+    Certify(Box<AuthorizedEnrollment>),
+    /// To make a key and certify that.
+    Generate {
+        authorized: Box<AuthorizedGeneration<'a>>,
+        /// SHA-256 of the key in the request, which counts for nothing.
+        claimed: [u8; 32],
+    },
+}
+
+impl Leave<'_> {
+    fn grant(&self) -> &Grant {
+        match self {
+            Self::Certify(enrollment) => enrollment,
+            Self::Generate { authorized, .. } => authorized.grant(),
+        }
+    }
+
+    fn key(&self) -> AskedKey {
+        match self {
+            Self::Certify(enrollment) => AskedKey::Held(enrollment.key().spki_sha256()),
+            Self::Generate { claimed, .. } => AskedKey::Claimed(*claimed),
+        }
+    }
+
+    /// What a request that waits for an operator is recognised by, when it comes again. RFC 7030 section 4.4.1 has the
+    /// key in a serverkeygen request ignored: a client may make another one each time.
+    fn asked_key(&self) -> &[u8] {
+        match self {
+            Self::Certify(enrollment) => enrollment.key().spki_der(),
+            Self::Generate { .. } => Operation::ServerKeyGen.segment().as_bytes(),
+        }
+    }
+}
+
+/// A device about to be certified.
+struct Candidate<'a> {
+    enrollment: AuthorizedEnrollment,
+    /// The private key, if it was made here.
+    key: Option<DeliveredKey>,
+    admitted: Admitted,
+    /// The request as it was admitted.
+    asked: RequestKey,
     proof: Proof<'a>,
+    /// The certificate that it takes the place of.
     renewed: Option<CertificateId>,
 }
 
@@ -73,41 +142,65 @@ impl RegistrationAuthority {
         attempt: &mut Attempt<'_>,
     ) -> Result<PendingResponse, Refusal> {
         let mut shown = self.shown(label, request, session, attempt)?;
-        let profile = &label.rules.profile;
-        let verified = VerifiedRequest::verify(&request.body, &label.requests.limits, &profile.keys)
-            .map_err(refusal::request_rejection)?;
-        self.show_code(label, &verified, session, attempt, &mut shown)?;
+        let asked = look_at(label, request)?;
+        self.show_code(label, &asked, session, attempt, &mut shown)?;
         let proof = shown.proof(label.authentication.rule)?;
         let operation = request.target.operation;
-        let current = self.current(label, operation, &proof, &verified)?;
+        let current = self.current(label, operation, &proof, &asked)?;
         let requester = Requester {
             proof,
             recorded_device: shown.recorded_device.as_deref(),
             current: current.as_ref().map(|(_, certificate)| certificate),
             binding: session.binding(),
+            cipher_strength: session.cipher_strength(),
         };
-        let enrollment = policy::authorize(operation, &verified, &requester, &label.rules)?;
-        attempt.device = Some(enrollment.device().to_owned());
-        self.refuse_foreign_key(label, &enrollment)?;
+        let leave = authorize(label, operation, &asked, &requester, attempt.at)?;
+        attempt.device = Some(leave.grant().device().to_owned());
+        if let Leave::Certify(enrollment) = &leave {
+            self.refuse_foreign_key(label, enrollment)?;
+        }
 
-        // A certificate that is about to end is of no use to a device that asks again.
-        let window = label.requests.repeat_window.min(profile.validity / 2);
-        let key = request_key(label, &proof, &enrollment);
-        let admitted = match self.admit(label, &enrollment, proof.peer(), &key, attempt.at)? {
+        let asked = request_key(label, &proof, leave.grant(), leave.asked_key());
+        let (grant, peer) = (leave.grant(), proof.peer());
+        let arrival = Arrival { label, grant, key: leave.key(), peer, request: &asked, now: attempt.at };
+        let admitted = match self.admit(&arrival)? {
             Admission::Granted(admitted) => admitted,
             Admission::Deferred { request, is_new } => return self.defer(label, &request, is_new, attempt),
         };
-        match self.ports.store.claim(&key, attempt.at - window).map_err(Fault::from)? {
+        let (enrollment, key) = match leave {
+            Leave::Certify(enrollment) => (*enrollment, None),
+            Leave::Generate { authorized, .. } => {
+                let (enrollment, key) = self.generate_key(label, *authorized, attempt)?;
+                (enrollment, Some(key))
+            }
+        };
+        let renewed = proof.peer().map(peer_id).or(current.map(|(id, _)| id));
+        self.certify(label, Candidate { enrollment, key, admitted, asked, proof, renewed }, attempt)
+    }
+
+    /// Issues, or hands out again what was issued to the same request.
+    fn certify(
+        &self,
+        label: &LabelContext,
+        candidate: Candidate<'_>,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<PendingResponse, Refusal> {
+        // A certificate that is about to end is of no use to a device that asks again.
+        let window = label.requests.repeat_window.min(label.rules.profile.validity / 2);
+        // A key that was made here is another one each time, so that no such request is a repeated one.
+        let key = candidate.enrollment.key().spki_der();
+        let request = request_key(label, &candidate.proof, &candidate.enrollment, key);
+        match self.ports.store.claim(&request, attempt.at - window).map_err(Fault::from)? {
             Claim::Recorded { record, receipt } => {
-                let serial = record.id.serial.clone();
-                self.ports.store.record_event(attempt.event(AuditOutcome::Issued { serial, repeated: true }));
-                Ok(PendingResponse { response: issued(&record.der), receipt, waits: None, alarm: None })
+                let outcome = attempt.issued(&record.id, true, candidate.key.as_ref());
+                self.ports.store.record_event(attempt.event(outcome));
+                let response = answer(&record.der, candidate.key);
+                Ok(PendingResponse { response, receipt, waits: None, alarm: None })
             }
             Claim::Granted(claim) => {
-                self.refuse_known_key(label, &enrollment, proof.peer())?;
-                attempt.credential = proof.credential().map(ToString::to_string);
-                let renewed = proof.peer().map(peer_id).or(current.map(|(id, _)| id));
-                self.issue(label, enrollment, admitted, claim, Grantee { proof, renewed }, attempt)
+                self.refuse_known_key(label, &candidate.enrollment, candidate.proof.peer())?;
+                attempt.credential = candidate.proof.credential().map(ToString::to_string);
+                self.issue(label, candidate, claim, attempt)
             }
         }
     }
@@ -118,7 +211,7 @@ impl RegistrationAuthority {
         label: &LabelContext,
         operation: Operation,
         proof: &Proof<'_>,
-        request: &VerifiedRequest,
+        request: &CheckedRequest,
     ) -> Result<Option<(CertificateId, Certificate)>, Refusal> {
         if operation != Operation::SimpleReenroll || proof.peer().is_some() {
             return Ok(None);
@@ -134,69 +227,6 @@ impl RegistrationAuthority {
         let corrupt = |error: DecodeError| Fault::from(StoreFault::Corrupt(error.to_string()));
         let certificate = Certificate::decode(&record.der).map_err(corrupt)?;
         Ok(Some((id, certificate)))
-    }
-
-    /// Who the peer is, at this label and now.
-    pub(super) fn authenticate(
-        &self,
-        label: &LabelContext,
-        session: &PeerSession,
-        now: DateTime<Utc>,
-    ) -> Result<AuthenticatedPeer, Rejection> {
-        let Some(outcome) = session.authenticate(&label.anchors, &label.requests.path, now) else {
-            return Err(Rejection::new(
-                RejectionCode::AuthMissing,
-                "RFC 7030 3.3.2",
-                "a client certificate is expected in the TLS handshake, none came",
-            ));
-        };
-        let peer = outcome.map_err(|error| self.trust_rejection(label, session, &error))?;
-        // Only a certificate of this CA renews itself after its end; a birth certificate has no grace.
-        let grace = match peer.class() {
-            AnchorClass::Explicit => label.rules.renewal_grace,
-            AnchorClass::Implicit => TimeDelta::zero(),
-        };
-        peer.check_time(now, grace).map_err(|error| refusal::trust_rejection(&error))?;
-        Ok(peer)
-    }
-
-    /// A stranger at this label may be at home at another tenant's: operators want to know (identity that strays, or a
-    /// device set up for the wrong tenant). Told by the issuer's name alone, which costs nothing.
-    fn trust_rejection(&self, label: &LabelContext, session: &PeerSession, error: &TrustError) -> Rejection {
-        let rejection = refusal::trust_rejection(error);
-        let TrustError::UnknownIssuer { .. } = error else { return rejection };
-        let leaf = session.presented().and_then(|chain| Certificate::decode(chain.leaf()).ok());
-        let strays = leaf.is_some_and(|leaf| {
-            self.labels().filter(|other| other.tenant != label.tenant).any(|other| {
-                let anchors = other.anchors.explicit().iter().chain(other.anchors.implicit());
-                anchors.into_iter().any(|anchor| anchor.subject() == leaf.issuer())
-            })
-        });
-        if !strays {
-            return rejection;
-        }
-        // The sentence stays the same: whose label it would be welcome at is not its business.
-        Rejection::new(RejectionCode::CrossTenant, rejection.clause(), rejection.reason().to_owned())
-    }
-
-    /// The device the presented certificate was issued to here, when it is on record.
-    pub(super) fn device_on_record(
-        &self,
-        label: &LabelContext,
-        peer: &AuthenticatedPeer,
-    ) -> Result<Option<String>, Refusal> {
-        match self.ports.store.status(&peer_id(peer)).map_err(Fault::from)? {
-            // "Unknown" is not "revoked": birth certificates, and those of a CA taken over, are not on record.
-            CertificateStatus::Unknown => Ok(None),
-            CertificateStatus::Revoked(revocation) => Err(revoked("the presented certificate", &revocation).into()),
-            CertificateStatus::Good { tenant, label: issued_at, .. }
-                if tenant != label.tenant || issued_at != label.label.as_str() =>
-            {
-                let reason = "the presented certificate was issued at another label; renew it there";
-                Err(Rejection::new(RejectionCode::CrossTenant, "RFC 7030 4.2.2", reason).into())
-            }
-            CertificateStatus::Good { device, .. } => Ok(Some(device)),
-        }
     }
 
     /// One key is one device's: a key that was certified for another device, is a CA's, or is known to be in the wrong
@@ -246,21 +276,19 @@ impl RegistrationAuthority {
     fn issue(
         &self,
         label: &LabelContext,
-        enrollment: AuthorizedEnrollment,
-        admitted: Admitted,
+        candidate: Candidate<'_>,
         claim: ClaimGuard<'_>,
-        grantee: Grantee<'_>,
         attempt: &Attempt<'_>,
     ) -> Result<PendingResponse, Refusal> {
-        let Grantee { proof, renewed } = grantee;
+        let Candidate { enrollment, key, admitted, asked, proof, renewed } = candidate;
         // Held until the certificate is recorded: of two uses at once one comes first, and the other uses nothing.
         let counted = self.claim_use(label, &proof)?;
         let entropy = self.ports.entropy.as_ref();
         let prepared = label.authority.prepare(enrollment, claim, entropy, attempt.at).map_err(Fault::from)?;
         let signed = label.authority.sign(prepared).map_err(Fault::from)?;
         let SignedCertificate { enrollment, claim, id, validity, der } = signed;
-        let event = attempt.event(AuditOutcome::Issued { serial: id.serial.clone(), repeated: false });
-        let response = issued(&der);
+        let event = attempt.event(attempt.issued(&id, false, key.as_ref()));
+        let response = answer(&der, key);
         let record = CertificateRecord {
             id,
             request: *claim.key(),
@@ -281,7 +309,10 @@ impl RegistrationAuthority {
         let _device = self.ports.store.hold(&DeviceRecord::key(&label.tenant, &record.device));
         let _key = self.ports.store.hold(&FactKey::new(FactKind::Key, &label.tenant, &record.spki_sha256));
         self.refuse_foreign_key(label, &enrollment)?;
-        let admitted = self.admit_again(admitted, label, &enrollment, proof.peer(), claim.key(), attempt.at)?;
+        let key = AskedKey::Held(record.spki_sha256);
+        let (grant, peer) = (&enrollment, proof.peer());
+        let arrival = Arrival { label, grant, key, peer, request: &asked, now: attempt.at };
+        let admitted = self.admit_again(admitted, &arrival)?;
         let suspicion = admitted.suspicion.clone();
         let latest = LatestCertificate {
             id: record.id.clone(),
@@ -336,16 +367,50 @@ impl RegistrationAuthority {
     }
 }
 
-fn revoked(which: &str, revocation: &Revocation) -> Rejection {
-    let since = revocation.at.format("%Y-%m-%dT%H:%M:%SZ");
-    Rejection::new(RejectionCode::Revoked, "RFC 7030 3.3.2", format!("{which} was revoked at {since}"))
+/// Checks of a request what needs nothing but the request and the profile.
+fn look_at(label: &LabelContext, request: &EstRequest) -> Result<Asked, Rejection> {
+    let checked = CheckedRequest::check(&request.body, &label.requests.limits);
+    let checked = checked.map_err(refusal::request_rejection)?;
+    match request.target.operation {
+        Operation::ServerKeyGen => {
+            key_generation::of(label)?;
+            Ok(Asked::Key(checked))
+        }
+        Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::CaCerts | Operation::CsrAttrs => {
+            let verified = checked.verify(&label.rules.profile.keys).map_err(refusal::request_rejection)?;
+            Ok(Asked::Certificate(verified))
+        }
+    }
 }
 
-pub(super) fn peer_id(peer: &AuthenticatedPeer) -> CertificateId {
-    CertificateId { issuer: peer.issuer_spki_sha256(), serial: peer.certificate().serial().to_vec() }
+/// What policy says to a request.
+fn authorize<'a>(
+    label: &'a LabelContext,
+    operation: Operation,
+    asked: &Asked,
+    requester: &Requester<'_>,
+    now: DateTime<Utc>,
+) -> Result<Leave<'a>, Rejection> {
+    match asked {
+        Asked::Key(request) => {
+            let rules = &key_generation::of(label)?.rules;
+            let authorized = policy::authorize_generation(request, requester, &label.rules, rules, now)?;
+            let claimed = sha256(&[request.claimed_key().der()]);
+            Ok(Leave::Generate { authorized: Box::new(authorized), claimed })
+        }
+        Asked::Certificate(request) => {
+            let enrollment = policy::authorize(operation, request, requester, &label.rules)?;
+            Ok(Leave::Certify(Box::new(enrollment)))
+        }
+    }
 }
 
-/// RFC 7030 §4.2.3: "only the issued certificate".
-fn issued(der: &[u8]) -> EstResponse {
-    EstResponse { body: ResponseBody::Issued(certs_only::encode([der])) }
+fn answer(der: &[u8], key: Option<DeliveredKey>) -> EstResponse {
+    // RFC 7030 §4.2.3: "only the issued certificate". §4.4.2: with a key, the certificate "exactly matches" that.
+    let certificate = certs_only::encode([der]);
+    let body = match key {
+        None => ResponseBody::Issued(certificate),
+        Some(key) => ResponseBody::KeyGenerated { key, certificate },
+    };
+    EstResponse { body }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
+use super::key_generation::KeyGeneration;
 use crate::ca::CertificateAuthority;
 use crate::credential::{Accepted, Credentials, GuessLimits};
 use crate::est::Label;
@@ -32,6 +33,8 @@ pub struct LabelContext {
     pub requests: RequestRules,
     /// How its answers are wrapped.
     pub wire: LineWrapping,
+    /// How it makes keys; `None`: it makes none.
+    pub key_generation: Option<KeyGeneration>,
 }
 
 /// What a label demands as proof of identity, and what it holds credentials against.

@@ -4,6 +4,7 @@ mod attempt;
 mod authentication;
 mod csr_attrs;
 mod enroll;
+mod key_generation;
 mod label;
 mod namespace;
 mod peer_session;
@@ -25,11 +26,13 @@ use crate::pki::digest::sha256;
 use crate::store::CertificateStore;
 
 use attempt::Attempt;
+use key_generation::Places;
 use namespace::Namespaces;
 
 pub use crate::credential::{Challenge, HttpScheme};
 pub use crate::store::RequestKey;
 pub use enroll::PendingResponse;
+pub use key_generation::{DEFAULT_RSA_GENERATIONS, KeyGeneration};
 pub use label::{Authentication, LabelContext, RequestRules};
 pub use namespace::LabelsError;
 pub use peer_session::PeerSession;
@@ -55,6 +58,7 @@ pub struct RegistrationAuthority {
     /// SHA-256 of the SubjectPublicKeyInfo of every CA that is known here: no device gets a certificate over one.
     ca_keys: HashSet<[u8; 32]>,
     ports: Ports,
+    rsa_generations: Places,
 }
 
 impl RegistrationAuthority {
@@ -75,7 +79,14 @@ impl RegistrationAuthority {
             let anchors = context.anchors.explicit().iter().chain(context.anchors.implicit());
             ca_keys.extend(authority.chain(anchors).map(|ca| sha256(&[ca.public_key().der()])));
         }
-        Ok(Self { namespaces: Namespaces::new(labels, default_label, hosts)?, ca_keys, ports })
+        let rsa_generations = Places::new(DEFAULT_RSA_GENERATIONS);
+        Ok(Self { namespaces: Namespaces::new(labels, default_label, hosts)?, ca_keys, ports, rsa_generations })
+    }
+
+    /// The same, with another limit to the RSA keys that are made at once.
+    #[must_use]
+    pub fn with_rsa_generations(self, most: usize) -> Self {
+        Self { rsa_generations: Places::new(most), ..self }
     }
 
     /// The label that a path names, at a host in lower case or at none. An unknown label is nobody's, never the default's

@@ -18,6 +18,7 @@ pub struct PeerSession {
     presented: Option<PresentedChain>,
     binding: Option<ChannelBinding>,
     server_name: Option<String>,
+    cipher_strength: Option<u16>,
     source: String,
     paths: Mutex<Vec<FoundPath>>,
 }
@@ -31,7 +32,7 @@ struct FoundPath {
 impl PeerSession {
     /// `presented` is what the handshake proved; `source` is the peer's address, for the audit.
     pub fn new(presented: Option<PresentedChain>, source: String) -> Self {
-        Self { presented, binding: None, server_name: None, source, paths: Mutex::default() }
+        Self { presented, binding: None, server_name: None, cipher_strength: None, source, paths: Mutex::default() }
     }
 
     /// The same peer, on a connection that requests can be linked to.
@@ -49,6 +50,17 @@ impl PeerSession {
     /// The name of the server that the handshake asked for, in lower case.
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
+    }
+
+    /// The same peer, on a connection whose cipher offers so many bits of security.
+    #[must_use]
+    pub fn behind_cipher(self, strength: Option<u16>) -> Self {
+        Self { cipher_strength: strength, ..self }
+    }
+
+    /// Bits of security of the connection's cipher; `None` when they are not known, and then they are not relied upon.
+    pub fn cipher_strength(&self) -> Option<u16> {
+        self.cipher_strength
     }
 
     /// What links a request to this connection; `None` when nothing can, and then nothing does.

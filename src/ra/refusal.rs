@@ -1,7 +1,7 @@
 //! What comes instead of a certificate: a rejection (the client's doing) or a fault (ours).
 
 use crate::audit::AuditOutcome;
-use crate::ca::IssuanceFault;
+use crate::ca::{IssuanceFault, KeyGenerationFault, SealFault};
 use crate::est::{Rejection, RejectionCode};
 use crate::pki::request::RequestError;
 use crate::pki::signature::SignatureError;
@@ -38,6 +38,9 @@ pub enum Fault {
     /// The CA.
     #[error(transparent)]
     Issuance(#[from] IssuanceFault),
+    /// A key was not made, or not sealed.
+    #[error(transparent)]
+    KeyGeneration(#[from] KeyGenerationFault),
     /// Too much to do.
     #[error("{verifying} credentials are being verified, the limit")]
     Overloaded {
@@ -59,12 +62,20 @@ impl Fault {
             Self::Store(
                 StoreFault::NotDurable(_) | StoreFault::Overloaded { .. } | StoreFault::Closed | StoreFault::Index(_),
             ) => Some(RETRY_AFTER_SECONDS),
-            Self::Issuance(IssuanceFault::Entropy(_) | IssuanceFault::Signer(_)) | Self::Overloaded { .. } => {
-                Some(RETRY_AFTER_SECONDS)
-            }
+            Self::Issuance(IssuanceFault::Entropy(_) | IssuanceFault::Signer(_))
+            | Self::KeyGeneration(
+                KeyGenerationFault::Generation(_)
+                | KeyGenerationFault::Entropy(_)
+                | KeyGenerationFault::Signer(_)
+                | KeyGenerationFault::Seal(SealFault::Entropy(_) | SealFault::Backend),
+            )
+            | Self::Overloaded { .. } => Some(RETRY_AFTER_SECONDS),
             Self::Store(StoreFault::Corrupt(_))
             | Self::Issuance(
                 IssuanceFault::Certificate(_) | IssuanceFault::PathLength { .. } | IssuanceFault::BadSignature(_),
+            )
+            | Self::KeyGeneration(
+                KeyGenerationFault::Certificate(_) | KeyGenerationFault::Seal(SealFault::KeyType { .. }),
             )
             | Self::Abandoned => None,
         }

@@ -8,11 +8,11 @@ use super::label::LabelContext;
 use super::refusal::{Fault, Refusal};
 use crate::est::{Rejection, RejectionCode};
 use crate::pki::trust::AuthenticatedPeer;
-use crate::policy::{AuthorizedEnrollment, EnrollmentKind, RegistrationRule, RepeatedBirth};
+use crate::policy::{EnrollmentKind, Grant, RegistrationRule, RepeatedBirth};
 use crate::store::approval::{Decision, PendingRequest};
 use crate::store::device::{BirthCertificate, DeviceRecord, DeviceState, LatestCertificate};
 use crate::store::succession::Succession;
-use crate::store::{CertificateId, CertificateStatus, Fact, RequestKey};
+use crate::store::{CertificateId, CertificateStatus, Fact, FactKey, RequestKey};
 
 /// What the registry said to a device.
 #[expect(clippy::large_enum_variant, reason = "the large one is the common one, on the stack for a moment")]
@@ -49,17 +49,10 @@ impl Admitted {
 }
 
 impl RegistrationAuthority {
-    /// Judges a device that policy would certify. `request` is what makes the request the same one when it comes again.
-    pub(super) fn admit(
-        &self,
-        label: &LabelContext,
-        enrollment: &AuthorizedEnrollment,
-        peer: Option<&AuthenticatedPeer>,
-        request: &RequestKey,
-        now: DateTime<Utc>,
-    ) -> Result<Admission, Refusal> {
+    /// Judges a device that policy would certify.
+    pub(super) fn admit(&self, arrival: &Arrival<'_>) -> Result<Admission, Refusal> {
         let store = self.ports.store.as_ref();
-        let seen = store.fact(&DeviceRecord::key(&label.tenant, enrollment.device())).map_err(Fault::from)?;
+        let seen = store.fact(&arrival.device_key()).map_err(Fault::from)?;
         let known = seen.as_deref().map(DeviceRecord::decode).transpose().map_err(Fault::from)?;
         match known.as_ref().map(|device| device.state) {
             Some(DeviceState::Suspended) => {
@@ -71,10 +64,9 @@ impl RegistrationAuthority {
             }
             Some(DeviceState::Listed | DeviceState::Active) | None => {}
         }
-        let arrival = Arrival { label, enrollment, peer, request, now };
-        let mut admitted = match enrollment.kind() {
-            EnrollmentKind::Renewal => self.admit_renewal(&arrival, known)?,
-            EnrollmentKind::Initial => match self.admit_birth(&arrival, known)? {
+        let mut admitted = match arrival.grant.kind() {
+            EnrollmentKind::Renewal => self.admit_renewal(arrival, known)?,
+            EnrollmentKind::Initial => match self.admit_birth(arrival, known)? {
                 Admission::Granted(admitted) => admitted,
                 deferred @ Admission::Deferred { .. } => return Ok(deferred),
             },
@@ -84,20 +76,11 @@ impl RegistrationAuthority {
     }
 
     /// The same judgement again, once the device is held: only when something changed since is anything looked at.
-    pub(super) fn admit_again(
-        &self,
-        admitted: Admitted,
-        label: &LabelContext,
-        enrollment: &AuthorizedEnrollment,
-        peer: Option<&AuthenticatedPeer>,
-        request: &RequestKey,
-        now: DateTime<Utc>,
-    ) -> Result<Admitted, Refusal> {
-        let key = DeviceRecord::key(&label.tenant, enrollment.device());
-        if self.ports.store.fact(&key).map_err(Fault::from)? == admitted.seen {
+    pub(super) fn admit_again(&self, admitted: Admitted, arrival: &Arrival<'_>) -> Result<Admitted, Refusal> {
+        if self.ports.store.fact(&arrival.device_key()).map_err(Fault::from)? == admitted.seen {
             return Ok(admitted);
         }
-        match self.admit(label, enrollment, peer, request, now)? {
+        match self.admit(arrival)? {
             Admission::Granted(admitted) => Ok(admitted),
             Admission::Deferred { .. } => {
                 refused(RejectionCode::NotApproved, "the approval was taken back while the certificate was made")
@@ -136,7 +119,7 @@ impl RegistrationAuthority {
     fn succeed(&self, arrival: &Arrival<'_>) -> Result<Vec<Fact>, Refusal> {
         let store = self.ports.store.as_ref();
         // What is on record and was not shown may have been lost.
-        let Some(presented) = arrival.peer.map(super::enroll::peer_id) else { return Ok(Vec::new()) };
+        let Some(presented) = arrival.peer.map(super::authentication::peer_id) else { return Ok(Vec::new()) };
         if let Some(succession) = Succession::of(store, &presented).map_err(Fault::from)?
             && succession.seen
         {
@@ -155,7 +138,7 @@ impl RegistrationAuthority {
         let mut facts = Vec::new();
         let device = match (known, arrival.label.registration.rule) {
             (Some(device), _) => {
-                if !is_same_device(&device, birth.as_ref(), arrival.enrollment.device()) {
+                if !is_same_device(&device, birth.as_ref(), arrival.grant.device()) {
                     let reason = "the device id belongs to another birth certificate: of another manufacturer, or spelt or \
                                   read otherwise; a label of their own, or identity = \"subject-and-issuer\", tells such \
                                   devices apart";
@@ -182,7 +165,7 @@ impl RegistrationAuthority {
     fn suspect_clone(&self, arrival: &Arrival<'_>, device: &DeviceRecord) -> Result<Option<String>, Refusal> {
         let Some(latest) = device.latest_at(arrival.label.label.as_str()) else { return Ok(None) };
         let rule = arrival.label.registration.repeated_birth;
-        let same_key = latest.spki_sha256 == arrival.enrollment.key().spki_sha256();
+        let same_key = arrival.key.is_proven(&latest.spki_sha256);
         if rule == RepeatedBirth::Allow || same_key || latest.not_after <= arrival.now {
             return Ok(None);
         }
@@ -227,18 +210,48 @@ impl RegistrationAuthority {
 }
 
 /// A device at the door.
-struct Arrival<'a> {
-    label: &'a LabelContext,
-    enrollment: &'a AuthorizedEnrollment,
+pub(super) struct Arrival<'a> {
+    pub(super) label: &'a LabelContext,
+    pub(super) grant: &'a Grant,
+    pub(super) key: AskedKey,
     /// `None` when the device was proven by a credential alone.
-    peer: Option<&'a AuthenticatedPeer>,
-    request: &'a RequestKey,
-    now: DateTime<Utc>,
+    pub(super) peer: Option<&'a AuthenticatedPeer>,
+    /// What makes the request the same one when it comes again.
+    pub(super) request: &'a RequestKey,
+    pub(super) now: DateTime<Utc>,
+}
+
+/// The key in a request, as SHA-256 of its SubjectPublicKeyInfo.
+#[derive(Clone, Copy)]
+pub(super) enum AskedKey {
+    /// The device holds it, or was given it.
+    Held([u8; 32]),
+    /// Nobody knows whose it is: another one is to be made.
+    Claimed([u8; 32]),
+}
+
+impl AskedKey {
+    fn is_proven(self, key: &[u8; 32]) -> bool {
+        match self {
+            Self::Held(held) => held == *key,
+            Self::Claimed(_) => false,
+        }
+    }
+
+    fn spki_sha256(self) -> [u8; 32] {
+        match self {
+            Self::Held(key) | Self::Claimed(key) => key,
+        }
+    }
 }
 
 impl Arrival<'_> {
+    fn device_key(&self) -> FactKey {
+        DeviceRecord::key(&self.label.tenant, self.grant.device())
+    }
+
     fn new_device(&self) -> DeviceRecord {
-        DeviceRecord::listed(self.enrollment.device().to_owned(), self.now)
+        DeviceRecord::listed(self.grant.device().to_owned(), self.now)
     }
 
     fn birth(&self) -> Option<BirthCertificate> {
@@ -250,17 +263,17 @@ impl Arrival<'_> {
     }
 
     fn not_listed(&self) -> String {
-        format!("the device {} is not on this tenant's list", self.enrollment.device())
+        format!("the device {} is not on this tenant's list", self.grant.device())
     }
 
     fn waiting(&self) -> PendingRequest {
         PendingRequest {
             request: *self.request,
             label: self.label.label.to_string(),
-            device: self.enrollment.device().to_owned(),
-            subject: self.enrollment.subject().to_string(),
-            subject_alt_names: self.enrollment.subject_alt_names().iter().map(ToString::to_string).collect(),
-            spki_sha256: self.enrollment.key().spki_sha256(),
+            device: self.grant.device().to_owned(),
+            subject: self.grant.subject().to_string(),
+            subject_alt_names: self.grant.subject_alt_names().iter().map(ToString::to_string).collect(),
+            spki_sha256: self.key.spki_sha256(),
             peer: self.peer.map(AuthenticatedPeer::fingerprint),
             requested_at: self.now,
             decision: Decision::Waiting,

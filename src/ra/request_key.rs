@@ -2,13 +2,14 @@
 
 use super::label::LabelContext;
 use crate::pki::digest::sha256;
-use crate::policy::{AuthorizedEnrollment, Proof};
+use crate::policy::{Grant, Proof};
 use crate::store::RequestKey;
 
-/// The same peer certificate, credentials, label, names and key, to be certified by the same CA under the same profile. The
-/// bytes of the PKCS#10 are left out on purpose: a client that retries signs again, and an ECDSA signature has a twin anybody can make.
-pub(super) fn request_key(label: &LabelContext, proof: &Proof<'_>, enrollment: &AuthorizedEnrollment) -> RequestKey {
-    let names = estd_asn1::general_name::encode_general_names(enrollment.subject_alt_names());
+/// The same peer certificate, credentials, label, names and key, to be certified by the same CA under the same profile. The bytes of
+/// the PKCS#10 are left out on purpose: a client that retries signs again, and an ECDSA signature has a twin anybody can
+/// make. `key` is the SubjectPublicKeyInfo, or what stands for one that is yet to be made.
+pub(super) fn request_key(label: &LabelContext, proof: &Proof<'_>, grant: &Grant, key: &[u8]) -> RequestKey {
+    let names = estd_asn1::general_name::encode_general_names(grant.subject_alt_names());
     let profile = &label.rules.profile;
     let (fingerprint, issuer) = (proof.peer().map(|peer| peer.fingerprint()), label.authority.issuer_id());
     let validity = profile.validity.num_seconds().to_be_bytes();
@@ -16,9 +17,9 @@ pub(super) fn request_key(label: &LabelContext, proof: &Proof<'_>, enrollment: &
         label.tenant.as_bytes(),
         label.label.as_str().as_bytes(),
         fingerprint.as_ref().map_or(&[], <[u8; 32]>::as_slice),
-        enrollment.subject().der(),
+        grant.subject().der(),
         &names,
-        enrollment.key().spki_der(),
+        key,
         // A CA or a profile that was exchanged meanwhile gives another certificate.
         &issuer,
         profile.name.as_bytes(),

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 
-use super::{Authentication, LabelContext, Ports, RegistrationAuthority, RequestRules};
-use crate::ca::CertificateAuthority;
+use super::{
+    Authentication, DEFAULT_RSA_GENERATIONS, KeyGeneration, LabelContext, Ports, RegistrationAuthority, RequestRules,
+};
 use crate::ca::software_signer::SoftwareSigner;
+use crate::ca::{CertificateAuthority, KeyGenerator};
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::credential::Gate;
 use crate::est::transfer::{self, LineWrapping};
@@ -17,14 +19,15 @@ use crate::pki::profile::{EnrollmentProfile, KeyUsagePolicy, RequestNames};
 use crate::pki::public_key::KeyPolicy;
 use crate::pki::template::SubjectAttributeTemplate;
 use crate::pki::trust::{PathLimits, TrustAnchors};
-use crate::policy::{EnrollmentRules, IdentityLinking, RegistrationRules};
+use crate::policy::{EnrollmentRules, IdentityLinking, KeyGenerationRules, RegistrationRules};
 use crate::store::memory::MemoryStore;
 use estd_asn1::pkcs10::RequestLimits;
 use estd_asn1::{Certificate, oid};
 
 /// Everything a request that succeeds is made of.
 pub(crate) struct Enrolled {
-    /// With the labels `devices` (the default one) and `other`, and tenant `globex` at `est.globex.example`.
+    /// With the labels `devices` (the default one), `other`, and `keys`, which makes keys, and tenant `globex` at
+    /// `est.globex.example`.
     pub(crate) authority: Arc<RegistrationAuthority>,
     /// What it remembers.
     pub(crate) store: Arc<MemoryStore>,
@@ -48,6 +51,11 @@ pub(crate) fn enrolled_in(store: MemoryStore) -> Enrolled {
 
 /// With the store and the way to authenticate given.
 pub(crate) fn enrolled_by(store: MemoryStore, authentication: &Authentication) -> Enrolled {
+    enrolled_with(store, authentication, DEFAULT_RSA_GENERATIONS)
+}
+
+/// With the store and the way to authenticate given, and so many RSA keys made at once.
+pub(crate) fn enrolled_with(store: MemoryStore, authentication: &Authentication, rsa_generations: usize) -> Enrolled {
     let own = ca("Test EST CA");
     let manufacturer = ca("Test Manufacturer");
     let mut device = CertificateParams::default();
@@ -84,6 +92,7 @@ pub(crate) fn enrolled_by(store: MemoryStore, authentication: &Authentication) -
             repeat_window: TimeDelta::minutes(10),
         },
         wire: LineWrapping::Lines64,
+        key_generation: None,
     };
     let store = Arc::new(store);
     let ports = Ports {
@@ -92,8 +101,17 @@ pub(crate) fn enrolled_by(store: MemoryStore, authentication: &Authentication) -
         entropy: Arc::new(SystemEntropy),
         gate: Arc::new(Gate::new(&[7; 32])),
     };
+    let rules = KeyGenerationRules {
+        plaintext: true,
+        birth_certificates: true,
+        shared_keys: Vec::new(),
+        certificates: Vec::new(),
+    };
+    let generator = Arc::new(KeyGenerator::new(Arc::clone(&authority)));
+    let key_generation = Some(KeyGeneration { rules: Arc::new(rules), generator });
     let globex = LabelContext { tenant: "globex".to_owned(), ..label("devices") };
-    let labels = vec![label("devices"), label("other"), globex];
+    let keys = LabelContext { key_generation, ..label("keys") };
+    let labels = vec![label("devices"), label("other"), keys, globex];
     let devices = Label::parse("devices").unwrap();
     let hosts = TenantHosts {
         tenant: "globex".into(),
@@ -101,6 +119,7 @@ pub(crate) fn enrolled_by(store: MemoryStore, authentication: &Authentication) -
         default_label: devices.clone(),
     };
     let authority = RegistrationAuthority::new(labels, Some(&devices), &[hosts], ports).unwrap();
+    let authority = authority.with_rsa_generations(rsa_generations);
     let request = String::from_utf8(request).unwrap();
     Enrolled { authority: Arc::new(authority), store, birth_certificate, request, server_name: None }
 }

@@ -9,15 +9,16 @@ use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use super::ServerError;
+use crate::ca::KeyGenerator;
 use crate::clock::{Entropy as _, EntropyFailure, SystemClock, SystemEntropy};
 use crate::config::{Config, LabelSettings, Limits};
 use crate::credential::{Gate, GuessLimits};
 use crate::http::{HttpEdge, HttpLimits, Metrics};
 use crate::pki::trust::PathLimits;
-use crate::ra::{Authentication, LabelContext, LabelsError, Ports, RegistrationAuthority, RequestRules};
+use crate::ra::{Authentication, KeyGeneration, LabelContext, LabelsError, Ports, RegistrationAuthority, RequestRules};
 use crate::store::CertificateStore;
 use crate::store::sled::StoreOptions;
-use crate::tls::{self, MinimumVersion, ReloadableCertificate, TlsSettings};
+use crate::tls::{self, ReloadableCertificate, TlsSettings};
 
 /// What a new connection meets.
 pub(super) struct Doors {
@@ -31,13 +32,13 @@ pub(super) struct Doors {
 impl Doors {
     pub(super) fn new(
         limits: &Limits,
-        min_version: MinimumVersion,
+        tls: TlsSettings,
         drain: Duration,
         authority: Arc<ArcSwap<RegistrationAuthority>>,
         certificate: &Arc<ReloadableCertificate>,
         metrics: &Arc<Metrics>,
     ) -> Result<Self, ServerError> {
-        let tls = tls::server_config(&TlsSettings { min_version }, Arc::clone(certificate) as _)?;
+        let tls = tls::server_config(&tls, Arc::clone(certificate) as _)?;
         let mut start = [0; 8];
         SystemEntropy.fill(&mut start)?;
         let edge = HttpEdge::new(authority, http_limits(limits), Arc::clone(metrics), start);
@@ -56,7 +57,19 @@ pub(super) fn ports(store: Arc<dyn CertificateStore>) -> Result<Ports, EntropyFa
 /// The labels of a configuration over the ports.
 pub(super) fn registration_authority(config: &Config, ports: &Ports) -> Result<RegistrationAuthority, LabelsError> {
     let labels = config.labels.iter().map(|label| label_context(label, &config.limits)).collect();
-    RegistrationAuthority::new(labels, config.server.default_label.as_ref(), &config.hosts, ports.clone())
+    let authority =
+        RegistrationAuthority::new(labels, config.server.default_label.as_ref(), &config.hosts, ports.clone())?;
+    Ok(authority.with_rsa_generations(config.limits.max_rsa_generations))
+}
+
+/// What TLS is to be, for the labels there are.
+pub(super) fn tls_settings(config: &Config) -> TlsSettings {
+    let plaintext = |label: &LabelSettings| label.key_generation.as_ref().is_some_and(|rules| rules.plaintext);
+    TlsSettings {
+        min_version: config.server.tls.min_version,
+        // RFC 7030 §4.4: the cipher must be as strong as the private key that it alone protects.
+        strong_ciphers_first: config.labels.iter().any(plaintext),
+    }
 }
 
 /// How the store is opened.
@@ -95,6 +108,10 @@ fn label_context(label: &LabelSettings, limits: &Limits) -> LabelContext {
             repeat_window: label.repeat_window,
         },
         wire: label.wire,
+        key_generation: label.key_generation.as_ref().map(|rules| KeyGeneration {
+            rules: Arc::clone(rules),
+            generator: Arc::new(KeyGenerator::new(Arc::clone(&label.authority))),
+        }),
     }
 }
 

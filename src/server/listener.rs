@@ -132,7 +132,8 @@ async fn serve_device(
     shared.metrics.handshake_done(tls::protocol(connection));
     let session = PeerSession::new(tls::presented_chain(connection), peer.to_string())
         .bound_to(binding)
-        .asking_for(connection.server_name().map(str::to_owned));
+        .asking_for(connection.server_name().map(str::to_owned))
+        .behind_cipher(tls::cipher_strength(connection));
     http::serve_connection(stream, session, Arc::clone(&doors.edge), stopped(stopping)).await;
 }
 

@@ -81,11 +81,12 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let authority = composition::registration_authority(&config, &ports)?;
         let authority = Arc::new(ArcSwap::from_pointee(authority));
+        let tls_settings = composition::tls_settings(&config);
         let own = Own::obtain(Arc::new(config.server.tls.certificate), &config.server.data_dir, &ports).await?;
         let certificate = Arc::new(ReloadableCertificate::new(&own.certificate));
         let doors = Doors::new(
             &config.limits,
-            config.server.tls.min_version,
+            tls_settings,
             config.server.drain,
             Arc::clone(&authority),
             &certificate,
@@ -203,11 +204,12 @@ impl Running {
         let shared = &self.shared;
         let mut renewal = shared.renewal.lock().await;
         let authority = composition::registration_authority(&config, &shared.ports)?;
+        let tls_settings = composition::tls_settings(&config);
         let ServerSettings { tls, drain, .. } = config.server;
         let own = Own::obtain(Arc::new(tls.certificate), &shared.data_dir, &shared.ports).await?;
         let doors = Doors::new(
             &config.limits,
-            tls.min_version,
+            tls_settings,
             drain,
             Arc::clone(&shared.authority),
             &shared.certificate,

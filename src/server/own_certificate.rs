@@ -138,9 +138,7 @@ impl Order<'_> {
 
     /// RFC 8446 §4.4.2: leaf first, each certifying the one before; the root, which the peer must hold, left out.
     fn chain<'c>(&'c self, leaf: &'c Certificate) -> impl Iterator<Item = &'c Certificate> {
-        let above = std::iter::once(self.issuer.certificate()).chain(self.issuer.chain());
-        let intermediates = above.take(self.issuer.chain().len());
-        std::iter::once(leaf).chain(intermediates)
+        std::iter::once(leaf).chain(self.issuer.below_root())
     }
 
     fn event(&self, serial: &Serial, at: DateTime<Utc>) -> AuditEvent {
@@ -155,7 +153,7 @@ impl Order<'_> {
             device: None,
             actor: None,
             credential: None,
-            outcome: AuditOutcome::Issued { serial: serial.octets().to_vec(), repeated: false },
+            outcome: AuditOutcome::Issued { serial: serial.octets().to_vec(), repeated: false, generated_key: None },
         }
     }
 }

@@ -24,7 +24,7 @@ pub struct PendingRequest {
     /// The subjectAltName entries, for people to read.
     #[n(4)]
     pub subject_alt_names: Vec<String>,
-    /// SHA-256 of the SubjectPublicKeyInfo to be certified.
+    /// SHA-256 of the SubjectPublicKeyInfo in the request. It is the one to be certified, unless the key is to be made here.
     #[cbor(n(5), with = "minicbor::bytes")]
     pub spki_sha256: [u8; 32],
     /// SHA-256 of the certificate that was presented with it.

@@ -42,7 +42,7 @@ pub(super) fn record_id(serial: u32) -> CertificateId {
 }
 
 pub(super) fn issued(record: &CertificateRecord) -> AuditEvent {
-    event(AuditOutcome::Issued { serial: record.id.serial.clone(), repeated: false })
+    event(AuditOutcome::Issued { serial: record.id.serial.clone(), repeated: false, generated_key: None })
 }
 
 pub(super) fn event(outcome: AuditOutcome) -> AuditEvent {

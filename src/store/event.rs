@@ -58,6 +58,9 @@ pub enum OutcomeEntry<'a> {
         /// It was handed out again.
         #[n(1)]
         repeated: bool,
+        /// How the private key was given out, when it was made here.
+        #[b(2)]
+        generated_key: Option<Cow<'a, str>>,
     },
     /// The request was refused.
     #[n(1)]
@@ -125,9 +128,11 @@ impl<'a> From<&'a AuditEvent> for EventEntry<'a> {
 impl<'a> From<&'a AuditOutcome> for OutcomeEntry<'a> {
     fn from(outcome: &'a AuditOutcome) -> Self {
         match outcome {
-            AuditOutcome::Issued { serial, repeated } => {
-                Self::Issued { serial: Cow::Borrowed(serial), repeated: *repeated }
-            }
+            AuditOutcome::Issued { serial, repeated, generated_key } => Self::Issued {
+                serial: Cow::Borrowed(serial),
+                repeated: *repeated,
+                generated_key: generated_key.map(|key| Cow::Borrowed(key.as_str())),
+            },
             AuditOutcome::Refused { code, reason } => {
                 Self::Refused { code: Cow::Borrowed(code.as_str()), reason: Cow::Borrowed(reason) }
             }
@@ -166,7 +171,9 @@ impl EventEntry<'_> {
 impl OutcomeEntry<'_> {
     fn into_owned(self) -> OutcomeEntry<'static> {
         match self {
-            Self::Issued { serial, repeated } => OutcomeEntry::Issued { serial: owned(serial), repeated },
+            Self::Issued { serial, repeated, generated_key } => {
+                OutcomeEntry::Issued { serial: owned(serial), repeated, generated_key: generated_key.map(owned) }
+            }
             Self::Refused { code, reason } => OutcomeEntry::Refused { code: owned(code), reason: owned(reason) },
             Self::Failed => OutcomeEntry::Failed,
             Self::Revoked { serial, reason } => OutcomeEntry::Revoked { serial: owned(serial), reason },

@@ -261,7 +261,7 @@ async fn versions_are_as_configured() {
         let (_, server) = fixture.handshake(&Arc::new(fixture.client(offered, None))).await.unwrap();
         assert_eq!(protocol(server.get_ref().1), name);
     }
-    let modern = Fixture::new(TlsSettings { min_version: MinimumVersion::Tls13 });
+    let modern = Fixture::new(TlsSettings { min_version: MinimumVersion::Tls13, ..TlsSettings::default() });
     assert!(modern.handshake(&Arc::new(modern.client(&version::TLS12, None))).await.is_err());
     assert!(modern.handshake(&Arc::new(modern.client(&version::TLS13, None))).await.is_ok());
 }
@@ -369,4 +369,19 @@ async fn handshakes_at_the_same_time_keep_their_bindings_apart() {
     for [of_client, of_server] in handshakes.join_all().await {
         assert_eq!(of_client, of_server);
     }
+}
+
+/// RFC 7030 section 4.4: what TLS alone protects is told how well.
+#[tokio::test]
+async fn the_strength_of_the_cipher_is_known_and_the_strong_ones_can_come_first() {
+    for (strong_ciphers_first, expected) in [(false, 128), (true, 256)] {
+        let fixture = Fixture::new(TlsSettings { strong_ciphers_first, ..TlsSettings::default() });
+        for version in VERSIONS {
+            let client = Arc::new(fixture.client(version, None));
+            let (_, server) = fixture.handshake(&client).await.unwrap();
+            assert_eq!(cipher_strength(server.get_ref().1), Some(expected), "{version:?}");
+        }
+    }
+    let known = cipher_suites().into_iter().all(|suite| strength(suite.suite()).is_some());
+    assert!(known, "every cipher that is offered");
 }

@@ -356,6 +356,7 @@ pub fn label_context(
             repeat_window: TimeDelta::minutes(10),
         },
         wire: LineWrapping::Lines64,
+        key_generation: None,
     }
 }
 
@@ -371,5 +372,6 @@ fn share(label: &LabelContext) -> LabelContext {
         authentication: label.authentication.clone(),
         requests: label.requests.clone(),
         wire: label.wire,
+        key_generation: label.key_generation.clone(),
     }
 }

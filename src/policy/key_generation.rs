@@ -1,0 +1,79 @@
+//! Who has a key made here (RFC 7030 section 4.4): whoever would be certified with a key of its own, under stricter rules.
+
+use chrono::{DateTime, Utc};
+use estd_asn1::Certificate;
+
+use super::key_delivery::{self, KeyDelivery};
+use super::{AuthorizedEnrollment, EnrollmentRules, Grant, Requester};
+use crate::est::{Operation, Rejection, RejectionCode};
+use crate::pki::generated_key::{GeneratedKey, KeySpec};
+use crate::pki::key_encryption::SharedKey;
+use crate::pki::request::CheckedRequest;
+use crate::pki::trust::AnchorClass;
+
+/// What a label that makes keys demands, beyond what it demands of those who enroll.
+pub struct KeyGenerationRules {
+    /// A private key may be given out with nothing but TLS around it.
+    pub plaintext: bool,
+    /// A device may come with its birth certificate.
+    pub birth_certificates: bool,
+    /// The keys that a DecryptKeyIdentifier can name.
+    pub shared_keys: Vec<SharedKey>,
+    /// The certificates whose keys an AsymmetricDecryptKeyIdentifier can name, besides the one that the device presents.
+    pub certificates: Vec<Certificate>,
+}
+
+/// Leave to make a key and to give it out in one way: the outcome of [`authorize_generation`].
+pub struct AuthorizedGeneration<'a> {
+    grant: Grant,
+    spec: KeySpec,
+    delivery: KeyDelivery<'a>,
+}
+
+impl<'a> AuthorizedGeneration<'a> {
+    /// What the device will be certified as.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// The key to make.
+    pub fn spec(&self) -> KeySpec {
+        self.spec
+    }
+
+    /// Leave to certify the key that was made, and how it is to be given out.
+    pub fn with_key(self, key: &GeneratedKey) -> (AuthorizedEnrollment, KeyDelivery<'a>) {
+        (AuthorizedEnrollment { grant: self.grant, key: key.public_key().clone() }, self.delivery)
+    }
+}
+
+/// Decides whether a key is made for `requester`, of which kind, and how it is given out.
+///
+/// # Errors
+/// The refusal, with the clause it rests on.
+pub fn authorize_generation<'a>(
+    request: &CheckedRequest,
+    requester: &Requester<'_>,
+    rules: &EnrollmentRules,
+    generation: &'a KeyGenerationRules,
+    now: DateTime<Utc>,
+) -> Result<AuthorizedGeneration<'a>, Rejection> {
+    // RFC 7030 §6: "Use of an Implicit Trust Anchor database is NOT RECOMMENDED when server-side key generation is
+    // employed."
+    if requester.proof.peer().is_some_and(|peer| peer.class() == AnchorClass::Implicit)
+        && !generation.birth_certificates
+    {
+        return Err(Rejection::new(
+            RejectionCode::KeyGenerationDenied,
+            "RFC 7030 6",
+            "this label makes keys for holders of a certificate it issued, a birth certificate came",
+        ));
+    }
+    let Some(spec) = KeySpec::choose(&rules.profile.keys, request.claimed_key()) else {
+        let reason = "the profile allows no kind of key that is made here";
+        return Err(Rejection::new(RejectionCode::KeyNotAllowed, "RFC 7030 4.4", reason));
+    };
+    let grant = super::grant(Operation::ServerKeyGen, request, spec.key_type(), requester, rules)?;
+    let delivery = key_delivery::decide(request, requester, generation, spec.strength(), now)?;
+    Ok(AuthorizedGeneration { grant, spec, delivery })
+}
