@@ -8,6 +8,7 @@ use crate::credentials::LABELS;
 use crate::matrix::Problem;
 use crate::pki::Pki;
 use crate::population::AUTHORITIES;
+use crate::protection;
 
 /// The profiles that every CA key type issues by.
 pub(crate) const PROFILES: [&str; 3] = ["device", "everything", "minimal"];
@@ -21,6 +22,8 @@ pub(crate) enum Variant {
     Foreign,
     /// As the first, but some labels take credentials, and the one named is the default.
     Credentials(&'static str),
+    /// As the first, but the default label makes keys: for clients that know no labels.
+    KeyGeneration,
 }
 
 /// Writes configuration, CAs and anchors to `folder` and returns the configuration's path.
@@ -44,6 +47,7 @@ pub(crate) fn write_folder(folder: &Path, pki: &Pki, variant: Variant) -> Result
     write(&folder.join("tls/server.pem"), read(&pki.identity("web").chain)?)?;
     private(&folder.join("tls/server.key"), &read(&pki.identity("web").key)?)?;
     write(&folder.join("tenants.d/globex.toml"), GLOBEX)?;
+    protection::write_folder(folder, pki)?;
     let path = folder.join("config.toml");
     write(&path, text(variant))?;
     Ok(path)
@@ -60,14 +64,19 @@ pub(crate) fn private(path: &Path, content: &[u8]) -> Result<(), Problem> {
 /// The whole configuration of a variant.
 pub(crate) fn text(variant: Variant) -> String {
     let (default_label, tls, limits) = match variant {
-        Variant::Own | Variant::Credentials(_) => {
-            ("devices", "issued_by = \"acme/p256\"\nnames = [\"localhost\", \"127.0.0.1\"]", "max_connections = 200")
+        Variant::Own | Variant::KeyGeneration | Variant::Credentials(_) => {
+            let default_label = if variant == Variant::KeyGeneration { "keygen" } else { "devices" };
+            (
+                default_label,
+                "issued_by = \"acme/p256\"\nnames = [\"localhost\", \"127.0.0.1\"]",
+                "max_connections = 200",
+            )
         }
         Variant::Foreign => (
             "single-line",
             "certificate = \"tls/server.pem\"\nkey = \"tls/server.key\"",
             "handshake_timeout = \"2s\"\nheader_timeout = \"2s\"\nbody_timeout = \"2s\"\nidle_timeout = \"3s\"\n\
-             max_connections_per_address = 40",
+             max_connections_per_address = 40\nmax_rsa_generations = 1",
         ),
     };
     let mut text = format!(
@@ -104,6 +113,9 @@ pub(crate) fn text(variant: Variant) -> String {
             "name = \"acme\"\ncredentials = \"credentials.toml\"\n",
             1,
         );
+    }
+    for (name, table) in protection::tables() {
+        label(&mut text, name, "p256", "device", &table);
     }
     text
 }

@@ -11,7 +11,7 @@ use crate::server::Binary;
 
 /// Labels by the way that they take. strongSwan and libest, which know no labels, come to the servers whose default label is
 /// `http-basic` or `http-md5`.
-pub(crate) const LABELS: [(&str, &str); 8] = [
+pub(crate) const LABELS: [(&str, &str); 9] = [
     ("http-basic", "authentication = \"http\"\nhttp_schemes = [\"basic\", \"code\"]\nwire = \"single-line\""),
     ("http-any", "authentication = \"http\"\nhttp_schemes = [\"basic\", \"digest\", \"bearer\"]"),
     ("http-digest", "authentication = \"http\"\nhttp_schemes = [\"digest\"]"),
@@ -20,6 +20,7 @@ pub(crate) const LABELS: [(&str, &str); 8] = [
     ("http-code", "authentication = \"http\"\nhttp_schemes = [\"code\"]"),
     ("http-either", "authentication = \"certificate-or-http\""),
     ("http-both", "authentication = \"certificate-and-http\""),
+    ("http-keygen", "authentication = \"http\"\n[tenant.label.key_generation]\nplaintext = true"),
 ];
 
 const USER: &str = "fleet";

@@ -2,6 +2,7 @@
 
 use crate::matrix::Problem;
 use crate::pki::{KeyKind, Pki, Spec};
+use crate::protection;
 
 /// The issuing CAs of tenant acme, by key.
 pub(crate) const AUTHORITIES: [KeyKind; 4] = [KeyKind::P256, KeyKind::P384, KeyKind::Rsa2048, KeyKind::Ed25519];
@@ -67,6 +68,7 @@ pub(crate) fn create(pki: &Pki) -> Result<(), Problem> {
         pki.issue(device.maker, &spec)?;
     }
     unwelcome(pki)?;
+    protection::create(pki)?;
     web(pki)
 }
 

@@ -132,6 +132,11 @@ impl Server {
         }
     }
 
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.child.id()
+    }
+
     /// An URL of the EST listener.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("https://127.0.0.1:{}/.well-known/est/{path}", self.address.port())

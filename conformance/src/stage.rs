@@ -44,16 +44,21 @@ pub(crate) struct Stage {
     pub(crate) credentials: Running,
     /// The same with another default label, for clients that know no labels.
     pub(crate) digest: Running,
+    /// Makes keys at its default label.
+    pub(crate) key_generation: Running,
     harvest: RefCell<Vec<Harvested>>,
+    /// The private keys that a server made, PrivateKeyInfo.
+    generated: RefCell<Vec<Vec<u8>>>,
     counter: Cell<u32>,
 }
 
 impl Stage {
-    /// Makes the PKI in `folder` and starts both servers.
+    /// Makes the PKI in `folder` and starts the servers.
     pub(crate) fn set(folder: PathBuf, binary: Binary) -> Result<Self, Problem> {
         let (pki_folder, own, foreign) = (folder.join("pki"), folder.join("own"), folder.join("foreign"));
         let (credentials, digest) = (folder.join("credentials"), folder.join("digest"));
-        for part in [&pki_folder, &own, &foreign, &credentials, &digest] {
+        let key_generation = folder.join("key-generation");
+        for part in [&pki_folder, &own, &foreign, &credentials, &digest, &key_generation] {
             std::fs::create_dir_all(part)?;
         }
         let pki = Pki::new(pki_folder)?;
@@ -69,7 +74,19 @@ impl Stage {
         crate::credentials::write(&binary, &digest)?;
         let credentials = start(credentials, Variant::Credentials("http-basic"), "root-p256")?;
         let digest = start(digest, Variant::Credentials("http-md5"), "root-p256")?;
-        Ok(Self { binary, pki, own, foreign, credentials, digest, harvest: RefCell::default(), counter: Cell::new(0) })
+        let key_generation = start(key_generation, Variant::KeyGeneration, "root-p256")?;
+        Ok(Self {
+            binary,
+            pki,
+            own,
+            foreign,
+            credentials,
+            digest,
+            key_generation,
+            harvest: RefCell::default(),
+            generated: RefCell::default(),
+            counter: Cell::new(0),
+        })
     }
 
     /// A client of the first server, as `identity` or as nobody.
@@ -126,6 +143,29 @@ impl Stage {
         let key = crate::command::openssl(["pkey", "-pubin", "-outform", "DER"], &key)?;
         // X509-19: copied bit by bit.
         ensure!(issued.spki == key, "the certificate does not carry the key of the request");
+        self.put_aside(issued, request.key.clone(), path)
+    }
+
+    /// The certificate of a key that the server made, with that key; see [`Stage::keep`].
+    pub(crate) fn keep_generated(
+        &self,
+        certificate: &Certificate,
+        private_key_info: &[u8],
+        path: &str,
+    ) -> Result<Identity, Problem> {
+        let public = ["pkey", "-inform", "DER", "-pubout", "-outform", "DER"];
+        let public = crate::command::openssl(public, private_key_info)?;
+        ensure!(certificate.spki == public, "the certificate does not carry the key that came with it");
+        // EST-4.4.2-02: another reader of PKCS#8, which takes nothing else.
+        let pkcs8 = ["pkcs8", "-inform", "DER", "-nocrypt", "-outform", "PEM"];
+        let pem = crate::command::openssl(pkcs8, private_key_info)?;
+        let key = self.pki.path(&format!("{}.key", self.unique("generated")));
+        write(&key, pem)?;
+        self.generated.borrow_mut().push(private_key_info.to_vec());
+        self.put_aside(certificate, key, path)
+    }
+
+    fn put_aside(&self, issued: &Certificate, key: PathBuf, path: &str) -> Result<Identity, Problem> {
         let file = self.pki.path(&format!("{}.pem", self.unique("issued")));
         write(&file, issued.pem())?;
         self.harvest.borrow_mut().push(Harvested {
@@ -133,7 +173,12 @@ impl Stage {
             authority: authority(path).to_owned(),
             certificate: file.clone(),
         });
-        Ok(Identity::alone(file, request.key.clone()))
+        Ok(Identity::alone(file, key))
+    }
+
+    /// Every private key that a server made so far.
+    pub(crate) fn generated(&self) -> Vec<Vec<u8>> {
+        self.generated.borrow().clone()
     }
 
     /// What was issued since the last call.

@@ -29,9 +29,9 @@ import org.bouncycastle.pkcs.PKCS10CertificationRequest;
 import org.bouncycastle.util.Store;
 
 /**
- * Bouncy Castle's EST client as a command: HOST:PORT ANCHOR.pem OPERATION [REQUEST.der [IDENTITY.p12]].
- * EST_LABEL, EST_USER and EST_PASSWORD name a label and an account for Basic or Digest.
- * Prints certificates in PEM; ends with 1 and the server's sentence when it is refused.
+ * Bouncy Castle's EST client as a command: HOST:PORT ANCHOR.pem OPERATION [REQUEST.der [IDENTITY.p12 [KEY.der]]].
+ * Prints certificates in PEM, writes a key that the server made to KEY.der; ends with 1 and the server's sentence when it
+ * is refused. EST_LABEL, EST_USER and EST_PASSWORD name a label and an account for Basic or Digest.
  */
 public final class EstClient {
     private static final char[] PASSWORD = "changeit".toCharArray();
@@ -55,9 +55,15 @@ public final class EstClient {
     private static Store<X509CertificateHolder> enroll(String[] arguments) throws Exception {
         PKCS10CertificationRequest request = new PKCS10CertificationRequest(Files.readAllBytes(Path.of(arguments[3])));
         boolean again = arguments[2].equals("simplereenroll");
-        EnrollmentResponse response = service(arguments).simpleEnroll(again, request, account());
+        boolean made = arguments[2].equals("serverkeygen");
+        EnrollmentResponse response = made
+            ? service(arguments).simpleEnrollWithServersideCreation(request, account())
+            : service(arguments).simpleEnroll(again, request, account());
         if (!response.isCompleted()) {
             throw new IllegalStateException("the server put the request off");
+        }
+        if (made) {
+            Files.write(Path.of(arguments[5]), response.getPrivateKeyInfo().getEncoded());
         }
         return response.getStore();
     }

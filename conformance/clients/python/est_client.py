@@ -1,7 +1,8 @@
-"""An EST client (RFC 7030) in the standard library: prints the DER of the certs-only answer."""
+"""An EST client (RFC 7030) in the standard library: prints the DER of the certs-only answer; a key goes to a file."""
 
 import argparse
 import base64
+import email
 import http.client
 import ssl
 import sys
@@ -15,6 +16,7 @@ def main() -> int:
     parser.add_argument("--request", help="PKCS#10 request, DER")
     parser.add_argument("--certificate", help="client certificate and chain, PEM")
     parser.add_argument("--key", help="its private key, PEM")
+    parser.add_argument("--key-out", help="where the private key goes that the server made, DER")
     arguments = parser.parse_args()
 
     context = ssl.create_default_context(cafile=arguments.anchor)
@@ -35,10 +37,25 @@ def main() -> int:
     if response.status != 200:
         print(f"status {response.status}: {body.decode(errors='replace')}", file=sys.stderr)
         return 1
+    if arguments.key_out:
+        return generated(response.headers["Content-Type"], body, arguments.key_out)
     if response.headers.get_content_type() != "application/pkcs7-mime":
         print(f"unexpected Content-Type {response.headers['Content-Type']}", file=sys.stderr)
         return 1
     sys.stdout.buffer.write(base64.b64decode(body, validate=False))
+    return 0
+
+
+def generated(content_type: str, body: bytes, key_out: str) -> int:
+    message = email.message_from_bytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body)
+    types = [part.get_content_type() for part in message.get_payload()] if message.is_multipart() else []
+    if types != ["application/pkcs8", "application/pkcs7-mime"] or message.defects:
+        print(f"unexpected parts {types} {message.defects}", file=sys.stderr)
+        return 1
+    key, certificate = (part.get_payload(decode=True) for part in message.get_payload())
+    with open(key_out, "wb") as file:
+        file.write(key)
+    sys.stdout.buffer.write(certificate)
     return 0
 
 

@@ -72,7 +72,7 @@ fn slow(stage: &Stage, beginning: &[u8]) -> Check {
     Ok(())
 }
 
-fn plain(stage: &Stage, path: &str) -> Result<String, Problem> {
+pub(crate) fn plain(stage: &Stage, path: &str) -> Result<String, Problem> {
     let mut socket = TcpStream::connect(stage.own.server.status)?;
     socket.set_read_timeout(Some(LIMIT))?;
     socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").as_bytes())?;

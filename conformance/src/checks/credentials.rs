@@ -5,6 +5,7 @@ use crate::clock::Deadline;
 use crate::command::{self, DEFAULT_LIMIT, openssl};
 use crate::http::{self, Client, Response};
 use crate::matrix::{Check, Matrix, Problem, ensure};
+use crate::multipart;
 use crate::stage::{Stage, own_subject};
 
 pub(crate) fn run(stage: &Stage, matrix: &mut Matrix) {
@@ -14,6 +15,7 @@ pub(crate) fn run(stage: &Stage, matrix: &mut Matrix) {
     matrix.case("credentials/cacerts-and-csrattrs-ask-nobody", || open_to_all(stage));
     matrix.case("credentials/code-once", || code_once(stage));
     matrix.case("credentials/renews-what-is-on-record", || renews(stage));
+    matrix.case("credentials/serverkeygen", || makes_a_key(stage));
     // The last: it locks this address out.
     matrix.case("credentials/lockout", || lockout(stage));
 }
@@ -72,6 +74,16 @@ fn two_rounds(stage: &Stage) -> Check {
     refused(&connection.exchange(&post(path, Some("fleet:wrong"), &request.der))?, 401, &["auth_failed"])?;
     let response = connection.exchange(&post(path, Some("fleet:pass:word"), &request.der))?;
     stage.keep(&response, &request, path).map(|_| ())
+}
+
+/// A password is as good for a key as for a certificate.
+fn makes_a_key(stage: &Stage) -> Check {
+    let request = stage.request(&own_subject("SN-P256"), &[])?;
+    let path = "http-keygen/serverkeygen";
+    is_challenged(&client(stage, None)?.exchange(&post(path, None, &request.der))?, "Basic ")?;
+    let response = client(stage, None)?.exchange(&post(path, Some("fleet:pass:word"), &request.der))?;
+    let generated = multipart::generated(&response)?;
+    stage.keep_generated(&generated.certificate, generated.plain()?, path).map(|_| ())
 }
 
 /// Every rule against a certificate, a password, both and neither: the status of each.

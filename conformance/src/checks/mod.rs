@@ -7,6 +7,9 @@ pub(crate) mod credentials;
 pub(crate) mod enroll;
 pub(crate) mod http;
 pub(crate) mod http_body;
+pub(crate) mod key_generation;
+pub(crate) mod key_protection;
+pub(crate) mod key_traces;
 pub(crate) mod names;
 pub(crate) mod p10;
 pub(crate) mod reenroll;
@@ -29,6 +32,9 @@ pub(crate) fn run(stage: &Stage, matrix: &mut Matrix) {
     p10::run(stage, matrix);
     names::run(stage, matrix);
     reenroll::run(stage, matrix);
+    key_generation::run(stage, matrix);
+    key_protection::run(stage, matrix);
+    key_traces::run(stage, matrix);
     conduct::run(stage, matrix);
     x509::run(stage, matrix);
 }

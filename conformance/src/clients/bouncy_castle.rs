@@ -10,6 +10,7 @@ use crate::matrix::Problem;
 use crate::stage::Running;
 
 const SOURCE: &str = include_str!("../../clients/bouncycastle/EstClient.java");
+const OPENER: &str = include_str!("../../clients/bouncycastle/KeyOpener.java");
 const JARS: [&str; 4] = ["bcprov.jar", "bcpkix.jar", "bcutil.jar", "bctls.jar"];
 const JAR_FOLDER: &str = "/usr/share/java";
 /// A cold Java virtual machine is slow.
@@ -26,17 +27,7 @@ impl EstClient for BouncyCastle {
     }
 
     fn prepare(&mut self, folder: &Path) -> Result<(), Problem> {
-        let jars: Vec<PathBuf> = JARS.iter().map(|jar| Path::new(JAR_FOLDER).join(jar)).collect();
-        if let Some(missing) = jars.iter().find(|jar| !jar.exists()) {
-            return Err(Problem::not_run(format!("{} is not installed", missing.display())));
-        }
-        let jars: Vec<String> = jars.iter().map(|jar| text(jar)).collect();
-        self.class_path = format!("{}:{}", jars.join(":"), folder.display());
-        let source = folder.join("EstClient.java");
-        command::write(&source, SOURCE)?;
-        let mut javac = Command::new("javac");
-        javac.args(["-cp", &self.class_path, "-d", &text(folder), &text(&source)]);
-        command::run(&mut javac, &[], LIMIT)?.succeeded("javac")?;
+        self.class_path = compile(folder, "EstClient", SOURCE)?;
         Ok(())
     }
 
@@ -61,11 +52,11 @@ impl EstClient for BouncyCastle {
             let (chain, key) = (text(&identity.chain), text(&identity.key));
             let export = ["pkcs12", "-export", "-passout", "pass:changeit", "-in", &chain, "-inkey", &key];
             command::openssl(export.into_iter().chain(["-out", &*text(&store)]), &[])?;
-            java.arg(store);
+            java.args([store, job.key_out()]);
         }
         let finished = command::run(&mut java, &[], LIMIT)?;
         if finished.status.success() {
-            return Ok(Answer::Certificate(finished.stdout));
+            return job.answer(finished.stdout);
         }
         Ok(Answer::Refused(finished.text()))
     }
@@ -73,10 +64,53 @@ impl EstClient for BouncyCastle {
 
 impl BouncyCastle {
     fn java(&self, server: &Running, operation: &str) -> Command {
-        let mut java = Command::new("java");
-        // The fast start matters more than the fast end.
-        java.args(["-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", &self.class_path, "EstClient"]);
+        let mut java = java(&self.class_path, "EstClient");
         java.args([&format!("127.0.0.1:{}", server.server.address.port()), &text(&server.anchor), operation]);
         java
     }
+}
+
+/// Bouncy Castle's CMS, which opens encrypted keys.
+pub(crate) struct KeyOpener {
+    class_path: String,
+    folder: PathBuf,
+}
+
+impl KeyOpener {
+    /// Compiles it into `folder`, which must exist.
+    pub(crate) fn new(folder: PathBuf) -> Result<Self, Problem> {
+        Ok(Self { class_path: compile(&folder, "KeyOpener", OPENER)?, folder })
+    }
+
+    /// The PrivateKeyInfo in an EnvelopedData. `key` is a shared key in hexadecimal, or the file of a recipient's.
+    pub(crate) fn open(&self, sealed: &[u8], key: &str) -> Result<Vec<u8>, Problem> {
+        let file = self.folder.join("sealed.der");
+        command::write(&file, sealed)?;
+        let mut java = java(&self.class_path, "KeyOpener");
+        java.args([&text(&file), key]);
+        command::run(&mut java, &[], LIMIT)?.succeeded("the Java program")
+    }
+}
+
+/// Compiles a program and says where its classes are.
+fn compile(folder: &Path, name: &str, source: &str) -> Result<String, Problem> {
+    let jars: Vec<PathBuf> = JARS.iter().map(|jar| Path::new(JAR_FOLDER).join(jar)).collect();
+    if let Some(missing) = jars.iter().find(|jar| !jar.exists()) {
+        return Err(Problem::not_run(format!("{} is not installed", missing.display())));
+    }
+    let jars: Vec<String> = jars.iter().map(|jar| text(jar)).collect();
+    let class_path = format!("{}:{}", jars.join(":"), folder.display());
+    let file = folder.join(format!("{name}.java"));
+    command::write(&file, source)?;
+    let mut javac = Command::new("javac");
+    javac.args(["-cp", &class_path, "-d", &text(folder), &text(&file)]);
+    command::run(&mut javac, &[], LIMIT)?.succeeded("javac")?;
+    Ok(class_path)
+}
+
+fn java(class_path: &str, class: &str) -> Command {
+    let mut java = Command::new("java");
+    // The fast start matters more than the fast end.
+    java.args(["-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", class_path, class]);
+    java
 }

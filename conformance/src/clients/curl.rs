@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{Answer, EstClient, Job, Login, Way, pem_of_pkcs7, present};
+use super::{Answer, Enrollment, EstClient, Job, Login, Way, pem_of_pkcs7, present};
 use crate::command::{self, DEFAULT_LIMIT, read, text, write};
 use crate::http;
 use crate::matrix::Problem;
+use crate::multipart;
 use crate::stage::Running;
 
 pub(crate) struct Curl;
@@ -42,18 +43,25 @@ impl EstClient for Curl {
                 Way::Bearer => curl.args(["--oauth2-bearer", password]),
             };
         }
-        let status = command::run(&mut curl, &[], DEFAULT_LIMIT)?.succeeded("curl")?;
+        let written = command::run(&mut curl, &[], DEFAULT_LIMIT)?.succeeded("curl")?;
+        let (status, media_type) = written.split_at(written.len().min(3));
         let answer = read(&job.out())?;
+        if status == b"200" && job.operation == Enrollment::ServerKeyGen {
+            let boundary = String::from_utf8_lossy(media_type).replace(" multipart/mixed; boundary=", "");
+            let generated = multipart::read(&boundary, &String::from_utf8_lossy(&answer))?;
+            let certificate = generated.certificate.pem().into_bytes();
+            return Ok(Answer::Generated { key: generated.plain()?.to_vec(), certificate });
+        }
         if status == b"200" {
             return Ok(Answer::Certificate(pem_of_pkcs7(&answer)?));
         }
-        Ok(Answer::Refused(format!("{} {}", String::from_utf8_lossy(&status), String::from_utf8_lossy(&answer))))
+        Ok(Answer::Refused(format!("{} {}", String::from_utf8_lossy(status), String::from_utf8_lossy(&answer))))
     }
 }
 
 fn curl(server: &Running, out: &Path, path: &str) -> Command {
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--show-error", "--cacert", &text(&server.anchor), "--output", &text(out)]);
-    curl.args(["--write-out", "%{http_code}", &server.server.url(path)]);
+    curl.args(["--write-out", "%{http_code} %{content_type}", &server.server.url(path)]);
     curl
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Answer, Enrollment, EstClient, Job, Login, pem_of_pkcs7, present};
+use super::{Answer, Enrollment, EstClient, Job, KEYLESS, Login, pem_of_pkcs7, present};
 use crate::command::{self, DEFAULT_LIMIT, openssl, read, text};
 use crate::matrix::Problem;
 use crate::stage::Running;
@@ -64,6 +64,13 @@ impl EstClient for EstClientProgram {
             Enrollment::SimpleReenroll => {
                 return Err(Problem::not_run("estclient -r always keeps the key"));
             }
+            Enrollment::ServerKeyGen => {
+                // A request from a file ends in an error of its own; it writes one for this key.
+                let own = text(&job.request.key);
+                let names = ["-x", &own, "--common-name", KEYLESS];
+                let arguments = ["-v", "-q", "-c", &chain, "-k", &key].into_iter().chain(names);
+                self.run(job.server, &job.folder, &arguments.collect::<Vec<_>>())?
+            }
         };
         answer(&job.folder, &said)
     }
@@ -82,7 +89,14 @@ impl EstClientProgram {
 }
 
 fn answer(folder: &Path, said: &str) -> Result<Answer, Problem> {
-    let file = folder.join("cert-0-0.pkcs7");
+    let (file, key_file) = (folder.join("cert-0-0.pkcs7"), folder.join("key-0-0.key"));
+    if key_file.exists() {
+        let key = crate::certificate::transfer_decoded(&read(&key_file)?)?;
+        return Ok(Answer::Generated { certificate: pem_of_pkcs7(&read(&file)?)?, key });
+    }
+    if said.contains("Malformed payload; data too short") {
+        return Err(Problem::not_run("estclient takes no private key as short as this one"));
+    }
     if file.exists() {
         return Ok(Answer::Certificate(pem_of_pkcs7(&read(&file)?)?));
     }

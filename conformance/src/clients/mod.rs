@@ -23,6 +23,7 @@ use crate::stage::{Running, Stage, own_subject};
 pub(crate) enum Enrollment {
     SimpleEnroll,
     SimpleReenroll,
+    ServerKeyGen,
 }
 
 impl Enrollment {
@@ -30,6 +31,7 @@ impl Enrollment {
         match self {
             Self::SimpleEnroll => "simpleenroll",
             Self::SimpleReenroll => "simplereenroll",
+            Self::ServerKeyGen => "serverkeygen",
         }
     }
 }
@@ -85,6 +87,19 @@ impl Job<'_> {
         Ok(path)
     }
 
+    /// Where the client may put a private key.
+    pub(crate) fn key_out(&self) -> PathBuf {
+        self.folder.join("key")
+    }
+
+    /// A certificate, and the private key that the client put beside it if one was to be made.
+    pub(crate) fn answer(&self, certificate: Vec<u8>) -> Result<Answer, Problem> {
+        match self.operation {
+            Enrollment::SimpleEnroll | Enrollment::SimpleReenroll => Ok(Answer::Certificate(certificate)),
+            Enrollment::ServerKeyGen => Ok(Answer::Generated { certificate, key: read(&self.key_out())? }),
+        }
+    }
+
     /// Where the client may put the certificate.
     pub(crate) fn out(&self) -> PathBuf {
         self.folder.join("certificate")
@@ -95,6 +110,8 @@ impl Job<'_> {
 pub(crate) enum Answer {
     /// The certificate it stored, PEM.
     Certificate(Vec<u8>),
+    /// The certificate, PEM, and the private key that came with it, DER.
+    Generated { certificate: Vec<u8>, key: Vec<u8> },
     /// What it said when it got none.
     Refused(String),
 }
@@ -115,7 +132,7 @@ pub(crate) trait EstClient {
     /// Fetches the CA certificates, PEM.
     fn ca_certs(&self, server: &Running, folder: &Path) -> Result<Vec<u8>, Problem>;
 
-    /// Enrolls, renews or is refused. What the client is not able to do is [`Problem::NotRun`].
+    /// Enrolls, renews, has a key made or is refused. What the client is not able to do is [`Problem::NotRun`].
     fn enroll(&self, job: &Job<'_>) -> Result<Answer, Problem>;
 
     /// The certificate of the client's refusal case: one that no anchor of the label leads to.
@@ -135,7 +152,8 @@ pub(crate) fn all(estclient: Option<PathBuf>) -> Vec<Box<dyn EstClient>> {
     ]
 }
 
-const CASES: [&str; 5] = ["cacerts", "simpleenroll", "renew", "rekey", "refusal"];
+const CASES: [&str; 7] =
+    ["cacerts", "simpleenroll", "renew", "rekey", "refusal", "serverkeygen-rsa2048", "serverkeygen-p256"];
 
 /// The further cases: each way in without a certificate; see [`crate::credentials`].
 const LOGINS: [(&str, Login); 5] = [
@@ -145,6 +163,9 @@ const LOGINS: [(&str, Login); 5] = [
     ("digest-md5", credentials::login(Way::Digest, "http-md5")),
     ("bearer", credentials::BEARER),
 ];
+
+/// The device that has keys made.
+pub(crate) const KEYLESS: &str = "SN-P256";
 
 /// The cases of one client.
 pub(crate) fn run(client: &mut dyn EstClient, stage: &Stage, required: bool, matrix: &mut Matrix) {
@@ -167,6 +188,9 @@ pub(crate) fn run(client: &mut dyn EstClient, stage: &Stage, required: bool, mat
         let birth = stage.pki.identity("birth-p256");
         succeed(client, stage, Enrollment::SimpleEnroll, &birth, &request)
     });
+    for kind in [KeyKind::Rsa2048, KeyKind::P256] {
+        case(matrix, &format!("serverkeygen-{}", kind.name()), &|| generate(client, stage, kind));
+    }
     case(matrix, "renew", &|| {
         let current = current(client, stage)?;
         let der = requests::by_key(&stage.pki, &current.key, &own_subject("SN-OTHER"), &[], "sha256")?;
@@ -231,7 +255,7 @@ fn log_in(client: &dyn EstClient, stage: &Stage, login: Login) -> Check {
     };
     taken(client, stage, &job(login)?)?;
     match client.enroll(&job(Login { password: "wrong", ..login })?)? {
-        Answer::Certificate(_) => Err(Problem::failed("a wrong password got a certificate")),
+        Answer::Certificate(_) | Answer::Generated { .. } => Err(Problem::failed("a wrong password got a certificate")),
         Answer::Refused(said) => {
             let told =
                 ["401", "failed with code", "Unauthorized", "auth_failed"].iter().any(|word| said.contains(word));
@@ -257,6 +281,7 @@ fn succeed(
 fn taken(client: &dyn EstClient, stage: &Stage, job: &Job<'_>) -> Check {
     match client.enroll(job)? {
         Answer::Refused(why) => Err(Problem::failed(format!("refused: {}", why.trim()))),
+        Answer::Generated { .. } => Err(Problem::failed("a key came along that nobody asked for")),
         Answer::Certificate(pem) => {
             let certificate = Certificate::from_pem(&pem)?;
             let kept = stage.keep_certificate(&certificate, job.request, job.operation.path())?;
@@ -265,6 +290,22 @@ fn taken(client: &dyn EstClient, stage: &Stage, job: &Job<'_>) -> Check {
             let verify = ["verify", "-CAfile", &root, "-untrusted", &issuing, "-purpose", "sslclient"];
             openssl(verify.into_iter().chain([&*text(&kept.certificate)]), &[])?;
             Ok(())
+        }
+    }
+}
+
+/// The client gets a key that fits its certificate.
+fn generate(client: &dyn EstClient, stage: &Stage, kind: KeyKind) -> Check {
+    let request = stage.request_of(kind, &own_subject(KEYLESS), &[])?;
+    let birth = stage.pki.identity("birth-p256");
+    let (server, operation) = (&stage.key_generation, Enrollment::ServerKeyGen);
+    let folder = folder(stage, client.name())?;
+    match client.enroll(&Job { server, operation, identity: Some(&birth), request: &request, login: None, folder })? {
+        Answer::Refused(why) => Err(Problem::failed(format!("refused: {}", why.trim()))),
+        Answer::Certificate(_) => Err(Problem::failed("a certificate came without its key")),
+        Answer::Generated { certificate, key } => {
+            let certificate = Certificate::from_pem(&certificate)?;
+            stage.keep_generated(&certificate, &key, operation.path()).map(|_| ())
         }
     }
 }
@@ -281,7 +322,9 @@ fn refusal(client: &dyn EstClient, stage: &Stage) -> Check {
         folder: folder(stage, client.name())?,
     };
     match client.enroll(&job)? {
-        Answer::Certificate(_) => Err(Problem::failed("a device that may not enroll got a certificate")),
+        Answer::Certificate(_) | Answer::Generated { .. } => {
+            Err(Problem::failed("a device that may not enroll got a certificate"))
+        }
         Answer::Refused(said) => {
             // libest knows no status but its own error names.
             ensure!(

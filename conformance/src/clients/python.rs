@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Answer, EstClient, Job, present};
+use super::{Answer, Enrollment, EstClient, Job, present};
 use crate::command::{self, DEFAULT_LIMIT, text};
 use crate::matrix::Problem;
 use crate::stage::Running;
@@ -36,13 +36,16 @@ impl EstClient for Python {
         job.no_login("the Python client")?;
         let mut python = self.python(job.server, job.operation.path());
         python.args(["--request", &text(&job.request_file()?)]);
+        if job.operation == Enrollment::ServerKeyGen {
+            python.args(["--key-out", &text(&job.key_out())]);
+        }
         if let Some(identity) = job.identity {
             python.args(["--certificate", &text(&identity.chain), "--key", &text(&identity.key)]);
         }
         let finished = command::run(&mut python, &[], DEFAULT_LIMIT)?;
         if finished.status.success() {
             let pem = command::openssl(["pkcs7", "-inform", "DER", "-print_certs"], &finished.stdout)?;
-            return Ok(Answer::Certificate(pem));
+            return job.answer(pem);
         }
         Ok(Answer::Refused(finished.text()))
     }

@@ -46,6 +46,9 @@ impl EstClient for StrongSwan {
         if !matches!(login, None | Some((Way::Basic, "http-basic", _))) {
             return Err(Problem::not_run("pki --est knows Basic alone, and no labels"));
         }
+        if job.operation == Enrollment::ServerKeyGen {
+            return Err(Problem::not_run("pki --est knows no serverkeygen"));
+        }
         let mut pki = Command::new("pki");
         pki.args(["--est", "--url", &url(job.server), "--in", &text(&job.request_file()?), "--outform", "pem"]);
         let folder = job.server.configuration.with_file_name("ca");

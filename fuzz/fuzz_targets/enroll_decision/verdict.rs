@@ -98,7 +98,9 @@ impl Run<'_> {
         let expected = Expected { issuer, device: &peer.device, spki, now: at.unwrap_or(self.stage.now()) };
         let Issued { serial, validity, alt_names } = oracle::judge_certificate(&der, &expected);
         assert_eq!(event.device.as_ref(), Some(&peer.device));
-        let AuditOutcome::Issued { serial: told, repeated } = &event.outcome else { panic!("another event") };
+        let AuditOutcome::Issued { serial: told, repeated, generated_key: None } = &event.outcome else {
+            panic!("another event")
+        };
         assert_eq!(*told, serial);
         assert_eq!(alarm.is_some(), !repeated && self.is_suspicious(label, peer, spki));
         assert_eq!(pending.alarm, alarm.map(Alarm::as_str));
