@@ -372,7 +372,7 @@ const UTC_YEARS: Range<i32> = 1950..2050;
 
 /// RFC 5280 section 4.1.2.5: `YYMMDDHHMMSSZ` through 2049, `YYYYMMDDHHMMSSZ` from 2050. A GeneralizedTime before 2050 is
 /// read as well: it is DER, and a device cannot change its birth certificate.
-fn decode_time(tlv: &Any) -> Result<DateTime<Utc>, DecodeError> {
+pub(crate) fn decode_time(tlv: &Any) -> Result<DateTime<Utc>, DecodeError> {
     let time = match der::parts(tlv.as_bytes()) {
         // RFC 5280 §4.1.2.5.1: years from 50 are in the twentieth century.
         Some((tag::UTC_TIME, [year @ .., _, _, _, _, _, _, _, _, _, _, b'Z'])) if year.len() == 2 => {

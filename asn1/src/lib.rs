@@ -5,6 +5,9 @@
 
 pub mod certificate;
 pub mod certs_only;
+pub mod change_subject_name;
+pub mod cmc;
+pub mod crmf;
 pub mod csr_attrs;
 pub mod der;
 pub mod enveloped_data;
@@ -16,6 +19,7 @@ pub mod name;
 pub mod oid;
 pub mod pkcs10;
 pub mod signed_data;
+pub mod signed_message;
 pub mod spki;
 
 pub use certificate::{Certificate, TbsCertificate, Validity};
