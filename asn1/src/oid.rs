@@ -273,6 +273,8 @@ registered! {
     ECDSA_WITH_SHA384 = 1 2 840 10045 4 3 3;
     /// ecdsa-with-SHA512
     ECDSA_WITH_SHA512 = 1 2 840 10045 4 3 4;
+    /// id-md5
+    MD5 = 1 2 840 113549 2 5;
     /// id-sha1
     SHA1 = 1 3 14 3 2 26;
     /// id-sha256
