@@ -1,12 +1,11 @@
 //! Certificate and TBSCertificate (RFC 5280 section 4.1).
 
-use std::ops::Range;
-
-use chrono::{DateTime, Datelike, NaiveDate, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use rasn::prelude::*;
 
 use crate::der::{self, tag};
 use crate::spki::whole_octets;
+use crate::time::{decode_time, encode_time};
 use crate::{AlgorithmIdentifier, BasicConstraints, DecodeError, Extension, GeneralName, KeyUsage, Name, Oid};
 use crate::{SubjectPublicKeyInfo, extension, general_name, oid};
 
@@ -96,8 +95,8 @@ impl Certificate {
             },
             issuer: Name::decode_checked(tbs.issuer.as_bytes())?,
             validity: Validity {
-                not_before: decode_time(&tbs.validity.not_before)?,
-                not_after: decode_time(&tbs.validity.not_after)?,
+                not_before: decode_time(tbs.validity.not_before.as_bytes())?,
+                not_after: decode_time(tbs.validity.not_after.as_bytes())?,
             },
             subject: Name::decode_checked(tbs.subject.as_bytes())?,
             public_key: SubjectPublicKeyInfo::decode_checked(tbs.subject_public_key_info.as_bytes())?,
@@ -276,8 +275,8 @@ impl TbsCertificate<'_> {
             signature: Any::new(self.signature.der().to_vec()),
             issuer: Any::new(self.issuer.der().to_vec()),
             validity: ValidityWire {
-                not_before: encode_time(self.validity.not_before),
-                not_after: encode_time(self.validity.not_after),
+                not_before: Any::new(encode_time(self.validity.not_before)),
+                not_after: Any::new(encode_time(self.validity.not_after)),
             },
             subject: Any::new(self.subject.der().to_vec()),
             subject_public_key_info: Any::new(self.spki_der.to_vec()),
@@ -367,47 +366,6 @@ struct ValidityWire {
     not_after: Any,
 }
 
-/// The years that UTCTime has (RFC 5280 section 4.1.2.5.1); all others are written as GeneralizedTime.
-const UTC_YEARS: Range<i32> = 1950..2050;
-
-/// RFC 5280 section 4.1.2.5: `YYMMDDHHMMSSZ` through 2049, `YYYYMMDDHHMMSSZ` from 2050. A GeneralizedTime before 2050 is
-/// read as well: it is DER, and a device cannot change its birth certificate.
-pub(crate) fn decode_time(tlv: &Any) -> Result<DateTime<Utc>, DecodeError> {
-    let time = match der::parts(tlv.as_bytes()) {
-        // RFC 5280 §4.1.2.5.1: years from 50 are in the twentieth century.
-        Some((tag::UTC_TIME, [year @ .., _, _, _, _, _, _, _, _, _, _, b'Z'])) if year.len() == 2 => {
-            decimal(year).map(|year| if year < 50 { 2000 + year } else { 1900 + year })
-        }
-        Some((tag::GENERALIZED_TIME, [year @ .., _, _, _, _, _, _, _, _, _, _, b'Z'])) if year.len() == 4 => {
-            decimal(year)
-        }
-        _ => None,
-    };
-    let seconds = tlv.as_bytes().last_chunk::<11>();
-    time.zip(seconds)
-        .and_then(|(year, rest)| {
-            let field = |index: usize| decimal(&rest[index..index + 2]);
-            let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, field(0)?, field(2)?)?;
-            date.and_hms_opt(field(4)?, field(6)?, field(8)?)
-        })
-        .map(|time| time.and_utc())
-        .ok_or(DecodeError::Malformed { what: "Time" })
-}
-
-fn decimal(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0')))
-}
-
-fn encode_time(time: DateTime<Utc>) -> Any {
-    let time = time.trunc_subsecs(0);
-    let tlv = if UTC_YEARS.contains(&time.year()) {
-        der::wrap(tag::UTC_TIME, time.format("%y%m%d%H%M%SZ").to_string().as_bytes())
-    } else {
-        der::wrap(tag::GENERALIZED_TIME, time.format("%Y%m%d%H%M%SZ").to_string().as_bytes())
-    };
-    Any::new(tlv)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -415,37 +373,6 @@ mod tests {
 
     fn time(text: &str) -> DateTime<Utc> {
         DateTime::parse_from_rfc3339(text).unwrap().to_utc()
-    }
-
-    #[test]
-    fn times_change_form_in_1950_and_in_2050() {
-        for (moment, tlv) in [
-            ("1949-12-31T23:59:59Z", &b"\x18\x0f19491231235959Z"[..]),
-            ("1950-01-01T00:00:00Z", b"\x17\x0d500101000000Z"),
-            ("2049-12-31T23:59:59Z", b"\x17\x0d491231235959Z"),
-            ("2050-01-01T00:00:00Z", b"\x18\x0f20500101000000Z"),
-            ("9999-12-31T23:59:59Z", b"\x18\x0f99991231235959Z"),
-        ] {
-            assert_eq!(encode_time(time(moment)).as_bytes(), tlv);
-            assert_eq!(decode_time(&Any::new(tlv.to_vec())), Ok(time(moment)));
-        }
-        assert_eq!(encode_time(time("2049-12-31T23:59:59.9Z")).as_bytes(), b"\x17\x0d491231235959Z");
-    }
-
-    #[test]
-    fn times_have_one_form() {
-        for tlv in [
-            &b"\x17\x0b5001010000Z"[..],
-            b"\x17\x0d50010100000+Z",
-            b"\x17\x0d500101000060Z",
-            b"\x17\x0d501301000000Z",
-            b"\x17\x0d5001010000000",
-            b"\x18\x1120500101000000.5Z",
-            b"\x18\x0d500101000000Z",
-            b"\x0c\x0d500101000000Z",
-        ] {
-            assert_eq!(decode_time(&Any::new(tlv.to_vec())), Err(DecodeError::Malformed { what: "Time" }), "{tlv:?}");
-        }
     }
 
     #[test]

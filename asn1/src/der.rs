@@ -144,6 +144,12 @@ pub enum DecodeError {
         /// What stands twice.
         what: &'static str,
     },
+    /// A critical extension that nothing here understands.
+    #[error("the extension {oid} is critical and not known")]
+    UnknownCritical {
+        /// Which.
+        oid: crate::Oid,
+    },
     /// RFC 5280 section 4.1.1.2: the two algorithm identifiers of a certificate must be the same.
     #[error("the signature algorithm inside the certificate differs from the one outside")]
     AlgorithmMismatch,
@@ -198,6 +204,7 @@ pub(crate) mod tag {
     pub(crate) const BIT_STRING: u8 = 0x03;
     pub(crate) const OCTET_STRING: u8 = 0x04;
     pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
+    pub(crate) const ENUMERATED: u8 = 0x0a;
     pub(crate) const UTF8_STRING: u8 = 0x0c;
     pub(crate) const NUMERIC_STRING: u8 = 0x12;
     pub(crate) const PRINTABLE_STRING: u8 = 0x13;
@@ -211,6 +218,8 @@ pub(crate) mod tag {
     pub(crate) const SEQUENCE: u8 = 0x30;
     pub(crate) const SET: u8 = 0x31;
     pub(crate) const CONTEXT_0: u8 = 0xa0;
+    pub(crate) const CONTEXT_1: u8 = 0xa1;
+    pub(crate) const CONTEXT_2: u8 = 0xa2;
 }
 
 /// Strictly decodes a whole input.
@@ -253,34 +262,40 @@ pub(crate) fn encode<T: Encode>(value: &T) -> Vec<u8> {
 
 /// Encodes one TLV with a one-octet tag.
 pub(crate) fn wrap(identifier: u8, content: &[u8]) -> Vec<u8> {
-    wrap_all(identifier, &[content])
+    wrap_parts(identifier, &[content])
 }
 
 /// Encodes one TLV whose content is secret; it is wiped when dropped.
 pub(crate) fn wrap_secret(identifier: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(wrap_all(identifier, parts))
+    Zeroizing::new(wrap_parts(identifier, parts))
 }
 
-/// Allocates once: a buffer that grows would leave copies of its content behind.
-fn wrap_all(identifier: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let content: usize = parts.iter().map(|part| part.len()).sum();
+/// Encodes one TLV with a one-octet tag, whose content comes in parts: long ones are copied once, into a buffer that does
+/// not grow and so leaves no copies behind.
+pub(crate) fn wrap_parts(identifier: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let content = parts.iter().map(|part| part.len()).sum();
+    let mut tlv = header(identifier, content);
+    tlv.reserve_exact(content);
+    parts.iter().for_each(|part| tlv.extend_from_slice(part));
+    tlv
+}
+
+/// The identifier and length octets of a TLV with a one-octet tag.
+pub(crate) fn header(identifier: u8, content: usize) -> Vec<u8> {
     let length = content.to_be_bytes();
     let significant = &length[length.iter().take_while(|&&octet| octet == 0).count()..];
-    let mut tlv = Vec::with_capacity(content + significant.len() + 2);
-    tlv.push(identifier);
+    let mut header = Vec::with_capacity(significant.len() + 2);
+    header.push(identifier);
     match significant {
-        [] => tlv.push(0),
-        [short] if *short < 0x80 => tlv.push(*short),
+        [] => header.push(0),
+        [short] if *short < 0x80 => header.push(*short),
         // A usize has at most eight octets, so the count fits the low seven bits.
         long => {
-            tlv.push(0x80 | long.len() as u8);
-            tlv.extend_from_slice(long);
+            header.push(0x80 | long.len() as u8);
+            header.extend_from_slice(long);
         }
     }
-    for part in parts {
-        tlv.extend_from_slice(part);
-    }
-    tlv
+    header
 }
 
 /// Identifier octet and content of one TLV with a one-octet tag.

@@ -336,12 +336,9 @@ struct AuthorityKeyIdentifierWire {
 pub fn encode_crl_distribution_points(uris: &[String]) -> Vec<u8> {
     let full_name: Vec<u8> = uris.iter().flat_map(|uri| GeneralName::Uri(uri.clone()).encode()).collect();
     // DistributionPointName is a CHOICE, so its own tag [0] stays inside the [0] of the field.
-    let distribution_point = der::wrap(CONTEXT_0, &der::wrap(CONTEXT_0, &full_name));
+    let distribution_point = der::wrap(tag::CONTEXT_0, &der::wrap(tag::CONTEXT_0, &full_name));
     der::wrap(tag::SEQUENCE, &der::wrap(tag::SEQUENCE, &distribution_point))
 }
-
-/// `[0]`, constructed.
-const CONTEXT_0: u8 = 0xa0;
 
 /// Encodes AuthorityInfoAccess: OCSP responders, then places where the certificate of the issuer is, as URIs (ASCII).
 ///
@@ -360,6 +357,16 @@ pub fn encode_authority_info_access(ocsp: &[String], ca_issuers: &[String]) -> V
     let ocsp = ocsp.iter().flat_map(|uri| description(&oid::AD_OCSP, uri));
     let ca_issuers = ca_issuers.iter().flat_map(|uri| description(&oid::AD_CA_ISSUERS, uri));
     der::wrap(tag::SEQUENCE, &ocsp.chain(ca_issuers).collect::<Vec<u8>>())
+}
+
+/// The value of id-pkix-ocsp-nocheck.
+///
+/// ```asn1
+/// ext-ocsp-nocheck EXTENSION ::= {
+///     SYNTAX NULL IDENTIFIED BY id-pkix-ocsp-nocheck }
+/// ```
+pub fn encode_ocsp_no_check() -> Vec<u8> {
+    vec![0x05, 0x00]
 }
 
 /// Encodes CertificatePolicies with policy identifiers only.

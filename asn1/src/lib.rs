@@ -5,9 +5,7 @@
 
 pub mod certificate;
 pub mod certs_only;
-pub mod change_subject_name;
-pub mod cmc;
-pub mod crmf;
+pub mod crl;
 pub mod csr_attrs;
 pub mod der;
 pub mod enveloped_data;
@@ -16,13 +14,16 @@ pub mod general_name;
 pub mod key_package;
 pub mod key_protection;
 pub mod name;
+pub mod ocsp_request;
+pub mod ocsp_response;
 pub mod oid;
 pub mod pkcs10;
 pub mod signed_data;
-pub mod signed_message;
 pub mod spki;
+mod time;
 
 pub use certificate::{Certificate, TbsCertificate, Validity};
+pub use crl::CrlReason;
 pub use der::DecodeError;
 pub use extension::{BasicConstraints, Extension, KeyUsage};
 pub use general_name::GeneralName;

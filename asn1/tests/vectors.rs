@@ -5,8 +5,12 @@ use std::path::PathBuf;
 
 use estd_asn1::csr_attrs::{self, AttrOrOid};
 use estd_asn1::general_name::HardwareModuleName;
+use estd_asn1::ocsp_request::{self, OcspRequest};
+use estd_asn1::ocsp_response::{CertStatus, SingleResponse, encode_response, encode_response_data};
 use estd_asn1::pkcs10::{RequestLimits, encode_certification_request};
-use estd_asn1::{Certificate, CertificationRequest, DecodeError, GeneralName, Oid, certs_only, der, oid};
+use estd_asn1::{
+    AlgorithmIdentifier, Certificate, CertificationRequest, DecodeError, GeneralName, Oid, certs_only, der, oid,
+};
 
 fn vector(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/vectors/{name}.der"));
@@ -227,4 +231,32 @@ fn csr_attrs_are_understood() {
         .collect();
     assert_eq!(oids, [&oid::CHALLENGE_PASSWORD, &oid::EC_PUBLIC_KEY, &oid::ECDSA_WITH_SHA256]);
     assert!(matches!(&attrs[1], AttrOrOid::Attribute(attribute) if attribute.values == [oid::SECP256R1.encode()]));
+}
+
+/// RFC 9919 appendix B: the request is read, and the answer to it is written octet for octet.
+#[test]
+fn an_ocsp_request_is_answered_as_the_rfc_does() {
+    let bytes = vector("rfc9919-B4-ocsp-request");
+    let request = OcspRequest::decode(&bytes, 1).unwrap();
+    let [certificate] = &*request.certificates else { panic!("{:?}", request.certificates) };
+    assert_eq!(*certificate.hash_algorithm(), oid::SHA256);
+    assert_eq!(certificate.serial(), [0x01, 0xaa, 0xf0, 0x0d]);
+    assert_eq!(ocsp_request::encode(&request.certificates, None), bytes);
+
+    let response = vector("rfc9919-B5-ocsp-response");
+    // The responder's certificate ends it, the signature stands before that.
+    let responder = &response[response.len() - 591..];
+    let responder = Certificate::decode(responder).unwrap();
+    let key_hash = responder.subject_key_identifier().unwrap().unwrap().try_into().unwrap();
+    let time = |text: &str| text.parse().unwrap();
+    let single = SingleResponse {
+        certificate,
+        status: CertStatus::Good,
+        this_update: time("2024-04-03T12:37:47Z"),
+        next_update: time("2024-04-10T12:37:47Z"),
+    };
+    let data = encode_response_data(&key_hash, time("2024-04-02T12:37:47Z"), &[single], None);
+    let algorithm = AlgorithmIdentifier::new(oid::ECDSA_WITH_SHA384, None);
+    let signature = &response[228..][..104];
+    assert_eq!(encode_response(&data, &algorithm, signature, responder.der()), response);
 }
