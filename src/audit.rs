@@ -23,7 +23,7 @@ pub struct AuditEvent {
     pub peer: Option<[u8; 32]>,
     /// The device, once its identity is proven.
     pub device: Option<String>,
-    /// Who did it in place of the device: an operator, or the RA client that asked for it (RFC 7030 section 3.7).
+    /// The operator who did it; `None` where a device did.
     pub actor: Option<String>,
     /// The credential that was verified beside the certificate or in its place; with a refusal, the declared one that was
     /// tried.
@@ -61,6 +61,18 @@ pub enum AuditOutcome {
         serial: Vec<u8>,
         /// RFC 5280 section 5.3.1 reason code.
         reason: u8,
+    },
+    /// Several certificates were revoked at once: those of a device, or those over one key.
+    RevokedTogether {
+        /// Content octets of their serial numbers.
+        serials: Vec<Vec<u8>>,
+        /// RFC 5280 section 5.3.1 reason code.
+        reason: u8,
+    },
+    /// A certificate is no longer on hold.
+    Released {
+        /// Content octets of the serial number.
+        serial: Vec<u8>,
     },
     /// The registry was changed by an operator.
     Changed {

@@ -15,9 +15,10 @@ use estd::credential::password::PasswordHash;
 use estd::credential::{Accepted, Credentials, DeviceScope, GuessLimits, HttpScheme, secret};
 use estd::est::{DigestAlgorithm, Operation, PresentedCredential, RejectionCode};
 use estd::pki::public_key::KeyType;
+use estd::pki::revocation::RevocationReason;
 use estd::policy::AuthenticationRule;
 use estd::ra::{Authentication, PeerSession, Refusal};
-use estd::store::{CertificateStore, Revocation};
+use estd::store::CertificateStore;
 use estd_asn1::{Attribute, Certificate, GeneralName, Name, oid};
 use world::*;
 
@@ -240,17 +241,11 @@ fn without_a_certificate_only_one_on_record_is_renewed() {
     assert_eq!(code_of(renew(&[], first.subject())), Some(RejectionCode::SubjectAltNameMismatch));
     assert_eq!(code_of(renew(std::slice::from_ref(&same), &common_name("SN-1"))), Some(RejectionCode::SubjectMismatch));
     let renewed = Certificate::decode(&renew(std::slice::from_ref(&same), first.subject()).unwrap()).unwrap();
-    let id = |certificate: &Certificate| estd::store::CertificateId {
-        issuer: world.label("devices").authority.issuer_id(),
-        serial: certificate.serial().to_vec(),
-    };
-    let record = world.store.certificate(&id(&renewed)).unwrap().unwrap();
-    assert_eq!(record.renews, Some(id(&first)));
+    let record = world.store.certificate(&world.id(&renewed)).unwrap().unwrap();
+    assert_eq!(record.renews, Some(world.id(&first)));
     assert_eq!(record.credential.as_deref(), Some("user/own"));
 
-    let event = world.store.events().pop().unwrap();
-    let revocation = Revocation { at: world.clock.now(), reason: 1 };
-    world.store.revoke(&id(&renewed), revocation, Vec::new(), event).unwrap().unwrap().wait().unwrap();
+    world.revoke(&renewed, RevocationReason::KeyCompromise);
     assert_eq!(code_of(renew(&[same], first.subject())), Some(RejectionCode::Revoked));
 }
 
@@ -356,13 +351,7 @@ fn guessing_ends_with_a_lockout_that_spares_what_cannot_be_guessed() {
 fn what_was_revoked_does_not_come_back_by_another_door() {
     let world = world(AuthenticationRule::CertificateOrHttp);
     let operational = world.operational(&world.birth("SN-1", KeyType::P256), KeyType::P256);
-    let id = estd::store::CertificateId {
-        issuer: world.label("devices").authority.issuer_id(),
-        serial: operational.certificate().serial().to_vec(),
-    };
-    let event = world.store.events().pop().unwrap();
-    let revocation = Revocation { at: world.clock.now(), reason: 1 };
-    world.store.revoke(&id, revocation, Vec::new(), event).unwrap().unwrap().wait().unwrap();
+    world.revoke(&operational.certificate(), RevocationReason::KeyCompromise);
     let enroll = |session: &PeerSession| {
         let body = csr(&Name::empty());
         code_of(world.enroll_with(Operation::SimpleEnroll, session, Some(basic("own", "right")), &body))

@@ -13,13 +13,13 @@ use estd::audit::AuditOutcome;
 use estd::ca::{CertificateAuthority, IssuanceFault, Signer, SignerError, SoftwareSigner, ceremony};
 use estd::est::{ChannelBinding, Operation, PresentedChain, RejectionCode, ResponseBody};
 use estd::pki::public_key::KeyType;
+use estd::pki::revocation::RevocationReason;
 use estd::pki::signature::SignatureAlgorithm;
 use estd::pki::trust::TrustAnchors;
 use estd::policy::IdentityLinking;
 use estd::ra::{Fault, LabelContext, PeerSession, Refusal};
-use estd::store::compromise::facts_of_revocation;
 use estd::store::memory::MemoryStore;
-use estd::store::{CertificateId, CertificateStore, Revocation, StoreFault};
+use estd::store::{CertificateId, CertificateStore, StoreFault};
 use estd_asn1::csr_attrs::{self, AttrOrOid};
 use estd_asn1::{
     Attribute, BasicConstraints, Certificate, Extension, GeneralName, KeyUsage, Name, Oid, SubjectPublicKeyInfo,
@@ -250,14 +250,7 @@ fn a_revoked_certificate_neither_renews_nor_enrolls_on_an_open_connection() {
         world.enroll(operation, &session, &body)
     };
     assert!(renew(Operation::SimpleReenroll).is_ok());
-    let id = CertificateId {
-        issuer: world.label("devices").authority.issuer_id(),
-        serial: current.certificate().serial().to_vec(),
-    };
-    let mut event = world.store.events().pop().unwrap();
-    event.outcome = AuditOutcome::Revoked { serial: id.serial.clone(), reason: 1 };
-    let revocation = Revocation { at: START.parse().unwrap(), reason: 1 };
-    world.store.revoke(&id, revocation, Vec::new(), event).unwrap().unwrap().wait().unwrap();
+    world.revoke(&current.certificate(), RevocationReason::KeyCompromise);
     for operation in [Operation::SimpleReenroll, Operation::SimpleEnroll] {
         assert_eq!(refused(&world, || renew(operation)), RejectionCode::Revoked);
     }
@@ -519,19 +512,11 @@ fn birth_of(maker: &CertificateAuthority) -> Device {
 
 #[test]
 fn a_key_whose_certificate_was_revoked_for_compromise_is_never_certified_again() {
-    for (reason, compromised) in [(1, true), (4, false)] {
+    for (reason, compromised) in [(RevocationReason::KeyCompromise, true), (RevocationReason::Superseded, false)] {
         let world = World::new();
         let birth = world.birth("SN-1", KeyType::P256);
         let operational = world.operational(&birth, KeyType::P256);
-        let id = CertificateId {
-            issuer: world.label("devices").authority.issuer_id(),
-            serial: operational.certificate().serial().to_vec(),
-        };
-        let record = world.store.certificate(&id).unwrap().unwrap();
-        let revocation = Revocation { at: estd::clock::Clock::now(world.clock.as_ref()), reason };
-        let event = world.store.events().pop().unwrap();
-        let facts = facts_of_revocation(&record, reason);
-        world.store.revoke(&id, revocation, facts, event).unwrap().unwrap().wait().unwrap();
+        world.revoke(&operational.certificate(), reason);
         let again = request(operational.key.as_ref(), &Name::empty(), &[]);
         let enroll = || world.enroll(Operation::SimpleEnroll, &birth.session(), &again);
         if compromised {

@@ -11,7 +11,7 @@ use estd::ca::{CertificateAuthority, ceremony};
 use estd::est::{Operation, RejectionCode, ResponseBody};
 use estd::pki::public_key::KeyType;
 use estd::policy::{RegistrationRule, RepeatedBirth};
-use estd::ra::{Actor, Listing, PeerSession, PendingResponse, Refusal, RegistryError, RequestKey};
+use estd::ra::{Listing, PeerSession, PendingResponse, Refusal, RegistryError, RequestKey};
 use estd::store::approval::Decision;
 use estd::store::device::{DeviceRecord, DeviceState};
 use estd_asn1::{Certificate, GeneralName, Name};
@@ -19,10 +19,6 @@ use world::*;
 
 fn world(rule: RegistrationRule) -> World {
     World::with(KeyType::P256, |_| (), |label| label.registration.rule = rule)
-}
-
-fn actor() -> Actor {
-    Actor { name: "olga".into(), source: "192.0.2.9".into(), request_id: "r-1".into() }
 }
 
 fn enroll(world: &World, session: &PeerSession, body: &[u8]) -> Result<PendingResponse, Refusal> {

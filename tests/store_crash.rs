@@ -22,6 +22,7 @@ use estd::store::journal::Tail;
 use estd::store::sled::{SledStore, StoreOptions, verify};
 use estd::store::{
     CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, RequestKey, Revocation,
+    StandingChange,
 };
 
 /// Set for the process that dies: the data folder.
@@ -128,7 +129,8 @@ fn issue(store: &SledStore, serial: u64) -> Result<(), estd::store::StoreFault> 
         store.record_event(event(AuditOutcome::Refused { code: RejectionCode::WeakKey, reason: "weak".into() }));
         let revoked = AuditOutcome::Revoked { serial: record.id.serial.clone(), reason: 1 };
         // Whether this one lasts does not decide whether the certificate does.
-        if let Ok(Some(receipt)) = store.revoke(&record.id, revocation(), Vec::new(), event(revoked)) {
+        let change = StandingChange::of(&record, Some(revocation()));
+        if let Ok(receipt) = store.change_standing(vec![change], Vec::new(), event(revoked)) {
             let lasts = receipt.wait().is_ok();
             println!("{}", if lasts { Answer::Revoked(serial) } else { Answer::Noise }.line());
         }

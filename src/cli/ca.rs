@@ -2,17 +2,19 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use estd_asn1::Certificate;
 
 use super::{CliError, show};
-use crate::audit::{AuditEvent, AuditOutcome};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Authority, Config};
-use crate::store::compromise::facts_of_revocation;
+use crate::pki::revocation::RevocationReason;
+use crate::ra::{Actor, RegistrationAuthority};
+use crate::server;
 use crate::store::sled::{SledStore, StoreOptions};
-use crate::store::{CertificateId, CertificateStatus, CertificateStore as _, Revocation};
-use estd_asn1::Certificate;
+use crate::store::{CertificateId, CertificateRecord, CertificateStatus, CertificateStore};
 
 /// What `estd ca` can do.
 #[derive(Debug, clap::Subcommand)]
@@ -23,6 +25,8 @@ pub(super) enum Command {
     Fingerprint(Which),
     /// Revoke a certificate: it can neither renew nor enroll from then on; the server must not be running
     Revoke(Revoke),
+    /// Lift the hold on a certificate; the server must not be running
+    Release(Release),
 }
 
 /// Whose authorities.
@@ -36,6 +40,23 @@ pub(super) struct Which {
 /// What `estd ca revoke` is told.
 #[derive(Debug, clap::Args)]
 pub(super) struct Revoke {
+    #[command(flatten)]
+    certificate: WhichCertificate,
+    /// Why; certificateHold can be lifted by `estd ca release`
+    #[arg(long, value_parser = reasons(), default_value = "unspecified")]
+    reason: RevocationReason,
+}
+
+/// What `estd ca release` is told.
+#[derive(Debug, clap::Args)]
+pub(super) struct Release {
+    #[command(flatten)]
+    certificate: WhichCertificate,
+}
+
+/// Which certificate.
+#[derive(Debug, clap::Args)]
+struct WhichCertificate {
     /// The configuration file
     #[arg(long)]
     config: PathBuf,
@@ -45,34 +66,12 @@ pub(super) struct Revoke {
     /// The authority that issued it; needed when there are several
     #[arg(long, value_name = "TENANT/NAME")]
     authority: Option<String>,
-    /// Why
-    #[arg(long, value_enum, default_value_t = Reason::Unspecified)]
-    reason: Reason,
 }
 
-/// CRLReason (RFC 5280 section 5.3.1), as far as it fits a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-#[value(rename_all = "camelCase")]
-enum Reason {
-    Unspecified,
-    KeyCompromise,
-    AffiliationChanged,
-    Superseded,
-    CessationOfOperation,
-    PrivilegeWithdrawn,
-}
-
-impl Reason {
-    const fn code(self) -> u8 {
-        match self {
-            Self::Unspecified => 0,
-            Self::KeyCompromise => 1,
-            Self::AffiliationChanged => 3,
-            Self::Superseded => 4,
-            Self::CessationOfOperation => 5,
-            Self::PrivilegeWithdrawn => 9,
-        }
-    }
+/// The reasons of RFC 5280 section 5.3.1, by their names.
+fn reasons() -> impl TypedValueParser<Value = RevocationReason> {
+    PossibleValuesParser::new(RevocationReason::ALL.map(RevocationReason::as_str))
+        .try_map(|name| name.parse::<RevocationReason>())
 }
 
 pub(super) fn run(command: &Command, out: &mut dyn Write) -> Result<(), CliError> {
@@ -80,6 +79,7 @@ pub(super) fn run(command: &Command, out: &mut dyn Write) -> Result<(), CliError
         Command::Show(which) => show(&load(&which.config)?, out),
         Command::Fingerprint(which) => fingerprint(&load(&which.config)?, out),
         Command::Revoke(arguments) => revoke(arguments, out),
+        Command::Release(arguments) => release(arguments, out),
     }
 }
 
@@ -116,38 +116,63 @@ fn fingerprint(config: &Config, out: &mut dyn Write) -> Result<(), CliError> {
 }
 
 fn revoke(arguments: &Revoke, out: &mut dyn Write) -> Result<(), CliError> {
-    let config = load(&arguments.config)?;
-    let authority = chosen(&config, arguments.authority.as_deref())?;
-    let serial = parse_serial(&arguments.serial).ok_or_else(|| CliError::Argument {
-        what: "--serial",
-        given: arguments.serial.clone(),
-        expected: "1 to 20 octets in hexadecimal".to_owned(),
-    })?;
-    let id = CertificateId { issuer: authority.authority.issuer_id(), serial };
-    let folder = &config.server.data_dir;
-    let store = SledStore::open(folder, StoreOptions::default()).map_err(|error| CliError::opening(error, folder))?;
-    let shown = show::serial(&id.serial);
-    let device = match store.status(&id)? {
-        CertificateStatus::Unknown => {
-            return Err(CliError::UnknownCertificate { authority: authority.path(), serial: shown });
-        }
-        CertificateStatus::Revoked(revocation) => {
-            writeln!(out, "{shown} was revoked already, at {}", show::time(revocation.at))?;
-            return Ok(());
-        }
-        CertificateStatus::Good { device, .. } => device,
-    };
-    let now = SystemClock.now();
-    let reason = arguments.reason.code();
-    let event = event(authority, &id, &device, reason, now);
-    let facts = store.certificate(&id)?.map(|record| facts_of_revocation(&record, reason)).unwrap_or_default();
-    match store.revoke(&id, Revocation { at: now, reason }, facts, event)? {
-        Some(receipt) => receipt.wait()?,
-        None => return Err(CliError::UnknownCertificate { authority: authority.path(), serial: shown }),
+    let found = Found::open(&arguments.certificate)?;
+    let Found { serial, record, .. } = &found;
+    if let CertificateStatus::Revoked(revocation) = found.store.status(&record.id)?
+        && RevocationReason::from_code(revocation.reason)
+            .is_none_or(|stands| stands.revised(arguments.reason).is_none())
+    {
+        writeln!(out, "{serial} was revoked already, at {}", show::time(revocation.at))?;
+        return Ok(());
     }
-    store.close();
-    writeln!(out, "revoked {shown} of device {}", device.escape_debug())?;
+    found.ra.revoke_certificate(&record.tenant, &record.id, arguments.reason, &actor())?.wait()?;
+    found.store.close();
+    writeln!(out, "revoked {serial} of device {}", record.device.escape_debug())?;
     Ok(())
+}
+
+fn release(arguments: &Release, out: &mut dyn Write) -> Result<(), CliError> {
+    let found = Found::open(&arguments.certificate)?;
+    let Found { serial, record, .. } = &found;
+    found.ra.release_hold(&record.tenant, &record.id, &actor())?.wait()?;
+    found.store.close();
+    writeln!(out, "{serial} of device {} is not on hold", record.device.escape_debug())?;
+    Ok(())
+}
+
+/// A certificate that a command is about, and what it takes to change its standing.
+struct Found {
+    store: Arc<SledStore>,
+    ra: RegistrationAuthority,
+    serial: String,
+    record: Arc<CertificateRecord>,
+}
+
+impl Found {
+    fn open(which: &WhichCertificate) -> Result<Self, CliError> {
+        let config = load(&which.config)?;
+        let authority = chosen(&config, which.authority.as_deref())?;
+        let serial = parse_serial(&which.serial).ok_or_else(|| CliError::Argument {
+            what: "--serial",
+            given: which.serial.clone(),
+            expected: "1 to 20 octets in hexadecimal".to_owned(),
+        })?;
+        let id = CertificateId { issuer: authority.authority.issuer_id(), serial };
+        let folder = &config.server.data_dir;
+        let store = SledStore::open(folder, StoreOptions::default());
+        let store = Arc::new(store.map_err(|error| CliError::opening(error, folder))?);
+        let serial = show::serial(&id.serial);
+        let record = store.certificate(&id)?;
+        let record = record
+            .ok_or_else(|| CliError::UnknownCertificate { authority: authority.path(), serial: serial.clone() })?;
+        let ra = server::authority_over(&config, Arc::clone(&store) as Arc<dyn CertificateStore>)?;
+        Ok(Self { store, ra, serial, record })
+    }
+}
+
+/// Whoever may read the keys of the authorities.
+fn actor() -> Actor {
+    Actor { name: "command line".to_owned(), source: String::new(), request_id: String::new() }
 }
 
 /// The authority that is named, or the only one.
@@ -183,22 +208,6 @@ fn parse_serial(text: &str) -> Option<Vec<u8>> {
         octets.insert(0, 0);
     }
     (1..=20).contains(&octets.len()).then_some(octets)
-}
-
-fn event(authority: &Authority, id: &CertificateId, device: &str, reason: u8, at: DateTime<Utc>) -> AuditEvent {
-    AuditEvent {
-        at,
-        request_id: String::new(),
-        source: String::new(),
-        tenant: authority.tenant.clone(),
-        label: String::new(),
-        operation: "revoke".to_owned(),
-        peer: None,
-        device: Some(device.to_owned()),
-        actor: None,
-        credential: None,
-        outcome: AuditOutcome::Revoked { serial: id.serial.clone(), reason },
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::ca::{AuthorityError, SignerError};
 use crate::clock::EntropyFailure;
 use crate::config::Problems;
 use crate::pki::certificate::CertificateError;
+use crate::ra::RevocationError;
 use crate::server::ServerError;
 use crate::store::StoreFault;
 use crate::store::journal::JournalError;
@@ -66,6 +67,9 @@ pub enum CliError {
     /// The store failed.
     #[error(transparent)]
     StoreFault(#[from] StoreFault),
+    /// A certificate was not revoked or released.
+    #[error(transparent)]
+    Revocation(#[from] RevocationError),
     /// A name on the command line that means nothing.
     #[error("{what} {given:?}: expected {expected}")]
     Argument {

@@ -11,7 +11,6 @@ mod label;
 mod limits;
 mod problem;
 mod profile;
-mod ra;
 mod read;
 mod registration;
 mod server;

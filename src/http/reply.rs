@@ -250,8 +250,6 @@ const fn status(code: RejectionCode) -> StatusCode {
         | RejectionCode::IdentityConflict
         | RejectionCode::CloneSuspected
         | RejectionCode::NotApproved
-        | RejectionCode::RaScope
-        | RejectionCode::NameChange
         | RejectionCode::CodeUsed
         | RejectionCode::IdentityLinking
         | RejectionCode::KeyGenerationDenied

@@ -3,15 +3,14 @@
 pub mod certificate;
 pub mod device_identity;
 pub mod digest;
-pub mod digest_algorithm;
 pub mod generated_key;
 pub mod key_encryption;
-pub mod message_signature;
 pub mod name_rules;
 pub mod pem;
 pub mod profile;
 pub mod public_key;
 pub mod request;
+pub mod revocation;
 pub mod rsa_modulus;
 mod rsa_parameters;
 pub mod serial;

@@ -8,6 +8,7 @@ use super::{RegistrationAuthority, refusal};
 use crate::credential::{Challenge, CredentialError, HttpIdentity, HttpScheme, LockedOut, Place};
 use crate::est::{EstRequest, PresentedCredential, Rejection, RejectionCode};
 use crate::pki::request::CheckedRequest;
+use crate::pki::revocation::RevocationReason;
 use crate::pki::trust::{AnchorClass, AuthenticatedPeer, TrustError};
 use crate::policy::{AuthenticationRule, Proof};
 use crate::store::{CertificateId, CertificateStatus, Revocation};
@@ -223,12 +224,6 @@ impl RegistrationAuthority {
             // "Unknown" is not "revoked": birth certificates, and those of a CA taken over, are not on record.
             CertificateStatus::Unknown => Ok(None),
             CertificateStatus::Revoked(revocation) => Err(revoked("the presented certificate", &revocation).into()),
-            // RFC 7030 §3.7: RAs are certified at a label of their own.
-            CertificateStatus::Good { tenant, device, .. }
-                if tenant == label.tenant && label.rules.is_ra_client(peer, Some(&device)) =>
-            {
-                Ok(Some(device))
-            }
             CertificateStatus::Good { tenant, label: issued_at, .. }
                 if tenant != label.tenant || issued_at != label.label.as_str() =>
             {
@@ -293,7 +288,9 @@ pub(super) fn peer_id(peer: &AuthenticatedPeer) -> CertificateId {
 
 pub(super) fn revoked(which: &str, revocation: &Revocation) -> Rejection {
     let since = revocation.at.format("%Y-%m-%dT%H:%M:%SZ");
-    Rejection::new(RejectionCode::Revoked, "RFC 7030 3.3.2", format!("{which} was revoked at {since}"))
+    let on_hold = RevocationReason::from_code(revocation.reason).is_some_and(RevocationReason::is_hold);
+    let became = if on_hold { "put on hold" } else { "revoked" };
+    Rejection::new(RejectionCode::Revoked, "RFC 7030 3.3.2", format!("{which} was {became} at {since}"))
 }
 
 fn place(label: &LabelContext) -> Place<'_> {

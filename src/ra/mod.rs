@@ -8,11 +8,11 @@ mod key_generation;
 mod label;
 mod namespace;
 mod peer_session;
-mod ra_client;
 mod refusal;
 mod registration;
 mod registry;
 mod request_key;
+mod revocation;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -39,6 +39,7 @@ pub use namespace::LabelsError;
 pub use peer_session::PeerSession;
 pub use refusal::{Fault, Refusal};
 pub use registry::{Actor, Listing, MAX_LISTED_AT_ONCE, MAX_TAG_OCTETS, MAX_TAGS, RegistryError};
+pub use revocation::RevocationError;
 
 /// The outside world, as the core sees it.
 #[derive(Clone)]

@@ -136,7 +136,8 @@ impl RegistrationAuthority {
         Ok(store.record_facts(facts, changed(tenant, None, "device.list", what, now, actor))?)
     }
 
-    /// Suspends, resumes or revokes a device. To resume is to make it active again; what is revoked stays so.
+    /// Suspends, resumes or revokes a device. To resume is to make it active again; what is revoked stays so. Its certificates
+    /// are left as they are: [`revoke_device`](Self::revoke_device) revokes them too.
     ///
     /// # Errors
     /// When there is no such device, or its state does not allow it.
@@ -215,6 +216,32 @@ impl RegistrationAuthority {
     }
 }
 
+impl Actor {
+    /// The event of what it did in a tenant.
+    pub(super) fn event(
+        &self,
+        tenant: &str,
+        device: Option<&str>,
+        operation: &str,
+        at: DateTime<Utc>,
+        outcome: AuditOutcome,
+    ) -> AuditEvent {
+        AuditEvent {
+            at,
+            request_id: self.request_id.clone(),
+            source: self.source.clone(),
+            tenant: tenant.to_owned(),
+            label: String::new(),
+            operation: operation.to_owned(),
+            peer: None,
+            device: device.map(str::to_owned),
+            actor: Some(self.name.clone()),
+            credential: None,
+            outcome,
+        }
+    }
+}
+
 fn changed(
     tenant: &str,
     device: Option<&str>,
@@ -223,17 +250,5 @@ fn changed(
     at: DateTime<Utc>,
     actor: &Actor,
 ) -> AuditEvent {
-    AuditEvent {
-        at,
-        request_id: actor.request_id.clone(),
-        source: actor.source.clone(),
-        tenant: tenant.to_owned(),
-        label: String::new(),
-        operation: operation.to_owned(),
-        peer: None,
-        device: device.map(str::to_owned),
-        actor: Some(actor.name.clone()),
-        credential: None,
-        outcome: AuditOutcome::Changed { what },
-    }
+    actor.event(tenant, device, operation, at, AuditOutcome::Changed { what })
 }

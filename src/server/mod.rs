@@ -23,6 +23,7 @@ use crate::clock::EntropyFailure;
 use crate::config::{CertificateSource, Config, Limits, ServerSettings};
 use crate::http::{Metrics, StatusEdge};
 use crate::ra::{LabelsError, Ports, RegistrationAuthority};
+use crate::store::CertificateStore;
 use crate::store::journal::Tail;
 use crate::store::sled::{OpenError, Recovery, SledStore};
 use crate::tls::{ReloadableCertificate, ServerCertificate, TlsError};
@@ -107,6 +108,14 @@ impl Server {
             Fixed { listen: config.server.listen, status_listen: config.server.status_listen, limits: config.limits };
         Running::start(shared, fixed).await
     }
+}
+
+/// The registration authority of a configuration over a store that no server uses, for commands.
+///
+/// # Errors
+/// When the labels do not fit together, or there is no randomness.
+pub fn authority_over(config: &Config, store: Arc<dyn CertificateStore>) -> Result<RegistrationAuthority, ServerError> {
+    Ok(composition::registration_authority(config, &composition::ports(store)?)?)
 }
 
 /// What opening the store took, when that is worth a look.

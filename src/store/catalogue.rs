@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::event::EventEntry;
-use super::{CertificateId, CertificateRecord, StoreFault};
+use super::{CertificateId, CertificateRecord, LoggedStanding, StoreFault};
 
 /// The lookups of operators. Unlike the verbs of a [`CertificateStore`](super::CertificateStore) they show what is durable,
 /// and nothing else; what a receipt resolved for before the call is shown.
@@ -41,6 +41,13 @@ pub trait Catalogue {
     /// # Errors
     /// When the index or the journal cannot be read.
     fn events(&self, span: &Span<u64>, direction: Direction, limit: usize) -> Result<Vec<LoggedEvent>, StoreFault>;
+
+    /// How the standing of an issuer's certificates changed after the record `after`, in the order of the records, at most
+    /// `limit` records.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    fn standings(&self, issuer: &[u8; 32], after: u64, limit: usize) -> Result<Vec<LoggedStanding>, StoreFault>;
 }
 
 /// A certificate's place among those of its tenant: by notAfter, then by the record that it came with.
@@ -117,7 +124,7 @@ pub struct LoggedEvent {
     pub sequence: u64,
     /// What happened.
     pub event: EventEntry<'static>,
-    /// The certificate that was issued or revoked with it.
+    /// The certificate that was issued with it, or the one whose standing changed, when it was one alone.
     pub certificate: Option<CertificateId>,
     /// Refusals since the record before that were counted and not written.
     pub suppressed: u64,

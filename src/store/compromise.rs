@@ -1,14 +1,12 @@
 //! Keys that are known to be in the wrong hands, one fact each: they are never certified again.
 
 use super::{CertificateRecord, CertificateStore, Fact, FactKey, FactKind, StoreFault};
-
-/// RFC 5280 section 5.3.1: keyCompromise, cACompromise and aACompromise say that somebody else has the key.
-const COMPROMISE: [u8; 3] = [1, 2, 10];
+use crate::pki::revocation::RevocationReason;
 
 /// The facts that come with a revocation for `reason` of a certificate.
-pub fn facts_of_revocation(record: &CertificateRecord, reason: u8) -> Vec<Fact> {
+pub fn facts_of_revocation(record: &CertificateRecord, reason: RevocationReason) -> Vec<Fact> {
     let compromised = || Fact { key: key(&record.spki_sha256), value: Some(Vec::new()) };
-    COMPROMISE.contains(&reason).then(compromised).into_iter().collect()
+    reason.is_compromise().then(compromised).into_iter().collect()
 }
 
 /// Whether a certificate over this key was revoked because somebody else has the key.

@@ -1,19 +1,25 @@
 //! The contract suite: what every store keeps, run over each of them.
 
+mod standing;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::compromise::{facts_of_revocation, is_compromised};
 use super::credential_uses::CredentialUses;
 use super::memory::MemoryStore;
 use super::{
     CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, ClaimGuard, Direction, ExpiryPlace,
-    Fact, FactKey, FactKind, LoggedEvent, Receipt, RequestKey, Revocation, Span,
+    Fact, FactKey, FactKind, LoggedEvent, Receipt, RequestKey, Revocation, Span, StandingChange,
 };
 use crate::audit::{AuditEvent, AuditOutcome};
 use crate::pki::digest::sha256;
+use standing::{
+    changes_of_standing_are_listed_by_issuer_in_the_order_in_which_they_were_recorded, stand,
+    the_certificates_of_a_device_are_found_durable_or_not,
+    the_last_standing_counts_and_those_recorded_together_change_together,
+};
 
 /// A moment to count from; stores ask no clock.
 pub(super) fn epoch() -> DateTime<Utc> {
@@ -72,13 +78,6 @@ pub(super) fn granted<'a>(store: &'a dyn CertificateStore, key: &RequestKey) -> 
 pub(super) fn keep(store: &dyn CertificateStore, record: &CertificateRecord) {
     let claim = granted(store, &record.request);
     store.record_issued(claim, record.clone(), Vec::new(), issued(record)).unwrap().wait().unwrap();
-}
-
-fn revoke(store: &dyn CertificateStore, id: &CertificateId, revocation: Revocation) -> bool {
-    let outcome = AuditOutcome::Revoked { serial: id.serial.clone(), reason: revocation.reason };
-    let receipt =
-        store.revoke(id, revocation, facts_of_revocation(&record(1), revocation.reason), event(outcome)).unwrap();
-    receipt.map(|receipt| receipt.wait().unwrap()).is_some()
 }
 
 fn good(record: &CertificateRecord) -> CertificateStatus {
@@ -164,22 +163,6 @@ fn a_key_belongs_to_the_device_it_was_last_certified_for_in_its_tenant(store: &d
     keep(store, &CertificateRecord { spki_sha256: one.spki_sha256, tenant: "globex".into(), ..record(3) });
     assert_eq!(store.key_holder("acme", &one.spki_sha256).unwrap().as_deref(), Some("device-2"));
     assert_eq!(store.key_holder("globex", &one.spki_sha256).unwrap().as_deref(), Some("device-3"));
-}
-
-fn the_first_revocation_stands_and_the_unknown_stays_unknown(store: &dyn CertificateStore) {
-    let one = record(1);
-    let first = Revocation { at: epoch(), reason: 1 };
-    assert!(!revoke(store, &one.id, first));
-    assert_eq!(store.status(&one.id).unwrap(), CertificateStatus::Unknown);
-    keep(store, &one);
-    assert!(!is_compromised(store, &one.spki_sha256).unwrap());
-    assert!(revoke(store, &one.id, first));
-    assert!(is_compromised(store, &one.spki_sha256).unwrap(), "the facts come with it");
-    assert!(revoke(store, &one.id, Revocation { at: epoch() + TimeDelta::days(1), reason: 4 }));
-    assert_eq!(store.status(&one.id).unwrap(), CertificateStatus::Revoked(first));
-    assert_eq!(store.certificate(&one.id).unwrap().as_deref(), Some(&one));
-    // What is revoked is not handed out again.
-    drop(granted(store, &one.request));
 }
 
 fn what_is_recorded_is_seen_before_it_is_durable(store: &dyn CertificateStore) {
@@ -426,7 +409,9 @@ contract!(
     a_dropped_claim_leaves_nothing_and_frees_its_key,
     one_key_claimed_by_many_at_once_gives_one_record,
     a_key_belongs_to_the_device_it_was_last_certified_for_in_its_tenant,
-    the_first_revocation_stands_and_the_unknown_stays_unknown,
+    the_last_standing_counts_and_those_recorded_together_change_together,
+    changes_of_standing_are_listed_by_issuer_in_the_order_in_which_they_were_recorded,
+    the_certificates_of_a_device_are_found_durable_or_not,
     what_is_recorded_is_seen_before_it_is_durable,
     the_last_value_of_a_fact_counts_and_one_that_is_forgotten_is_gone,
     facts_are_listed_in_order_page_by_page_and_scope_by_scope,
@@ -447,11 +432,13 @@ fn what_is_lost_before_it_is_durable_leaves_nothing() {
     let Claim::Recorded { receipt: repeated, .. } = store.claim(&one.request, epoch()).unwrap() else {
         panic!("recorded")
     };
+    let revoked = stand(&store, &[1], Some(Revocation { at: epoch(), reason: 1 }));
     assert!(store.events().is_empty());
     store.settle(Err(super::StoreFault::NotDurable(Arc::new(std::io::ErrorKind::StorageFull.into()))));
     assert!(matches!(receipt.wait(), Err(super::StoreFault::NotDurable(_))));
     assert!(matches!(repeated.wait(), Err(super::StoreFault::NotDurable(_))));
     assert!(matches!(changed.wait(), Err(super::StoreFault::NotDurable(_))));
+    assert!(matches!(revoked.wait(), Err(super::StoreFault::NotDurable(_))));
     assert_eq!(all_facts(&store, 10), []);
     assert_eq!(store.status(&one.id).unwrap(), CertificateStatus::Unknown);
     assert_eq!(store.key_holder("acme", &one.spki_sha256).unwrap(), None);

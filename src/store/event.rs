@@ -105,7 +105,29 @@ pub enum OutcomeEntry<'a> {
         #[b(1)]
         reason: Cow<'a, str>,
     },
+    /// Several certificates were revoked at once.
+    #[n(7)]
+    RevokedTogether {
+        /// Content octets of their serial numbers.
+        #[n(0)]
+        serials: Vec<SerialEntry>,
+        /// RFC 5280 section 5.3.1 reason code.
+        #[n(1)]
+        reason: u8,
+    },
+    /// A certificate is no longer on hold.
+    #[n(8)]
+    Released {
+        /// Content octets of the serial number.
+        #[cbor(b(0), with = "minicbor::bytes")]
+        serial: Cow<'a, [u8]>,
+    },
 }
+
+/// The content octets of one of several serial numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub struct SerialEntry(#[cbor(n(0), with = "minicbor::bytes")] pub Vec<u8>);
 
 impl<'a> From<&'a AuditEvent> for EventEntry<'a> {
     fn from(event: &'a AuditEvent) -> Self {
@@ -140,6 +162,10 @@ impl<'a> From<&'a AuditOutcome> for OutcomeEntry<'a> {
             AuditOutcome::Revoked { serial, reason } => {
                 Self::Revoked { serial: Cow::Borrowed(serial), reason: *reason }
             }
+            AuditOutcome::RevokedTogether { serials, reason } => {
+                Self::RevokedTogether { serials: serials.iter().cloned().map(SerialEntry).collect(), reason: *reason }
+            }
+            AuditOutcome::Released { serial } => Self::Released { serial: Cow::Borrowed(serial) },
             AuditOutcome::Deferred => Self::Deferred,
             AuditOutcome::Changed { what } => Self::Changed { what: Cow::Borrowed(what) },
             AuditOutcome::Alarm { alarm, reason } => {
@@ -177,6 +203,8 @@ impl OutcomeEntry<'_> {
             Self::Refused { code, reason } => OutcomeEntry::Refused { code: owned(code), reason: owned(reason) },
             Self::Failed => OutcomeEntry::Failed,
             Self::Revoked { serial, reason } => OutcomeEntry::Revoked { serial: owned(serial), reason },
+            Self::RevokedTogether { serials, reason } => OutcomeEntry::RevokedTogether { serials, reason },
+            Self::Released { serial } => OutcomeEntry::Released { serial: owned(serial) },
             Self::Deferred => OutcomeEntry::Deferred,
             Self::Changed { what } => OutcomeEntry::Changed { what: owned(what) },
             Self::Alarm { code, reason } => OutcomeEntry::Alarm { code: owned(code), reason: owned(reason) },

@@ -25,6 +25,8 @@ pub enum FactKind {
     Key,
     /// How often a credential was used.
     CredentialUses,
+    /// That a certificate's standing is being changed; nothing is kept under it.
+    Standing,
 }
 
 impl FactKind {
@@ -37,6 +39,7 @@ impl FactKind {
             Self::CompromisedKey => b'c',
             Self::Key => b'k',
             Self::CredentialUses => b'u',
+            Self::Standing => b'r',
         }
     }
 }

@@ -10,10 +10,10 @@ use chrono::{DateTime, Utc};
 use super::catalogue::{Catalogue, Direction, ExpiryPlace, LoggedEvent, Span};
 use super::claims::locked;
 use super::event::EventEntry;
-use super::pending::{Durable, Pending, PendingCertificate, PendingFacts, PendingRevocation, Revoking};
+use super::pending::{Durable, Pending, PendingCertificate, PendingFacts, PendingStanding};
 use super::{
     CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, ClaimGuard, Claims, Fact, FactKey,
-    Receipt, RequestKey, Revocation, StoreFault,
+    LoggedStanding, Receipt, RequestKey, Revocation, StandingChange, StoreFault,
 };
 use crate::audit::AuditEvent;
 
@@ -44,13 +44,13 @@ struct Kept {
 struct Logged {
     event: AuditEvent,
     issued: Option<Arc<CertificateRecord>>,
-    revoked: Option<CertificateId>,
+    standings: Arc<[StandingChange]>,
 }
 
 #[derive(Debug)]
 enum Change {
     Issued(Arc<PendingCertificate>, AuditEvent),
-    Revoked(Arc<PendingRevocation>, AuditEvent),
+    Standing(Arc<PendingStanding>, AuditEvent),
     Facts(Arc<PendingFacts>, AuditEvent),
     Event(AuditEvent),
 }
@@ -99,8 +99,8 @@ impl MemoryStore {
                 self.pending.forget_certificate(&row);
                 row.commit.settle(outcome);
             }
-            Change::Revoked(row, _) => {
-                self.pending.forget_revocation(&row);
+            Change::Standing(row, _) => {
+                self.pending.forget_standing(&row);
                 row.commit.settle(outcome);
             }
             Change::Facts(row, _) => {
@@ -148,22 +148,24 @@ impl CertificateStore for MemoryStore {
         self.pending.key_holder(tenant, spki_sha256, &self.kept)
     }
 
-    fn revoke(
+    fn device_certificates(&self, tenant: &str, device: &str) -> Result<Vec<Arc<CertificateRecord>>, StoreFault> {
+        self.pending.device_certificates(tenant, device, &self.kept)
+    }
+
+    fn change_standing(
         &self,
-        id: &CertificateId,
-        revocation: Revocation,
+        changes: Vec<StandingChange>,
         facts: Vec<Fact>,
         event: AuditEvent,
-    ) -> Result<Option<Receipt>, StoreFault> {
-        match self.pending.revoke(id, revocation, facts, &self.kept)? {
-            Revoking::Unknown => Ok(None),
-            Revoking::Already(receipt) => Ok(Some(receipt)),
-            Revoking::New(row) => {
-                let receipt = row.commit.receipt();
-                self.submit(Change::Revoked(row, event));
-                Ok(Some(receipt))
-            }
-        }
+    ) -> Result<Receipt, StoreFault> {
+        let row = self.pending.change_standing(changes, facts);
+        let receipt = row.commit.receipt();
+        self.submit(Change::Standing(row, event));
+        Ok(receipt)
+    }
+
+    fn standing_receipt(&self, id: &CertificateId) -> Receipt {
+        self.pending.standing_receipt(id)
     }
 
     fn hold(&self, key: &FactKey) -> ClaimGuard<'_> {
@@ -238,6 +240,15 @@ impl Catalogue for MemoryStore {
         let rows = kept.numbered().filter(|(sequence, _)| span.contains(sequence));
         Ok(direction.take(rows.map(Logged::shown), limit))
     }
+
+    fn standings(&self, issuer: &[u8; 32], after: u64, limit: usize) -> Result<Vec<LoggedStanding>, StoreFault> {
+        let kept = locked(&self.kept);
+        let rows = kept.numbered().filter(|(sequence, _)| *sequence > after).map(|(sequence, logged)| {
+            let of_issuer = logged.standings.iter().filter(|change| change.id.issuer == *issuer);
+            LoggedStanding { sequence, changes: of_issuer.cloned().collect() }
+        });
+        Ok(rows.filter(|logged| !logged.changes.is_empty()).take(limit).collect())
+    }
 }
 
 impl Logged {
@@ -245,7 +256,10 @@ impl Logged {
         LoggedEvent {
             sequence,
             event: EventEntry::from(&logged.event).into_owned(),
-            certificate: logged.issued.as_ref().map(|record| record.id.clone()).or_else(|| logged.revoked.clone()),
+            certificate: logged.issued.as_ref().map(|record| record.id.clone()).or_else(|| match &*logged.standings {
+                [change] => Some(change.id.clone()),
+                _ => None,
+            }),
             suppressed: 0,
         }
     }
@@ -260,23 +274,28 @@ impl Kept {
                 self.requests.insert(record.request, Arc::clone(record));
                 self.holders.insert((record.tenant.clone(), record.spki_sha256), record.device.clone());
                 self.keep_facts(&row.facts);
-                self.log(event, Some(Arc::clone(record)), None);
+                self.log(event, Some(Arc::clone(record)), Arc::default());
             }
-            Change::Revoked(row, event) => {
-                self.revocations.insert(row.id.clone(), row.revocation);
+            Change::Standing(row, event) => {
+                for change in row.changes.iter() {
+                    match change.revocation {
+                        Some(revocation) => self.revocations.insert(change.id.clone(), revocation),
+                        None => self.revocations.remove(&change.id),
+                    };
+                }
                 self.keep_facts(&row.facts);
-                self.log(event, None, Some(row.id.clone()));
+                self.log(event, None, Arc::clone(&row.changes));
             }
             Change::Facts(row, event) => {
                 self.keep_facts(&row.facts);
-                self.log(event, None, None);
+                self.log(event, None, Arc::default());
             }
-            Change::Event(event) => self.log(event, None, None),
+            Change::Event(event) => self.log(event, None, Arc::default()),
         }
     }
 
-    fn log(&mut self, event: &AuditEvent, issued: Option<Arc<CertificateRecord>>, revoked: Option<CertificateId>) {
-        self.log.push(Logged { event: event.clone(), issued, revoked });
+    fn log(&mut self, event: &AuditEvent, issued: Option<Arc<CertificateRecord>>, standings: Arc<[StandingChange]>) {
+        self.log.push(Logged { event: event.clone(), issued, standings });
     }
 
     /// The records with their sequence numbers.
@@ -305,6 +324,14 @@ impl Durable for Mutex<Kept> {
 
     fn revocation(&self, id: &CertificateId) -> Result<Option<Revocation>, StoreFault> {
         Ok(locked(self).revocations.get(id).copied())
+    }
+
+    fn device_certificates(&self, tenant: &str, device: &str) -> Result<Vec<Arc<CertificateRecord>>, StoreFault> {
+        let kept = locked(self);
+        let issued = kept.log.iter().filter_map(|logged| logged.issued.as_ref());
+        let of_device =
+            issued.filter(|record| record.tenant == tenant && record.device.to_lowercase() == device.to_lowercase());
+        Ok(of_device.cloned().collect())
     }
 
     fn key_holder(&self, tenant: &str, spki_sha256: &[u8; 32]) -> Result<Option<String>, StoreFault> {

@@ -12,6 +12,7 @@ pub mod memory;
 mod pending;
 pub mod receipt;
 pub mod record;
+pub mod standing;
 pub mod succession;
 
 #[cfg(feature = "server")]
@@ -27,6 +28,7 @@ pub use claims::{Claim, ClaimGuard, Claims};
 pub use fact::{Fact, FactKey, FactKind};
 pub use receipt::Receipt;
 pub use record::{CertificateId, CertificateRecord, CertificateStatus, RequestKey, Revocation};
+pub use standing::{LoggedStanding, StandingChange};
 
 use std::sync::Arc;
 
@@ -83,7 +85,8 @@ pub trait CertificateStore: Catalogue + Send + Sync {
     ) -> Result<Receipt, StoreFault>;
 
     /// Waits until nobody else changes a fact, then holds it: to be held from reading it to recording its change. Facts
-    /// are held after requests are claimed: a credential, then a device, then its key, and nothing besides.
+    /// are held after requests are claimed: a credential, then a device, then its key or the standing of certificates, and
+    /// nothing besides.
     fn hold(&self, key: &FactKey) -> ClaimGuard<'_>;
 
     /// The value of a fact, durable or not yet.
@@ -127,17 +130,27 @@ pub trait CertificateStore: Catalogue + Send + Sync {
     /// When the index cannot be read.
     fn key_holder(&self, tenant: &str, spki_sha256: &[u8; 32]) -> Result<Option<String>, StoreFault>;
 
-    /// Revokes a certificate, with the facts that change with it; a second revocation keeps the first date and reason.
+    /// The certificates of a device, durable or not, in the order in which they were issued. Ids that differ in case alone
+    /// name one device.
     ///
     /// # Errors
-    /// At once when the certificate is not known (`Ok(None)` is returned), the queue is full or the store is closed.
-    fn revoke(
+    /// When the index or the journal cannot be read.
+    fn device_certificates(&self, tenant: &str, device: &str) -> Result<Vec<Arc<CertificateRecord>>, StoreFault>;
+
+    /// Changes the standing of certificates that are on record, with the facts that change with it, all of it or nothing;
+    /// [`StandingChange::key`] is held meanwhile.
+    ///
+    /// # Errors
+    /// At once when they are too many for one record, the queue is full or the store is closed.
+    fn change_standing(
         &self,
-        id: &CertificateId,
-        revocation: Revocation,
+        changes: Vec<StandingChange>,
         facts: Vec<Fact>,
         event: AuditEvent,
-    ) -> Result<Option<Receipt>, StoreFault>;
+    ) -> Result<Receipt, StoreFault>;
+
+    /// Resolves when the last change of a certificate's standing is durable.
+    fn standing_receipt(&self, id: &CertificateId) -> Receipt;
 
     /// Records an audit event without waiting for it. Never blocks; when the queue is full the event is counted as
     /// suppressed and the count goes out with the next one.

@@ -9,7 +9,8 @@ use chrono::{DateTime, Utc};
 use super::claims::locked;
 use super::receipt::Commit;
 use super::{
-    CertificateId, CertificateRecord, CertificateStatus, Fact, FactKey, Receipt, RequestKey, Revocation, StoreFault,
+    CertificateId, CertificateRecord, CertificateStatus, Fact, FactKey, Receipt, RequestKey, Revocation,
+    StandingChange, StoreFault,
 };
 
 /// What is durable, as a store keeps it. A row must be found here before [`Pending`] forgets it.
@@ -20,6 +21,8 @@ pub(super) trait Durable {
     fn certificate(&self, id: &CertificateId) -> Result<Option<Arc<CertificateRecord>>, StoreFault>;
     /// A revocation.
     fn revocation(&self, id: &CertificateId) -> Result<Option<Revocation>, StoreFault>;
+    /// The certificates of a device, in the order in which they were issued.
+    fn device_certificates(&self, tenant: &str, device: &str) -> Result<Vec<Arc<CertificateRecord>>, StoreFault>;
     /// The device a key was last certified for.
     fn key_holder(&self, tenant: &str, spki_sha256: &[u8; 32]) -> Result<Option<String>, StoreFault>;
     /// The value of a fact.
@@ -41,11 +44,10 @@ pub(super) struct PendingCertificate {
     pub(super) commit: Commit,
 }
 
-/// A revocation on its way to the disk.
+/// Changes of standing on their way to the disk.
 #[derive(Debug)]
-pub(super) struct PendingRevocation {
-    pub(super) id: CertificateId,
-    pub(super) revocation: Revocation,
+pub(super) struct PendingStanding {
+    pub(super) changes: Arc<[StandingChange]>,
     pub(super) facts: Arc<[Fact]>,
     pub(super) commit: Commit,
 }
@@ -55,17 +57,6 @@ pub(super) struct PendingRevocation {
 pub(super) struct PendingFacts {
     pub(super) facts: Arc<[Fact]>,
     pub(super) commit: Commit,
-}
-
-/// What asking for a revocation came to.
-#[derive(Debug)]
-pub(super) enum Revoking {
-    /// The certificate is not known.
-    Unknown,
-    /// It was revoked before; the first date stands.
-    Already(Receipt),
-    /// It is to be written now.
-    New(Arc<PendingRevocation>),
 }
 
 /// The rows that are not durable yet.
@@ -79,7 +70,8 @@ struct Rows {
     requests: HashMap<RequestKey, Arc<PendingCertificate>>,
     /// All of each public key, in the order they came.
     keys: HashMap<[u8; 32], Vec<Arc<PendingCertificate>>>,
-    revocations: HashMap<CertificateId, Arc<PendingRevocation>>,
+    /// All changes of each standing, in the order they came: the last one counts.
+    standings: HashMap<CertificateId, Vec<Arc<PendingStanding>>>,
     /// All that were laid for each key, in the order they came: the last one counts.
     facts: BTreeMap<FactKey, Vec<Arc<[Fact]>>>,
     /// For those who wait when nothing more becomes durable.
@@ -138,37 +130,35 @@ impl Pending {
         }
     }
 
-    /// Lays a revocation on top, unless there is one or the certificate is unknown.
-    pub(super) fn revoke(
-        &self,
-        id: &CertificateId,
-        revocation: Revocation,
-        facts: Vec<Fact>,
-        durable: &dyn Durable,
-    ) -> Result<Revoking, StoreFault> {
-        // Held throughout: of two revocations at once one must be the first.
+    /// Lays changes of standing on top.
+    pub(super) fn change_standing(&self, changes: Vec<StandingChange>, facts: Vec<Fact>) -> Arc<PendingStanding> {
+        let row = Arc::new(PendingStanding { changes: changes.into(), facts: facts.into(), commit: Commit::new() });
         let mut rows = locked(&self.0);
-        if let Some(earlier) = rows.revocations.get(id) {
-            return Ok(Revoking::Already(earlier.commit.receipt()));
-        }
-        if durable.revocation(id)?.is_some() {
-            return Ok(Revoking::Already(Receipt::durable()));
-        }
-        if !rows.certificates.contains_key(id) && durable.certificate(id)?.is_none() {
-            return Ok(Revoking::Unknown);
-        }
-        let row =
-            Arc::new(PendingRevocation { id: id.clone(), revocation, facts: facts.into(), commit: Commit::new() });
         rows.lay(&row.facts);
-        rows.revocations.insert(id.clone(), Arc::clone(&row));
-        Ok(Revoking::New(row))
+        for change in row.changes.iter() {
+            rows.standings.entry(change.id.clone()).or_default().push(Arc::clone(&row));
+        }
+        row
     }
 
-    /// Takes a revocation off: it is durable, or lost.
-    pub(super) fn forget_revocation(&self, row: &PendingRevocation) {
+    /// Takes changes of standing off: they are durable, or lost.
+    pub(super) fn forget_standing(&self, row: &Arc<PendingStanding>) {
         let mut rows = locked(&self.0);
         rows.take_off(&row.facts);
-        rows.revocations.remove(&row.id);
+        for change in row.changes.iter() {
+            if let Some(of_certificate) = rows.standings.get_mut(&change.id) {
+                of_certificate.retain(|other| !Arc::ptr_eq(other, row));
+                if of_certificate.is_empty() {
+                    rows.standings.remove(&change.id);
+                }
+            }
+        }
+    }
+
+    /// Resolves when the last change of a certificate's standing is durable.
+    pub(super) fn standing_receipt(&self, id: &CertificateId) -> Receipt {
+        let rows = locked(&self.0);
+        rows.standings.get(id).and_then(|laid| laid.last()).map_or(Receipt::durable(), |row| row.commit.receipt())
     }
 
     /// Lays facts on top.
@@ -229,7 +219,7 @@ impl Pending {
     pub(super) fn abandon(&self) {
         let rows = locked(&self.0);
         rows.certificates.values().for_each(|row| row.commit.settle(Err(StoreFault::Closed)));
-        rows.revocations.values().for_each(|row| row.commit.settle(Err(StoreFault::Closed)));
+        rows.standings.values().flatten().for_each(|row| row.commit.settle(Err(StoreFault::Closed)));
         rows.changes.iter().filter_map(Weak::upgrade).for_each(|row| row.commit.settle(Err(StoreFault::Closed)));
     }
 
@@ -262,6 +252,28 @@ impl Pending {
         pending.map_or_else(|| durable.certificate(id), |record| Ok(Some(record)))
     }
 
+    /// The certificates of a device, durable or not.
+    pub(super) fn device_certificates(
+        &self,
+        tenant: &str,
+        device: &str,
+        durable: &dyn Durable,
+    ) -> Result<Vec<Arc<CertificateRecord>>, StoreFault> {
+        // Looked at first: what becomes durable in between is then found twice, and not missed.
+        let of_device = |row: &&Arc<PendingCertificate>| {
+            row.record.tenant == tenant && row.record.device.to_lowercase() == device.to_lowercase()
+        };
+        let mut pending: Vec<_> = {
+            let rows = locked(&self.0);
+            rows.certificates.values().filter(of_device).map(|row| Arc::clone(&row.record)).collect()
+        };
+        pending.sort_by_key(|record| record.issued_at);
+        let mut found = durable.device_certificates(tenant, device)?;
+        pending.retain(|record| !found.iter().any(|known| known.id == record.id));
+        found.extend(pending);
+        Ok(found)
+    }
+
     /// The standing of a certificate, durable or not: a revocation counts from the moment it is asked for.
     pub(super) fn status(&self, id: &CertificateId, durable: &dyn Durable) -> Result<CertificateStatus, StoreFault> {
         if let Some(revocation) = self.revocation(id, durable)? {
@@ -292,7 +304,11 @@ impl Pending {
     }
 
     fn revocation(&self, id: &CertificateId, durable: &dyn Durable) -> Result<Option<Revocation>, StoreFault> {
-        let pending = locked(&self.0).revocations.get(id).map(|row| row.revocation);
-        pending.map_or_else(|| durable.revocation(id), |revocation| Ok(Some(revocation)))
+        let pending = {
+            let rows = locked(&self.0);
+            let last = rows.standings.get(id).and_then(|laid| laid.last());
+            last.and_then(|row| row.changes.iter().rfind(|change| change.id == *id).map(|change| change.revocation))
+        };
+        pending.map_or_else(|| durable.revocation(id), Ok)
     }
 }

@@ -20,12 +20,19 @@ pub struct Receipt(State);
 enum State {
     Settled(Result<(), StoreFault>),
     Waiting(oneshot::AsyncReceiver<Result<(), StoreFault>>),
+    /// Those that have not resolved yet.
+    All(Vec<Receipt>),
 }
 
 impl Receipt {
     /// The receipt of what is durable already; costs nothing.
     pub const fn durable() -> Self {
         Self(State::Settled(Ok(())))
+    }
+
+    /// Resolves when all of them have: to the first fault, if there is one.
+    pub fn all(receipts: Vec<Self>) -> Self {
+        Self(State::All(receipts))
     }
 
     /// Blocks this thread until the outcome is known.
@@ -54,6 +61,20 @@ impl Future for Receipt {
                 Poll::Ready(received) => received.unwrap_or(Err(StoreFault::Closed)),
                 Poll::Pending => return Poll::Pending,
             },
+            State::All(waiting) => {
+                let mut outcome = Ok(());
+                waiting.retain_mut(|receipt| match Pin::new(receipt).poll(context) {
+                    Poll::Ready(settled) => {
+                        outcome = std::mem::replace(&mut outcome, Ok(())).and(settled);
+                        false
+                    }
+                    Poll::Pending => true,
+                });
+                if outcome.is_ok() && !waiting.is_empty() {
+                    return Poll::Pending;
+                }
+                outcome
+            }
         };
         self.0 = State::Settled(outcome.clone());
         Poll::Ready(outcome)
@@ -132,6 +153,22 @@ mod tests {
         }
         assert!(matches!(commit.receipt().wait(), Err(StoreFault::Overloaded { waiting: 7 })));
         assert!(Receipt::durable().wait().is_ok());
+    }
+
+    #[test]
+    fn all_of_several_receipts_resolve_when_the_last_one_does_or_one_fails() {
+        for fails in [false, true] {
+            let commits: Vec<_> = (0..3).map(|_| Arc::new(Commit::new())).collect();
+            let all = Receipt::all(commits.iter().map(|commit| commit.receipt()).collect());
+            let waiter = std::thread::spawn(move || all.wait());
+            commits[2].settle(Ok(()));
+            commits[0].settle(if fails { Err(StoreFault::Closed) } else { Ok(()) });
+            if !fails {
+                commits[1].settle(Ok(()));
+            }
+            assert_eq!(waiter.join().unwrap().is_err(), fails);
+        }
+        assert!(Receipt::all(Vec::new()).wait().is_ok());
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use estd::audit::{Alarm, AuditEvent, AuditOutcome};
 use estd::est::{ChannelBinding, Operation, PresentedChain, ResponseBody};
+use estd::pki::revocation::RevocationReason;
 use estd::ra::{Actor, PeerSession, Refusal};
-use estd::store::compromise::facts_of_revocation;
 use estd::store::device::DeviceState;
-use estd::store::{CertificateId, CertificateStore as _, Revocation};
+use estd::store::{CertificateId, CertificateStore as _};
 use estd_asn1::csr_attrs::{self, AttrOrOid};
 use estd_asn1::extension;
 
@@ -51,6 +51,8 @@ pub struct Issue {
     pub renews: Option<usize>,
     /// The one that renewed it was seen in use.
     pub superseded: bool,
+    /// It is revoked because somebody else has its key.
+    pub compromised: bool,
 }
 
 /// One request, and what was there before it.
@@ -71,6 +73,10 @@ pub struct Traces {
     pub drawn: u64,
 }
 
+fn operator() -> Actor {
+    Actor { name: "olga".into(), source: String::new(), request_id: String::new() }
+}
+
 impl<'a> Run<'a> {
     pub fn new(stage: &'a Stage) -> Self {
         Self {
@@ -89,35 +95,32 @@ impl<'a> Run<'a> {
 
     pub fn revoke(&mut self, which: u8, compromised: bool) {
         let Some(index) = usize::from(which).checked_rem(self.issued.len()) else { return };
-        let issue = &mut self.issued[index];
-        let Kind::Operational { label, revoked } = &mut issue.credential.kind else { unreachable!("issued here") };
+        let issue = &self.issued[index];
+        let Kind::Operational { label, .. } = issue.credential.kind else { unreachable!("issued here") };
         let world = &self.stage.world;
-        let issuer = world.label(label.as_str()).authority.issuer_id();
-        let id = CertificateId { issuer, serial: issue.serial.clone() };
-        // RFC 5280 section 5.3.1: keyCompromise, cessationOfOperation.
-        let revocation = Revocation { at: self.stage.now(), reason: if compromised { 1 } else { 5 } };
-        let record = world.store.certificate(&id).expect("a store that works").expect("a certificate on record");
-        let facts = facts_of_revocation(&record, revocation.reason);
-        let event = AuditEvent {
-            at: revocation.at,
-            request_id: String::new(),
-            source: String::new(),
-            tenant: label.tenant().to_owned(),
-            label: label.as_str().to_owned(),
-            operation: String::new(),
-            peer: None,
-            device: Some(issue.credential.device.clone()),
-            actor: Some("olga".to_owned()),
-            credential: None,
-            outcome: AuditOutcome::Revoked { serial: id.serial.clone(), reason: revocation.reason },
-        };
-        let receipt = world.store.revoke(&id, revocation, facts, event).expect("a store that works");
-        receipt.expect("a certificate on record").wait().expect("a record");
-        // A second revocation changes nothing and is no event.
-        let is_first = !std::mem::replace(revoked, true);
-        self.events += usize::from(is_first);
-        if is_first && compromised {
-            self.compromised.insert(issue.spki.clone());
+        let id =
+            CertificateId { issuer: world.label(label.as_str()).authority.issuer_id(), serial: issue.serial.clone() };
+        let reason = if compromised { RevocationReason::KeyCompromise } else { RevocationReason::CessationOfOperation };
+        let revoked = world.ra.revoke_certificate(label.tenant(), &id, reason, &operator());
+        revoked.expect("a certificate on record").wait().expect("a record");
+        // A compromised key takes along what else the device has over it.
+        let (tenant, device) = (issue.credential.tenant, issue.credential.device.to_lowercase());
+        let (spki, mut changed) = (issue.spki.clone(), false);
+        for (other, issue) in self.issued.iter_mut().enumerate() {
+            let along = issue.credential.tenant == tenant
+                && issue.credential.device.to_lowercase() == device
+                && issue.spki == spki;
+            let Kind::Operational { revoked, .. } = &mut issue.credential.kind else { unreachable!("issued here") };
+            if other == index || (compromised && along) {
+                // What is revoked stays as it is, unless it turns out to be compromised.
+                changed |= !*revoked || (compromised && !issue.compromised);
+                *revoked = true;
+                issue.compromised |= compromised;
+            }
+        }
+        self.events += usize::from(changed);
+        if compromised {
+            self.compromised.insert(spki);
         }
     }
 
@@ -126,7 +129,7 @@ impl<'a> Run<'a> {
         let Credential { device, tenant, .. } = &self.issued[index].credential;
         let tenant = tenant.expect("issued here");
         let ra = &self.stage.world.ra;
-        let actor = Actor { name: "olga".into(), source: String::new(), request_id: String::new() };
+        let actor = operator();
         let state = match act {
             Act::Suspend => DeviceState::Suspended,
             Act::Resume => DeviceState::Active,

@@ -118,7 +118,17 @@ impl Run<'_> {
         let (asked_with, spki) = (chain[0].clone(), spki.to_vec());
         let at = self.stage.now();
         let renews = self.issue_of(peer);
-        let issue = Issue { credential, serial, at, asked_with, spki, alt_names, renews, superseded: false };
+        let issue = Issue {
+            credential,
+            serial,
+            at,
+            asked_with,
+            spki,
+            alt_names,
+            renews,
+            superseded: false,
+            compromised: false,
+        };
         self.judge_repetition(asked, *repeated, issue);
     }
 

@@ -128,6 +128,8 @@ async fn every_request_leaves_one_audit_event_but_a_fetch_of_the_cas() {
             AuditOutcome::Deferred
             | AuditOutcome::Failed
             | AuditOutcome::Revoked { .. }
+            | AuditOutcome::RevokedTogether { .. }
+            | AuditOutcome::Released { .. }
             | AuditOutcome::Changed { .. }
             | AuditOutcome::Alarm { .. } => "unexpected",
         })

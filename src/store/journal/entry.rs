@@ -7,9 +7,9 @@ use std::borrow::Cow;
 
 use minicbor::{Decode, Encode};
 
-use crate::store::Fact;
 use crate::store::event::EventEntry;
 use crate::store::record::{CertificateId, CertificateRecord, Revocation};
+use crate::store::{Fact, StandingChange};
 
 /// One record of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -32,7 +32,7 @@ pub enum Entry<'a> {
         #[cbor(default)]
         facts: Cow<'a, [Fact]>,
     },
-    /// A certificate was revoked.
+    /// A certificate was revoked; written by earlier versions, which had no other standing.
     #[n(1)]
     Revoked {
         /// Which one.
@@ -75,6 +75,23 @@ pub enum Entry<'a> {
         #[n(2)]
         suppressed: u64,
     },
+    /// The standing of certificates changed.
+    #[n(4)]
+    Standing {
+        /// How, in this order.
+        #[b(0)]
+        changes: Cow<'a, [StandingChange]>,
+        /// Who changed it.
+        #[b(1)]
+        event: EventEntry<'a>,
+        /// As above.
+        #[n(2)]
+        suppressed: u64,
+        /// What changed with it.
+        #[b(3)]
+        #[cbor(default)]
+        facts: Cow<'a, [Fact]>,
+    },
 }
 
 impl<'a> Entry<'a> {
@@ -93,7 +110,8 @@ impl<'a> Entry<'a> {
             Self::Issued { event, .. }
             | Self::Revoked { event, .. }
             | Self::Event { event, .. }
-            | Self::Facts { event, .. } => event,
+            | Self::Facts { event, .. }
+            | Self::Standing { event, .. } => event,
         }
     }
 

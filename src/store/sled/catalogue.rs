@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use super::SledStore;
 use super::index::{Index, corrupt};
-use super::key::{Key, MILESTONE_EVERY, bounds, decode_expiry_place, expiry_place, expiry_prefix, timeline_prefix};
+use super::key::{
+    Key, MILESTONE_EVERY, bounds, decode_expiry_place, expiry_place, expiry_prefix, standings_prefix, timeline_prefix,
+};
 use crate::store::journal::Entry;
-use crate::store::{Catalogue, CertificateRecord, Direction, ExpiryPlace, LoggedEvent, Span, StoreFault};
+use crate::store::{
+    Catalogue, CertificateRecord, Direction, ExpiryPlace, LoggedEvent, LoggedStanding, Span, StoreFault,
+};
 
 impl Catalogue for SledStore {
     fn certificates(
@@ -35,6 +39,11 @@ impl Catalogue for SledStore {
     fn events(&self, span: &Span<u64>, direction: Direction, limit: usize) -> Result<Vec<LoggedEvent>, StoreFault> {
         self.shared.reach.catch_up();
         self.shared.index.events(span, direction, limit)
+    }
+
+    fn standings(&self, issuer: &[u8; 32], after: u64, limit: usize) -> Result<Vec<LoggedStanding>, StoreFault> {
+        self.shared.reach.catch_up();
+        self.shared.index.standings(issuer, after, limit)
     }
 }
 
@@ -71,6 +80,19 @@ impl Index {
             shown(u64::from_be_bytes(*sequence), &self.payload_at(&place)?)
         });
         shown.collect()
+    }
+
+    fn standings(&self, issuer: &[u8; 32], after: u64, limit: usize) -> Result<Vec<LoggedStanding>, StoreFault> {
+        let under = standings_prefix(issuer);
+        let beyond = Span { after: Some(after), before: None };
+        let bounds = bounds(&under, &beyond, |sequence: &u64| sequence.to_be_bytes());
+        let rows = self.rows(&under, bounds, Direction::Ascending, limit)?;
+        let logged = rows.into_iter().map(|(key, changes)| {
+            let sequence = key[under.len()..].first_chunk().ok_or_else(|| corrupt("no number in the index"))?;
+            let changes = minicbor::decode(&changes).map_err(corrupt)?;
+            Ok(LoggedStanding { sequence: u64::from_be_bytes(*sequence), changes })
+        });
+        logged.collect()
     }
 
     fn events(&self, span: &Span<u64>, direction: Direction, limit: usize) -> Result<Vec<LoggedEvent>, StoreFault> {
@@ -115,6 +137,13 @@ fn shown(sequence: u64, payload: &[u8]) -> Result<LoggedEvent, StoreFault> {
     let (event, certificate, suppressed) = match Entry::decode(payload).map_err(corrupt)? {
         Entry::Issued { record, event, suppressed, .. } => (event, Some(record.id.clone()), suppressed),
         Entry::Revoked { id, event, suppressed, .. } => (event, Some(id), suppressed),
+        Entry::Standing { changes, event, suppressed, .. } => {
+            let id = match &*changes {
+                [change] => Some(change.id.clone()),
+                _ => None,
+            };
+            (event, id, suppressed)
+        }
         Entry::Facts { event, suppressed, .. } | Entry::Event { event, suppressed } => (event, None, suppressed),
     };
     Ok(LoggedEvent { sequence, event: event.into_owned(), certificate, suppressed })

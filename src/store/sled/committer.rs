@@ -12,7 +12,7 @@ use super::shared::Shared;
 use crate::store::StoreFault;
 use crate::store::claims::locked;
 use crate::store::journal::{Journal, Place};
-use crate::store::pending::{PendingCertificate, PendingFacts, PendingRevocation};
+use crate::store::pending::{PendingCertificate, PendingFacts, PendingStanding};
 
 /// Most records made durable by one write.
 const MAX_BATCH: usize = 256;
@@ -37,8 +37,8 @@ pub(super) struct Submission {
 pub(super) enum Effect {
     /// A certificate is known.
     Issued(Arc<PendingCertificate>),
-    /// A certificate is revoked.
-    Revoked(Arc<PendingRevocation>),
+    /// The standing of certificates changed.
+    Standing(Arc<PendingStanding>),
     /// Facts changed.
     Facts(Arc<PendingFacts>),
     /// Nothing.
@@ -201,8 +201,8 @@ impl Committer {
                     changes.facts(&row.facts);
                 }
                 Effect::Facts(row) => changes.facts(&row.facts),
-                Effect::Revoked(row) => {
-                    changes.revoked(&row.id, row.revocation);
+                Effect::Standing(row) => {
+                    changes.standings(&row.changes, sequence);
                     changes.facts(&row.facts);
                 }
                 Effect::Event => {}
@@ -247,7 +247,7 @@ impl Effect {
     pub(super) fn settle(&self, outcome: Result<(), StoreFault>) {
         match self {
             Self::Issued(row) => row.commit.settle(outcome),
-            Self::Revoked(row) => row.commit.settle(outcome),
+            Self::Standing(row) => row.commit.settle(outcome),
             Self::Facts(row) => row.commit.settle(outcome),
             Self::Event => {}
         }

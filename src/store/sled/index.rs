@@ -15,13 +15,17 @@ use std::time::Duration;
 use minicbor::{Decode, Encode};
 use sled::{Db, IVec};
 
-use super::key::{Key, decode_place, encode_place, expiry_place, expiry_prefix, is_milestone};
+use super::key::{
+    Key, decode_place, device_certificates_prefix, encode_place, expiry_place, expiry_prefix, is_milestone,
+    standings_prefix,
+};
 use crate::pki::digest::sha256;
 use crate::store::fact::encoded;
 use crate::store::journal::{Entry, Head, JournalReader, Place};
 use crate::store::pending::Durable;
 use crate::store::{
-    CertificateId, CertificateRecord, Direction, ExpiryPlace, Fact, FactKey, RequestKey, Revocation, StoreFault,
+    CertificateId, CertificateRecord, Direction, ExpiryPlace, Fact, FactKey, RequestKey, Revocation, StandingChange,
+    StoreFault,
 };
 
 /// Name of the index's folder within the data folder.
@@ -66,7 +70,7 @@ pub(super) struct Progress {
 }
 
 /// Raised whenever the keys or values of the tree change.
-const KIND: u32 = 1;
+const KIND: u32 = 2;
 
 impl Progress {
     /// An empty index.
@@ -184,13 +188,6 @@ impl Index {
                     None => tree.remove(key)?,
                 };
             }
-            for (id, revocation) in &changes.revocations {
-                let key = Key::Revocation(id).octets();
-                // The first revocation stands.
-                if !tree.contains_key(&key)? {
-                    tree.insert(key, encoded(revocation))?;
-                }
-            }
             tree.insert(Key::Marker.octets(), encoded(progress)).map(drop)
         })
     }
@@ -215,7 +212,7 @@ impl Index {
         let payload = self.payload_at(place)?;
         match Entry::decode(&payload).map_err(corrupt)? {
             Entry::Issued { record, .. } => Ok(Arc::new(record.into_owned())),
-            Entry::Revoked { .. } | Entry::Facts { .. } | Entry::Event { .. } => {
+            Entry::Revoked { .. } | Entry::Standing { .. } | Entry::Facts { .. } | Entry::Event { .. } => {
                 Err(corrupt("no certificate at its place in the journal"))
             }
         }
@@ -266,6 +263,13 @@ impl Durable for Index {
         minicbor::decode(&revocation).map(Some).map_err(|error| StoreFault::Corrupt(error.to_string()))
     }
 
+    fn device_certificates(&self, tenant: &str, device: &str) -> Result<Vec<Arc<CertificateRecord>>, StoreFault> {
+        let under = device_certificates_prefix(tenant, device);
+        let all = (Bound::Included(under.clone()), Bound::Unbounded);
+        let rows = self.rows(&under, all, Direction::Ascending, usize::MAX)?;
+        rows.iter().map(|(_, place)| self.record_at(place)).collect()
+    }
+
     fn key_holder(&self, tenant: &str, spki_sha256: &[u8; 32]) -> Result<Option<String>, StoreFault> {
         let Some(device) = self.get(&Key::Holder(spki_sha256, tenant))? else { return Ok(None) };
         let device = std::str::from_utf8(&device).map_err(|error| StoreFault::Corrupt(error.to_string()))?;
@@ -306,7 +310,6 @@ impl From<IndexError> for StoreFault {
 pub(super) struct Changes {
     /// In order; without a value a key is removed.
     inserts: Vec<(Vec<u8>, Option<IVec>)>,
-    revocations: Vec<(CertificateId, Revocation)>,
     /// Certificates among them.
     pub(super) certificates: u64,
 }
@@ -329,6 +332,8 @@ impl Changes {
         let at = ExpiryPlace { not_after: record.not_after.timestamp(), sequence };
         let key = [&expiry_prefix(&record.tenant)[..], &expiry_place(at)].concat();
         self.inserts.push((key, Some(IVec::from(&place))));
+        let key = [&device_certificates_prefix(&record.tenant, &record.device)[..], &sequence.to_be_bytes()].concat();
+        self.inserts.push((key, Some(IVec::from(&place))));
         self.insert(&Key::Certificate(&record.id), &place);
         self.insert(&Key::Request(&record.request), &place);
         self.insert(&Key::Holder(&record.spki_sha256, &record.tenant), record.device.as_bytes());
@@ -346,9 +351,20 @@ impl Changes {
         self.inserts.push((key.octets(), Some(IVec::from(value))));
     }
 
-    /// A revocation.
-    pub(super) fn revoked(&mut self, id: &CertificateId, revocation: Revocation) {
-        self.revocations.push((id.clone(), revocation));
+    /// Changes of standing, recorded together.
+    pub(super) fn standings(&mut self, changes: &[StandingChange], sequence: u64) {
+        for change in changes {
+            let value = change.revocation.as_ref().map(|revocation| IVec::from(encoded(revocation)));
+            self.inserts.push((Key::Revocation(&change.id).octets(), value));
+        }
+        let mut issuers: Vec<_> = changes.iter().map(|change| change.id.issuer).collect();
+        issuers.sort_unstable();
+        issuers.dedup();
+        for issuer in issuers {
+            let of_issuer: Vec<_> = changes.iter().filter(|change| change.id.issuer == issuer).collect();
+            let key = [&standings_prefix(&issuer)[..], &sequence.to_be_bytes()].concat();
+            self.inserts.push((key, Some(IVec::from(encoded(&of_issuer)))));
+        }
     }
 }
 

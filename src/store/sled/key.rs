@@ -10,7 +10,7 @@ use crate::store::{CertificateId, ExpiryPlace, FactKey, RequestKey, Span};
 pub(super) const MILESTONE_EVERY: u64 = 64;
 
 /// The keys of the tree, told apart by their first octet. Its values: a [`Place`] for certificates and requests, the
-/// device for key holders, the value of a fact, CBOR for revocations and the marker.
+/// device for key holders, the value of a fact, CBOR for revocations, changes of standing and the marker.
 pub(super) enum Key<'a> {
     Certificate(&'a CertificateId),
     Request(&'a RequestKey),
@@ -50,6 +50,19 @@ pub(super) fn timeline_prefix(tenant: &str, device: &str) -> Vec<u8> {
     let device = device.to_lowercase();
     let length = |name: &str| (name.len() as u32).to_be_bytes();
     [b"t", &length(tenant)[..], tenant.as_bytes(), &length(&device), device.as_bytes()].concat()
+}
+
+/// What the keys of a device's certificates begin with; the sequence numbers of their records follow.
+pub(super) fn device_certificates_prefix(tenant: &str, device: &str) -> Vec<u8> {
+    let mut prefix = timeline_prefix(tenant, device);
+    prefix[0] = b'd';
+    prefix
+}
+
+/// What the keys of the changes of standing of an issuer's certificates begin with; the sequence numbers of their records
+/// follow.
+pub(super) fn standings_prefix(issuer: &[u8; 32]) -> Vec<u8> {
+    [b"x", &issuer[..]].concat()
 }
 
 /// [`timeline_prefix`] of the device that an event is about.

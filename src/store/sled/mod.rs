@@ -29,10 +29,10 @@ use self::refusals::RefusalBucket;
 use self::shared::{Reach, Shared};
 use super::claims::locked;
 use super::journal::{Entry, Head, Journal, JournalError, JournalReader, MAX_PAYLOAD_OCTETS, Tail};
-use super::pending::{Pending, Revoking};
+use super::pending::Pending;
 use super::{
     CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, ClaimGuard, Claims, Fact, FactKey,
-    Receipt, RequestKey, Revocation, StoreFault,
+    Receipt, RequestKey, StandingChange, StoreFault,
 };
 use crate::audit::{AuditEvent, AuditOutcome};
 
@@ -215,27 +215,29 @@ impl CertificateStore for SledStore {
         self.shared.pending.key_holder(tenant, spki_sha256, &self.shared.index)
     }
 
-    fn revoke(
+    fn device_certificates(&self, tenant: &str, device: &str) -> Result<Vec<Arc<CertificateRecord>>, StoreFault> {
+        self.shared.pending.device_certificates(tenant, device, &self.shared.index)
+    }
+
+    fn change_standing(
         &self,
-        id: &CertificateId,
-        revocation: Revocation,
+        changes: Vec<StandingChange>,
         facts: Vec<Fact>,
         event: AuditEvent,
-    ) -> Result<Option<Receipt>, StoreFault> {
-        let row = match self.shared.pending.revoke(id, revocation, facts, &self.shared.index)? {
-            Revoking::Unknown => return Ok(None),
-            Revoking::Already(receipt) => return Ok(Some(receipt)),
-            Revoking::New(row) => row,
-        };
+    ) -> Result<Receipt, StoreFault> {
+        let row = self.shared.pending.change_standing(changes, facts);
         let receipt = row.commit.receipt();
-        self.submit(Effect::Revoked(Arc::clone(&row)), |suppressed| Entry::Revoked {
-            id: id.clone(),
-            revocation,
+        self.submit(Effect::Standing(Arc::clone(&row)), |suppressed| Entry::Standing {
+            changes: Cow::Borrowed(&row.changes),
             event: (&event).into(),
             suppressed,
             facts: Cow::Borrowed(&row.facts),
         })?;
-        Ok(Some(receipt))
+        Ok(receipt)
+    }
+
+    fn standing_receipt(&self, id: &CertificateId) -> Receipt {
+        self.shared.pending.standing_receipt(id)
     }
 
     fn record_event(&self, event: AuditEvent) {
@@ -245,6 +247,8 @@ impl CertificateStore for SledStore {
             | AuditOutcome::Deferred
             | AuditOutcome::Failed
             | AuditOutcome::Revoked { .. }
+            | AuditOutcome::RevokedTogether { .. }
+            | AuditOutcome::Released { .. }
             | AuditOutcome::Changed { .. }
             | AuditOutcome::Alarm { .. } => false,
         };
@@ -272,7 +276,7 @@ impl Drop for SledStore {
 pub struct Contents {
     /// Certificates issued.
     pub certificates: u64,
-    /// Revocations.
+    /// Revocations, and certificates released from hold.
     pub revocations: u64,
     /// Changes of facts.
     pub changes: u64,
@@ -312,7 +316,9 @@ pub fn verify(directory: &Path, noted: Option<(u64, [u8; 32])>) -> Result<Conten
     let (head, tail) = journal.scan(Head::genesis(), 0, |frame| {
         let (count, suppressed) = match frame.entry() {
             Ok(Entry::Issued { suppressed, .. }) => (&mut contents.certificates, suppressed),
-            Ok(Entry::Revoked { suppressed, .. }) => (&mut contents.revocations, suppressed),
+            Ok(Entry::Revoked { suppressed, .. } | Entry::Standing { suppressed, .. }) => {
+                (&mut contents.revocations, suppressed)
+            }
             Ok(Entry::Facts { suppressed, .. }) => (&mut contents.changes, suppressed),
             Ok(Entry::Event { suppressed, .. }) => (&mut contents.events, suppressed),
             Err(_) => (&mut contents.unknown, 0),

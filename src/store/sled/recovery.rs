@@ -2,6 +2,7 @@
 
 use super::index::{Changes, Index, IndexError, Progress};
 use super::key::timeline_of;
+use crate::store::StandingChange;
 use crate::store::journal::{Entry, Frame, Head, Journal, JournalError, JournalReader, Tail};
 
 /// Frames applied to the index at once while replaying.
@@ -122,7 +123,12 @@ impl<'i> Replay<'i> {
             }
             Entry::Facts { facts, .. } => self.changes.facts(facts),
             Entry::Revoked { id, revocation, facts, .. } => {
-                self.changes.revoked(id, *revocation);
+                let change = StandingChange { id: id.clone(), revocation: Some(*revocation), not_after: None };
+                self.changes.standings(&[change], frame.head.sequence);
+                self.changes.facts(facts);
+            }
+            Entry::Standing { changes, facts, .. } => {
+                self.changes.standings(changes, frame.head.sequence);
                 self.changes.facts(facts);
             }
             Entry::Event { .. } => {}

@@ -78,7 +78,7 @@ impl Shared {
                 self.certificates.fetch_sub(1, Ordering::Relaxed);
                 0
             }
-            Effect::Revoked(_) | Effect::Facts(_) => 0,
+            Effect::Standing(_) | Effect::Facts(_) => 0,
             // Nobody hears of it, so it is counted.
             Effect::Event => 1,
         };
@@ -90,7 +90,7 @@ impl Shared {
     pub(super) fn forget(&self, effect: &Effect) {
         match effect {
             Effect::Issued(row) => self.pending.forget_certificate(row),
-            Effect::Revoked(row) => self.pending.forget_revocation(row),
+            Effect::Standing(row) => self.pending.forget_standing(row),
             Effect::Facts(row) => self.pending.forget_facts(row),
             Effect::Event => {}
         }

@@ -10,7 +10,7 @@ use super::*;
 use crate::est::RejectionCode;
 use crate::store::contract::{epoch, event, granted, issued, keep, record, record_id};
 use crate::store::event::{EventEntry, OutcomeEntry};
-use crate::store::{Catalogue as _, Direction, FactKind, Span};
+use crate::store::{Catalogue as _, Direction, FactKind, LoggedStanding, Revocation, Span};
 
 fn open(folder: &Path) -> SledStore {
     SledStore::open(folder, StoreOptions::default()).unwrap()
@@ -38,7 +38,8 @@ fn fact(number: usize) -> FactKey {
 
 fn revoke(store: &SledStore, serial: u32) {
     let outcome = AuditOutcome::Revoked { serial: record_id(serial).serial, reason: 1 };
-    store.revoke(&record_id(serial), revocation(), Vec::new(), event(outcome)).unwrap().unwrap().wait().unwrap();
+    let change = StandingChange::of(&record(serial), Some(revocation()));
+    store.change_standing(vec![change], Vec::new(), event(outcome)).unwrap().wait().unwrap();
 }
 
 fn revocation() -> Revocation {
@@ -52,6 +53,10 @@ fn assert_filled(store: &SledStore) {
         assert_eq!(store.key_holder("acme", &expected.spki_sha256).unwrap(), Some(expected.device));
     }
     assert_eq!(store.status(&record_id(3)).unwrap(), CertificateStatus::Revoked(revocation()));
+    let logged = store.standings(&[7; 32], 0, 9).unwrap();
+    assert_eq!(logged.len(), 1);
+    assert_eq!(logged[0].changes[0].revocation, Some(revocation()));
+    assert_eq!(store.device_certificates("acme", "Device-4").unwrap()[0].id, record_id(4));
     assert!(matches!(store.claim(&record(4).request, epoch()).unwrap(), Claim::Recorded { .. }));
     assert_eq!(store.certificate_count().unwrap(), 20);
     let facts = store.facts(&FactKey::prefix(FactKind::Device, "acme"), None, 10).unwrap();
@@ -85,6 +90,8 @@ fn events(folder: &Path) -> Vec<(String, u64)> {
         OutcomeEntry::Refused { code, reason } => format!("{code} {reason}"),
         OutcomeEntry::Failed => "failed".into(),
         OutcomeEntry::Revoked { reason, .. } => format!("revoked {reason}"),
+        OutcomeEntry::RevokedTogether { serials, reason } => format!("revoked {} {reason}", serials.len()),
+        OutcomeEntry::Released { .. } => "released".into(),
         OutcomeEntry::Deferred => "deferred".into(),
         OutcomeEntry::Changed { what } => format!("changed {what}"),
         OutcomeEntry::Alarm { code, .. } => format!("alarm {code}"),
@@ -96,6 +103,7 @@ fn events(folder: &Path) -> Vec<(String, u64)> {
             let (Entry::Issued { suppressed, .. }
             | Entry::Revoked { suppressed, .. }
             | Entry::Facts { suppressed, .. }
+            | Entry::Standing { suppressed, .. }
             | Entry::Event { suppressed, .. }) = entry;
             events.push((name(entry.event()), suppressed));
             Ok::<_, JournalError>(())
@@ -246,6 +254,30 @@ fn a_record_of_a_later_version_verifies_but_does_not_replay() {
     assert_eq!(verify(folder.path(), None).unwrap().unknown, 1);
     let opened = SledStore::open(folder.path(), StoreOptions::default());
     assert!(matches!(opened, Err(OpenError::Journal(JournalError::UnknownRecord { sequence: 24, .. }))));
+}
+
+/// A revocation as versions wrote it that knew no other standing.
+#[test]
+fn a_revocation_of_an_earlier_version_counts() {
+    let folder = filled();
+    let mut journal = Journal::open(folder.path()).unwrap();
+    journal.recover(Head::genesis(), 0, |_| Ok::<_, JournalError>(())).unwrap();
+    let (id, revoked) = (record_id(5), AuditOutcome::Revoked { serial: record_id(5).serial, reason: 1 });
+    let written = event(revoked);
+    let entry = Entry::Revoked {
+        id: id.clone(),
+        revocation: revocation(),
+        event: (&written).into(),
+        suppressed: 0,
+        facts: Cow::default(),
+    };
+    journal.append([&entry.encode()[..]]).unwrap();
+    drop(journal);
+    let store = open(folder.path());
+    assert_eq!(store.status(&id).unwrap(), CertificateStatus::Revoked(revocation()));
+    let logged = store.standings(&[7; 32], 23, 9).unwrap();
+    let change = StandingChange { id, revocation: Some(revocation()), not_after: None };
+    assert_eq!(logged, [LoggedStanding { sequence: 24, changes: vec![change] }]);
 }
 
 #[test]
