@@ -23,7 +23,7 @@ pub struct AuditEvent {
     pub peer: Option<[u8; 32]>,
     /// The device, once its identity is proven.
     pub device: Option<String>,
-    /// The operator who did it; `None` where a device did.
+    /// Who did it in place of the device: an operator, or the RA client that asked for it (RFC 7030 section 3.7).
     pub actor: Option<String>,
     /// The credential that was verified beside the certificate or in its place; with a refusal, the declared one that was
     /// tried.

@@ -5,7 +5,10 @@
 
 pub mod certificate;
 pub mod certs_only;
+pub mod change_subject_name;
+pub mod cmc;
 pub mod crl;
+pub mod crmf;
 pub mod csr_attrs;
 pub mod der;
 pub mod enveloped_data;
@@ -19,6 +22,7 @@ pub mod ocsp_response;
 pub mod oid;
 pub mod pkcs10;
 pub mod signed_data;
+pub mod signed_message;
 pub mod spki;
 mod time;
 

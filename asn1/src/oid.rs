@@ -99,6 +99,8 @@ registered! {
     CONTENT_TYPE = 1 2 840 113549 1 9 3;
     /// messageDigest (RFC 5652 section 11.2)
     MESSAGE_DIGEST = 1 2 840 113549 1 9 4;
+    /// signingTime (RFC 5652 section 11.3)
+    SIGNING_TIME = 1 2 840 113549 1 9 5;
     /// unstructuredName (RFC 2985 section 5.4.3)
     UNSTRUCTURED_NAME = 1 2 840 113549 1 9 2;
     /// id-aa-decryptKeyID (RFC 4108 section 2.2.5, RFC 7030 section 4.4.1.1)
@@ -287,6 +289,8 @@ registered! {
     ECDSA_WITH_SHA384 = 1 2 840 10045 4 3 3;
     /// ecdsa-with-SHA512
     ECDSA_WITH_SHA512 = 1 2 840 10045 4 3 4;
+    /// id-md5
+    MD5 = 1 2 840 113549 2 5;
     /// id-sha1
     SHA1 = 1 3 14 3 2 26;
     /// id-sha256
@@ -331,6 +335,60 @@ registered! {
     DES_EDE3_CBC = 1 2 840 113549 3 7;
     /// rc2-cbc (RFC 3370 section 5.2)
     RC2_CBC = 1 2 840 113549 3 2;
+    /// id-cct-PKIData (RFC 5272 section 3.2.1)
+    PKI_DATA = 1 3 6 1 5 5 7 12 2;
+    /// id-cct-PKIResponse (RFC 5272 section 4.2.1)
+    PKI_RESPONSE = 1 3 6 1 5 5 7 12 3;
+
+    /// id-cmc-identification (RFC 6402)
+    CMC_IDENTIFICATION = 1 3 6 1 5 5 7 7 2;
+    /// id-cmc-identityProof (RFC 6402)
+    CMC_IDENTITY_PROOF = 1 3 6 1 5 5 7 7 3;
+    /// id-cmc-dataReturn (RFC 6402)
+    CMC_DATA_RETURN = 1 3 6 1 5 5 7 7 4;
+    /// id-cmc-transactionId (RFC 6402)
+    CMC_TRANSACTION_ID = 1 3 6 1 5 5 7 7 5;
+    /// id-cmc-senderNonce (RFC 6402)
+    CMC_SENDER_NONCE = 1 3 6 1 5 5 7 7 6;
+    /// id-cmc-recipientNonce (RFC 6402)
+    CMC_RECIPIENT_NONCE = 1 3 6 1 5 5 7 7 7;
+    /// id-cmc-addExtensions (RFC 6402)
+    CMC_ADD_EXTENSIONS = 1 3 6 1 5 5 7 7 8;
+    /// id-cmc-lraPOPWitness (RFC 6402)
+    CMC_LRA_POP_WITNESS = 1 3 6 1 5 5 7 7 11;
+    /// id-cmc-revokeRequest (RFC 6402)
+    CMC_REVOKE_REQUEST = 1 3 6 1 5 5 7 7 17;
+    /// id-cmc-regInfo (RFC 6402)
+    CMC_REG_INFO = 1 3 6 1 5 5 7 7 18;
+    /// id-cmc-queryPending (RFC 6402)
+    CMC_QUERY_PENDING = 1 3 6 1 5 5 7 7 21;
+    /// id-cmc-popLinkRandom (RFC 6402)
+    CMC_POP_LINK_RANDOM = 1 3 6 1 5 5 7 7 22;
+    /// id-cmc-confirmCertAcceptance (RFC 6402)
+    CMC_CONFIRM_CERT_ACCEPTANCE = 1 3 6 1 5 5 7 7 24;
+    /// id-cmc-statusInfoV2 (RFC 6402)
+    CMC_STATUS_INFO_V2 = 1 3 6 1 5 5 7 7 25;
+    /// id-cmc-trustedAnchors (RFC 6402)
+    CMC_TRUSTED_ANCHORS = 1 3 6 1 5 5 7 7 26;
+    /// id-cmc-batchRequests (RFC 6402)
+    CMC_BATCH_REQUESTS = 1 3 6 1 5 5 7 7 28;
+    /// id-cmc-batchResponses (RFC 6402)
+    CMC_BATCH_RESPONSES = 1 3 6 1 5 5 7 7 29;
+    /// id-cmc-modCertTemplate (RFC 6402)
+    CMC_MOD_CERT_TEMPLATE = 1 3 6 1 5 5 7 7 31;
+    /// id-cmc-controlProcessed (RFC 6402)
+    CMC_CONTROL_PROCESSED = 1 3 6 1 5 5 7 7 32;
+    /// id-cmc-popLinkWitnessV2 (RFC 6402)
+    CMC_POP_LINK_WITNESS_V2 = 1 3 6 1 5 5 7 7 33;
+    /// id-cmc-identityProofV2 (RFC 6402)
+    CMC_IDENTITY_PROOF_V2 = 1 3 6 1 5 5 7 7 34;
+    /// id-cmc-raIdentityWitness (RFC 6402)
+    CMC_RA_IDENTITY_WITNESS = 1 3 6 1 5 5 7 7 35;
+    /// id-cmc-changeSubjectName (RFC 6402)
+    CMC_CHANGE_SUBJECT_NAME = 1 3 6 1 5 5 7 7 36;
+
+    /// hmacWithSHA256 (RFC 8018 appendix B.1.2)
+    HMAC_WITH_SHA256 = 1 2 840 113549 2 9;
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fmt;
 
 use rasn::prelude::*;
 
+use crate::change_subject_name::ChangeSubjectName;
 use crate::der::{self, tag};
 use crate::spki::whole_octets;
 use crate::{AlgorithmIdentifier, DecodeError, Extension, GeneralName, Name, Oid, SubjectPublicKeyInfo};
@@ -136,7 +137,27 @@ impl CertificationRequest {
         })
     }
 
-    /// The exact CertificationRequestInfo, over which the signature stands.
+    /// The same request in another form (RFC 4211): what its signature is over, what it asks for, and who signed.
+    pub(crate) fn from_template(
+        info_der: Vec<u8>,
+        template: RequestTemplate,
+        limits: &RequestLimits,
+        signature_algorithm: AlgorithmIdentifier,
+        signature: Vec<u8>,
+    ) -> Result<Self, DecodeError> {
+        let RequestTemplate { subject, public_key, extensions, attributes } = template;
+        if subject.rdns().len() > limits.max_rdns {
+            return Err(DecodeError::TooMany { what: "RDNs in the subject", limit: limits.max_rdns });
+        }
+        let mut read = RequestAttributes::default();
+        if let Some(extensions) = extensions {
+            read.read_extensions(&extensions, limits)?;
+        }
+        read.take_in(attributes.into_iter().map(Ok), limits)?;
+        Ok(Self { info_der, subject, public_key, attributes: read, signature_algorithm, signature })
+    }
+
+    /// The exact CertificationRequestInfo, over which the signature stands; of a CRMF request, the exact CertRequest.
     pub fn info_der(&self) -> &[u8] {
         &self.info_der
     }
@@ -187,6 +208,11 @@ impl CertificationRequest {
         attribute.map(decode).transpose()
     }
 
+    /// changeSubjectName (RFC 6402 section 2.8).
+    pub fn change_subject_name(&self) -> Option<&ChangeSubjectName> {
+        self.attributes.change_subject_name.as_ref()
+    }
+
     /// signatureAlgorithm
     pub fn signature_algorithm(&self) -> &AlgorithmIdentifier {
         &self.signature_algorithm
@@ -205,6 +231,15 @@ impl fmt::Debug for CertificationRequest {
     }
 }
 
+/// What a request asks for, whatever form it came in.
+pub(crate) struct RequestTemplate {
+    pub(crate) subject: Name,
+    pub(crate) public_key: SubjectPublicKeyInfo,
+    /// The TLV of the extensions.
+    pub(crate) extensions: Option<Vec<u8>>,
+    pub(crate) attributes: Vec<Attribute>,
+}
+
 /// The attributes of a request, and what those that EST knows say.
 #[derive(Clone, Default)]
 struct RequestAttributes {
@@ -213,28 +248,39 @@ struct RequestAttributes {
     subject_alt_names: Vec<GeneralName>,
     challenge_password: Option<String>,
     est_identity_linking: Option<String>,
+    change_subject_name: Option<ChangeSubjectName>,
 }
 
 impl RequestAttributes {
     fn decode_checked(attributes: &[Any], limits: &RequestLimits) -> Result<Self, DecodeError> {
+        let mut decoded = Self::default();
+        let attributes = attributes.iter().map(|attribute| Attribute::decode_checked(attribute.as_bytes()));
+        decoded.take_in(attributes, limits)?;
+        Ok(decoded)
+    }
+
+    fn take_in(
+        &mut self,
+        attributes: impl ExactSizeIterator<Item = Result<Attribute, DecodeError>>,
+        limits: &RequestLimits,
+    ) -> Result<(), DecodeError> {
         if attributes.len() > limits.max_attributes {
             return Err(DecodeError::TooMany { what: "attributes", limit: limits.max_attributes });
         }
-        let mut decoded = Self::default();
         for attribute in attributes {
-            let attribute = Attribute::decode_checked(attribute.as_bytes())?;
+            let attribute = attribute?;
             // RFC 2986 §4.1: SET SIZE (1..MAX) OF.
             if attribute.values.is_empty() {
                 return Err(DecodeError::Malformed { what: "Attribute" });
             }
             // X.501 §8.2: a type stands once in a set of attributes. `max_attributes` bounds the search.
-            if decoded.all.iter().any(|earlier| earlier.oid == attribute.oid) {
+            if self.all.iter().any(|earlier| earlier.oid == attribute.oid) {
                 return Err(DecodeError::Duplicate { what: "attribute of one type" });
             }
-            decoded.read(&attribute, limits)?;
-            decoded.all.push(attribute);
+            self.read(&attribute, limits)?;
+            self.all.push(attribute);
         }
-        Ok(decoded)
+        Ok(())
     }
 
     fn read(&mut self, attribute: &Attribute, limits: &RequestLimits) -> Result<(), DecodeError> {
@@ -244,12 +290,7 @@ impl RequestAttributes {
             if !self.extensions.is_empty() {
                 return Err(DecodeError::Duplicate { what: "extensionRequest" });
             }
-            self.extensions = extension::decode_extensions(value, limits.max_extensions)?;
-            let subject_alt_name = self.extensions.iter().find(|extension| extension.oid == oid::SUBJECT_ALT_NAME);
-            if let Some(extension) = subject_alt_name {
-                self.subject_alt_names =
-                    general_name::decode_general_names(&extension.value, limits.max_subject_alt_names)?;
-            }
+            self.read_extensions(value, limits)?;
         }
         if attribute.oid == oid::CHALLENGE_PASSWORD {
             let value = single_value(attribute, "challengePassword value")?;
@@ -258,6 +299,20 @@ impl RequestAttributes {
         if attribute.oid == oid::EST_IDENTITY_LINKING {
             let value = single_value(attribute, "estIdentityLinking value")?;
             self.est_identity_linking = Some(decode_challenge("estIdentityLinking", value)?);
+        }
+        if attribute.oid == oid::CMC_CHANGE_SUBJECT_NAME {
+            let value = single_value(attribute, "changeSubjectName value")?;
+            self.change_subject_name = Some(ChangeSubjectName::decode(value, limits)?);
+        }
+        Ok(())
+    }
+
+    fn read_extensions(&mut self, value: &[u8], limits: &RequestLimits) -> Result<(), DecodeError> {
+        self.extensions = extension::decode_extensions(value, limits.max_extensions)?;
+        let subject_alt_name = self.extensions.iter().find(|extension| extension.oid == oid::SUBJECT_ALT_NAME);
+        if let Some(extension) = subject_alt_name {
+            self.subject_alt_names =
+                general_name::decode_general_names(&extension.value, limits.max_subject_alt_names)?;
         }
         Ok(())
     }

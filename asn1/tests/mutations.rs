@@ -5,8 +5,10 @@
 use std::fs;
 use std::path::Path;
 
+use estd_asn1::cmc::{PkiData, PkiDataLimits};
 use estd_asn1::key_protection::{self, KeyProtection};
 use estd_asn1::pkcs10::{RequestLimits, encode_certification_request};
+use estd_asn1::signed_message::{MessageLimits, SignedMessage};
 use estd_asn1::{Certificate, CertificationRequest, certificate, certs_only, csr_attrs};
 use proptest::prelude::*;
 
@@ -68,6 +70,17 @@ fn decode_all(der: &[u8]) {
         if let Ok(KeyProtection { capabilities: Some(capabilities), .. }) = KeyProtection::read(request.attributes()) {
             assert!((1..=key_protection::MAX_CAPABILITIES).contains(&capabilities.len()));
             assert!(capabilities.iter().all(|one| der.windows(one.der().len()).any(|window| window == one.der())));
+        }
+    }
+    if let Ok(message) = SignedMessage::decode(der, &MessageLimits { max_certificates: 7 }) {
+        let limits =
+            PkiDataLimits { max_controls: 8, max_requests: 8, max_contents: 8, request: RequestLimits::default() };
+        let held = |part: &[u8]| der.windows(part.len().max(1)).any(|window| window == part);
+        if let Ok(data) = PkiData::decode(&message.content, &limits) {
+            assert!(held(data.request_sequence()), "what a witness is over stands so in the message");
+        }
+        for signer in &message.signers {
+            assert!(held(&signer.attributes.to_be_verified()[2..]), "what was signed stands so in the message");
         }
     }
     if let Ok(decoded) = Certificate::decode(der) {

@@ -103,6 +103,14 @@ pub(crate) fn text(variant: Variant) -> String {
     label(&mut text, "far", "p256", "far", "");
     label(&mut text, "hardware", "p256", "hardware", "identity = \"hardware-module-name\"");
     label(&mut text, "single-line", "p256", "device", "wire = \"single-line\"");
+    label(&mut text, "registrars", "p256", "registrar", "[tenant.label.ra]\nclients = [\"RA-1\"]");
+    label(
+        &mut text,
+        "served",
+        "p256",
+        "device",
+        "change_subject_name = \"profile\"\n[tenant.label.ra]\nclients = [\"RA-1\"]\ndevices = [\"EE-*\"]",
+    );
     label(&mut text, "closed", "p256", "device", "birth_anchors = []");
     if let Variant::Credentials(default) = variant {
         for (name, more) in LABELS {
@@ -182,6 +190,13 @@ name = "replace"
 validity = "30d"
 subject = ["CN={device_id}", "O=Acme"]
 request_names = "replace"
+
+[[tenant.profile]]
+name = "registrar"
+validity = "90d"
+subject = ["CN={device_id}", "O=Acme"]
+ext_key_usage = ["clientAuth", "cmcRA"]
+ra = true
 
 [[tenant.profile]]
 name = "far"

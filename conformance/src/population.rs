@@ -8,7 +8,7 @@ use crate::protection;
 pub(crate) const AUTHORITIES: [KeyKind; 4] = [KeyKind::P256, KeyKind::P384, KeyKind::Rsa2048, KeyKind::Ed25519];
 
 /// Devices that enroll, with the serialNumber their birth certificate carries.
-pub(crate) const DEVICES: [Device; 8] = [
+pub(crate) const DEVICES: [Device; 9] = [
     Device::new("birth-p256", "SN-P256", KeyKind::P256, "birth", "maker"),
     Device::new("birth-p384", "SN-P384", KeyKind::P384, "birth", "maker"),
     Device::new("birth-p521", "SN-P521", KeyKind::P521, "birth_client", "maker"),
@@ -16,6 +16,7 @@ pub(crate) const DEVICES: [Device; 8] = [
     Device::new("birth-rsa2048", "SN-RSA2048", KeyKind::Rsa2048, "birth", "maker"),
     Device::new("birth-rsa4096", "SN-RSA4096", KeyKind::Rsa4096, "birth_client", "maker-intermediate"),
     Device::new("birth-other", "SN-OTHER", KeyKind::P256, "birth_client", "maker-intermediate"),
+    Device::new("birth-registrar", "RA-1", KeyKind::P256, "birth_ra", "maker"),
     Device::new("birth-hardware", "HW-0001", KeyKind::P256, "birth_hardware", "maker"),
 ];
 

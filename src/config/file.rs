@@ -257,6 +257,7 @@ pub(super) struct Profile {
     pub(super) policies: Vec<String>,
     pub(super) allow_key_reuse: bool,
     pub(super) ca_path_len: Option<u32>,
+    pub(super) ra: bool,
     pub(super) extension: Vec<Table>,
 }
 
@@ -281,6 +282,7 @@ impl Default for Profile {
             policies: Vec::new(),
             allow_key_reuse: true,
             ca_path_len: None,
+            ra: false,
             extension: Vec::new(),
         }
     }
@@ -306,6 +308,8 @@ pub(super) struct Label {
     pub(super) identity: Option<String>,
     pub(super) renewal_grace: Span,
     pub(super) identity_linking: String,
+    pub(super) change_subject_name: String,
+    pub(super) ra: Table,
     pub(super) registration: String,
     pub(super) repeated_birth: String,
     pub(super) approval: Table,
@@ -327,6 +331,8 @@ impl Default for Label {
             identity: None,
             renewal_grace: Span::seconds(0),
             identity_linking: "if-present".to_owned(),
+            change_subject_name: "refuse".to_owned(),
+            ra: Table::new(),
             registration: "open".to_owned(),
             repeated_birth: "alarm".to_owned(),
             approval: Table::new(),
@@ -338,6 +344,15 @@ impl Default for Label {
             key_generation: None,
         }
     }
+}
+
+/// `[tenant.label.ra]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Ra {
+    pub(super) clients: Vec<String>,
+    pub(super) devices: Vec<String>,
+    pub(super) foreign_linking: bool,
 }
 
 /// `[tenant.label.approval]`

@@ -9,7 +9,7 @@ use estd_asn1::Certificate;
 use super::authority::{Declared, out_of_validity};
 use super::problem::{Place, Problem, ProblemKind};
 use super::profile::Profile;
-use super::{file, key_generation, read, registration};
+use super::{file, key_generation, ra, read, registration};
 use crate::ca::CertificateAuthority;
 use crate::credential::{Accepted, Credentials, HttpScheme};
 use crate::est::transfer::LineWrapping;
@@ -18,7 +18,9 @@ use crate::pki::device_identity::IdentitySource;
 use crate::pki::generated_key::KeySpec;
 use crate::pki::profile::EnrollmentProfile;
 use crate::pki::trust::TrustAnchors;
-use crate::policy::{AuthenticationRule, EnrollmentRules, IdentityLinking, KeyGenerationRules, RegistrationRules};
+use crate::policy::{
+    AuthenticationRule, EnrollmentRules, IdentityLinking, KeyGenerationRules, NameChange, RegistrationRules,
+};
 
 /// A label with what it refers to.
 pub struct LabelSettings {
@@ -86,6 +88,7 @@ pub(super) fn check(
     let wire = check.wire(&shape.wire);
     let registration =
         registration::check(&shape.registration, &shape.repeated_birth, shape.approval, place, check.problems);
+    let name_change = check.name_change(&shape.change_subject_name);
     let key_generation = shape.key_generation.and_then(|table| check.key_generation(table, profile.as_deref()));
     let (authority, implicit) = (authority?, implicit?);
     // Only the issuing authority itself is an explicit anchor: under its root, another tenant's authority may stand.
@@ -102,11 +105,14 @@ pub(super) fn check(
         check.problems.push(place.key("authority").value(expected, "one whose pathLenConstraint forbids it"));
     }
     check.warn_of_short_authority(&authority, profile.validity);
+    let ra = ra::check(shape.ra, &profile, place, check.problems);
     let rules = EnrollmentRules {
         identity: identity?,
         profile,
         renewal_grace: renewal_grace?,
         identity_linking: identity_linking?,
+        name_change: name_change?,
+        ra: ra?,
     };
     Some(LabelSettings {
         tenant: known.tenant.to_owned(),
@@ -280,6 +286,19 @@ impl Check<'_> {
                 None
             }
             None => Some(Arc::new(Credentials::none())),
+        }
+    }
+
+    fn name_change(&mut self, name: &str) -> Option<NameChange> {
+        match name {
+            "refuse" => Some(NameChange::Refuse),
+            "profile" => Some(NameChange::Profile),
+            "approval" => Some(NameChange::Approval),
+            other => {
+                let place = self.place.key("change_subject_name");
+                self.problems.push(place.value("\"refuse\", \"profile\" or \"approval\"", format!("{other:?}")));
+                None
+            }
         }
     }
 

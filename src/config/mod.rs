@@ -11,6 +11,7 @@ mod label;
 mod limits;
 mod problem;
 mod profile;
+mod ra;
 mod read;
 mod registration;
 mod server;

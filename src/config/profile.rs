@@ -89,6 +89,7 @@ impl Check<'_> {
             extensions,
             allow_key_reuse: shape.allow_key_reuse,
             ca_path_len: shape.ca_path_len,
+            ra: shape.ra,
         })
     }
 

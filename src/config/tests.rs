@@ -1,6 +1,7 @@
 //! The example file holds what it says, and every mistake is told with its place, all at once.
 
 mod key_generation;
+mod ra;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -138,12 +139,13 @@ fn every_key_that_is_commented_out_shows_its_default() {
     let (with, without) = (&with["tenant"][0], &without["tenant"][0]);
     same::<file::Profile>(&with["profile"][0], Some(&without["profile"][0]), 7);
     same::<file::Approval>(&with["label"][0]["approval"], None, 4);
-    let without_approval = |label: &toml::Value| {
+    same::<file::Ra>(&with["label"][0]["ra"], None, 3);
+    let without_tables = |label: &toml::Value| {
         let mut label = label.as_table().unwrap().clone();
-        label.remove("approval");
+        label.retain(|_, value| !value.is_table());
         toml::Value::Table(label)
     };
-    same::<file::Label>(&without_approval(&with["label"][0]), Some(&without["label"][0]), 9);
+    same::<file::Label>(&without_tables(&with["label"][0]), Some(&without["label"][0]), 10);
 }
 
 /// The example with what stands behind `# e.g. `, but for keys that exclude others of it, each tried in a test of its own:

@@ -14,7 +14,7 @@ const KEY_USAGES: [(&str, KeyUsage); 7] = [
 ];
 
 /// Extended key usages (RFC 5280 section 4.2.1.12 and others) by name.
-const EXT_KEY_USAGES: [(&str, &[u32]); 10] = [
+const EXT_KEY_USAGES: [(&str, &[u32]); 11] = [
     ("serverAuth", &[1, 3, 6, 1, 5, 5, 7, 3, 1]),
     ("clientAuth", &[1, 3, 6, 1, 5, 5, 7, 3, 2]),
     ("codeSigning", &[1, 3, 6, 1, 5, 5, 7, 3, 3]),
@@ -23,6 +23,7 @@ const EXT_KEY_USAGES: [(&str, &[u32]); 10] = [
     ("eapOverPPP", &[1, 3, 6, 1, 5, 5, 7, 3, 13]),
     ("eapOverLAN", &[1, 3, 6, 1, 5, 5, 7, 3, 14]),
     ("ipsecIKE", &[1, 3, 6, 1, 5, 5, 7, 3, 17]),
+    ("cmcRA", &[1, 3, 6, 1, 5, 5, 7, 3, 28]),
     ("documentSigning", &[1, 3, 6, 1, 5, 5, 7, 3, 36]),
     ("smartcardLogon", &[1, 3, 6, 1, 4, 1, 311, 20, 2, 2]),
 ];

@@ -94,6 +94,10 @@ rejection_codes! {
     CloneSuspected = "clone_suspected",
     /// An operator refused the request.
     NotApproved = "not_approved",
+    /// An RA client asked for a device that it does not speak for.
+    RaScope = "ra_scope",
+    /// changeSubjectName asks for names that are not given.
+    NameChange = "name_change",
     /// challengePassword or an identity-linking attribute that cannot be checked.
     IdentityLinking = "identity_linking",
     /// A credential is wanted and none came.

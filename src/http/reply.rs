@@ -250,6 +250,8 @@ const fn status(code: RejectionCode) -> StatusCode {
         | RejectionCode::IdentityConflict
         | RejectionCode::CloneSuspected
         | RejectionCode::NotApproved
+        | RejectionCode::RaScope
+        | RejectionCode::NameChange
         | RejectionCode::CodeUsed
         | RejectionCode::IdentityLinking
         | RejectionCode::KeyGenerationDenied

@@ -3,8 +3,10 @@
 pub mod certificate;
 pub mod device_identity;
 pub mod digest;
+pub mod digest_algorithm;
 pub mod generated_key;
 pub mod key_encryption;
+pub mod message_signature;
 pub mod name_rules;
 pub mod pem;
 pub mod profile;

@@ -51,6 +51,8 @@ pub struct EnrollmentProfile {
     /// What is issued is the certificate of a CA, below which so many CAs may follow (RFC 5280 section 4.2.1.9): a gateway
     /// that certifies what stands behind it. `None` for devices, which are no CAs.
     pub ca_path_len: Option<u32>,
+    /// What is issued is the certificate of an RA (RFC 6402 section 2.10): it may have id-kp-cmcRA, and must.
+    pub ra: bool,
 }
 
 /// How keyUsage is chosen.
@@ -111,6 +113,9 @@ pub enum ProfileProblem {
     /// A usage that gives power over others.
     #[error("ext_key_usage must not have {0}: no device gets it")]
     PrivilegedExtKeyUsage(Oid),
+    /// An RA that is none, or more than one.
+    #[error("ra = true wants cmcRA and clientAuth in ext_key_usage, and no ca_path_len")]
+    Ra,
     /// Something twice.
     #[error("{what} has {value} twice")]
     Duplicate {
@@ -151,7 +156,7 @@ pub enum ProfileProblem {
     ExtensionLimit,
 }
 
-/// Extended key usages that give power over others: no device gets one (RFC 5280 section 4.2.1.12, RFC 6960 section
+/// Extended key usages that give power over others: no device gets one, and an RA gets its own alone (RFC 5280 section 4.2.1.12, RFC 6960 section
 /// 4.2.2.2, RFC 6402 section 2.10).
 pub const PRIVILEGED_EXT_KEY_USAGES: [Oid; 5] =
     [oid::ANY_EXTENDED_KEY_USAGE, oid::KP_OCSP_SIGNING, oid::KP_CMC_CA, oid::KP_CMC_RA, oid::KP_CMC_ARCHIVE];
@@ -250,6 +255,19 @@ impl EnrollmentProfile {
         }
     }
 
+    /// Whether an extended key usage is one that nobody gets by this profile, because it gives power over others.
+    pub fn refuses_ext_key_usage(&self, usage: &Oid) -> bool {
+        PRIVILEGED_EXT_KEY_USAGES.contains(usage) && !(self.ra && *usage == oid::KP_CMC_RA)
+    }
+
+    fn check_ra(&self, problems: &mut Vec<ProfileProblem>) {
+        let has = |usage| self.ext_key_usage.contains(&usage);
+        let sound = self.ca_path_len.is_none() && has(oid::KP_CMC_RA) && has(oid::KP_CLIENT_AUTH);
+        if self.ra && !sound {
+            problems.push(ProfileProblem::Ra);
+        }
+    }
+
     fn check_usages(&self, problems: &mut Vec<ProfileProblem>) {
         if let KeyUsagePolicy::Exactly(usage) = self.key_usage {
             if self.ca_path_len.is_some() {
@@ -265,9 +283,10 @@ impl EnrollmentProfile {
         }
         let without_usage = |key_type: &&KeyType| self.key_usage_for(**key_type).is_empty();
         problems.extend(self.keys.allowed.iter().filter(without_usage).copied().map(ProfileProblem::NoKeyUsage));
-        let privileged = self.ext_key_usage.iter().filter(|usage| PRIVILEGED_EXT_KEY_USAGES.contains(usage));
+        let privileged = self.ext_key_usage.iter().filter(|usage| self.refuses_ext_key_usage(usage));
         problems.extend(privileged.cloned().map(ProfileProblem::PrivilegedExtKeyUsage));
         duplicates("ext_key_usage", &self.ext_key_usage, problems);
+        self.check_ra(problems);
     }
 
     fn check_urls(&self, problems: &mut Vec<ProfileProblem>) {

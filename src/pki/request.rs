@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use estd_asn1::change_subject_name::ChangeSubjectName;
 use estd_asn1::extension;
 use estd_asn1::pkcs10::RequestLimits;
 use estd_asn1::{
@@ -70,6 +71,10 @@ impl CheckedRequest {
         let basic_constraints = value(oid::BASIC_CONSTRAINTS).map(BasicConstraints::decode).transpose()?;
         name_rules::distinguished_name(request.subject())?;
         request.subject_alt_names().iter().try_for_each(name_rules::general_name)?;
+        if let Some(change) = request.change_subject_name() {
+            change.subject.as_ref().map_or(Ok(()), name_rules::distinguished_name)?;
+            change.subject_alt_names.iter().flatten().try_for_each(name_rules::general_name)?;
+        }
         Ok(Self { request, key_usage, ext_key_usage, basic_constraints })
     }
 
@@ -137,6 +142,11 @@ impl CheckedRequest {
     /// When it is there and is no text of 1 to 255 characters.
     pub fn otp_challenge(&self) -> Result<Option<String>, RequestError> {
         Ok(self.request.otp_challenge()?)
+    }
+
+    /// The changeSubjectName (RFC 6402 section 2.8): the names asked for in place of those the request repeats.
+    pub fn change_subject_name(&self) -> Option<&ChangeSubjectName> {
+        self.request.change_subject_name()
     }
 
     /// Every attribute of the request. Attributes nobody knows are left alone.

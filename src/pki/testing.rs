@@ -221,6 +221,7 @@ pub(crate) fn profile() -> EnrollmentProfile {
         extensions: vec![custom("1.3.6.1.4.1.99999.2", &[0x04, 0x01, 0x01])],
         allow_key_reuse: true,
         ca_path_len: None,
+        ra: false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Requested extensions: privileges are refused, intent is kept, the rest is the profile's business.
 
 use crate::est::{Rejection, RejectionCode};
-use crate::pki::profile::{EnrollmentProfile, PRIVILEGED_EXT_KEY_USAGES};
+use crate::pki::profile::EnrollmentProfile;
 use crate::pki::public_key::KeyType;
 use crate::pki::request::CheckedRequest;
 use estd_asn1::{KeyUsage, Oid, oid};
@@ -72,8 +72,8 @@ fn refuse_key_usage(request: &CheckedRequest, key_type: KeyType, profile: &Enrol
 
 fn refuse_ext_key_usage(request: &CheckedRequest, profile: &EnrollmentProfile) -> Result<(), Rejection> {
     let asked = request.ext_key_usage();
-    if let Some(usage) = asked.iter().find(|usage| PRIVILEGED_EXT_KEY_USAGES.contains(usage)) {
-        return Err(refusal("RFC 5280 4.2.1.12", format!("extendedKeyUsage asks for {usage}, which no device gets")));
+    if let Some(usage) = asked.iter().find(|usage| profile.refuses_ext_key_usage(usage)) {
+        return Err(refusal("RFC 5280 4.2.1.12", format!("extendedKeyUsage asks for {usage}, which nobody gets here")));
     }
     if !asked.is_empty() && !asked.iter().any(|usage| profile.ext_key_usage.contains(usage)) {
         return Err(refusal("RFC 5272 3.1", "extendedKeyUsage asks for none of the usages this profile gives"));

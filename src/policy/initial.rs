@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{EnrollmentKind, EnrollmentRules, Grant};
+use super::{EnrollmentKind, EnrollmentRules, Grant, name_change, renewal};
 use crate::est::{Rejection, RejectionCode};
 use crate::pki::device_identity::{DeviceId, MAX_BIRTH_ALT_NAMES};
 use crate::pki::profile::{EnrollmentProfile, RequestNames};
@@ -12,7 +12,7 @@ use crate::pki::trust::AuthenticatedPeer;
 use estd_asn1::{AttributeTypeAndValue, Certificate, GeneralName, Name, oid};
 
 /// The names a profile gives to one device.
-struct DeviceNames {
+pub(super) struct DeviceNames {
     subject: Name,
     /// In the certificate in any case.
     subject_alt_names: Vec<GeneralName>,
@@ -29,7 +29,19 @@ pub(super) fn authorize(
     rules: &EnrollmentRules,
 ) -> Result<Grant, Rejection> {
     let (device, names) = device_names(peer, rules)?;
-    names.authorize(request, &device, rules)
+    let Some(change) = request.change_subject_name() else { return names.authorize(request, &device, rules) };
+    let new = name_change::decide(change, Some(&names), rules.name_change)?;
+    // RFC 6402 §2.8: "The name in the certification request MUST match the name in the certificate used to verify the
+    // request".
+    renewal::matching_names(request, peer.certificate(), "the presented certificate")?;
+    Ok(Grant {
+        device: device.as_str().to_owned(),
+        subject: new.subject,
+        subject_alt_names: new.subject_alt_names,
+        profile: Arc::clone(&rules.profile),
+        kind: EnrollmentKind::Initial,
+        by_approval: new.by_approval,
+    })
 }
 
 /// For a device that is known by another credential than a certificate.
@@ -38,6 +50,11 @@ pub(super) fn authorize_without_certificate(
     device: &DeviceId,
     rules: &EnrollmentRules,
 ) -> Result<Grant, Rejection> {
+    if request.change_subject_name().is_some() {
+        let reason =
+            "changeSubjectName changes the names of a certificate, there is none; ask for the names themselves";
+        return Err(Rejection::new(RejectionCode::NameChange, "RFC 6402 2.8", reason));
+    }
     DeviceNames::render(&rules.profile, device, None)?.authorize(request, device, rules)
 }
 
@@ -60,7 +77,11 @@ fn device_names(peer: &AuthenticatedPeer, rules: &EnrollmentRules) -> Result<(De
 }
 
 impl DeviceNames {
-    fn render(profile: &EnrollmentProfile, device: &DeviceId, birth: Option<&Certificate>) -> Result<Self, Rejection> {
+    pub(super) fn render(
+        profile: &EnrollmentProfile,
+        device: &DeviceId,
+        birth: Option<&Certificate>,
+    ) -> Result<Self, Rejection> {
         let values = TemplateValues { device_id: device.as_str(), birth };
         let missing = |error: &dyn std::fmt::Display| {
             Rejection::new(RejectionCode::IdentityMissing, "IEEE 802.1AR 8", error.to_string())
@@ -92,7 +113,17 @@ impl DeviceNames {
             subject: self.subject,
             profile: Arc::clone(&rules.profile),
             kind: EnrollmentKind::Initial,
+            by_approval: false,
         })
+    }
+
+    pub(super) fn subject(&self) -> &Name {
+        &self.subject
+    }
+
+    /// Whether a name in a subjectAltName is one of this device's.
+    pub(super) fn gives(&self, name: &GeneralName) -> bool {
+        self.subject_alt_names.iter().chain(&self.optional).any(|given| given.matches(name))
     }
 
     /// RFC 7030 §4.2 and 3.7: the request may name the device that was authenticated, and nobody else.

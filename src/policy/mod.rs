@@ -5,7 +5,9 @@ mod initial;
 mod key_delivery;
 mod key_generation;
 mod linking;
+mod name_change;
 mod proof;
+mod ra_client;
 mod registration;
 mod renewal;
 
@@ -25,7 +27,9 @@ use estd_asn1::{Certificate, GeneralName, Name};
 pub use key_delivery::KeyDelivery;
 pub use key_generation::{AuthorizedGeneration, KeyGenerationRules, authorize_generation};
 pub use linking::IdentityLinking;
+pub use name_change::NameChange;
 pub use proof::{AuthenticationRule, Proof};
+pub use ra_client::{RaClient, RaRules};
 pub use registration::{ApprovalRules, RegistrationRule, RegistrationRules, RepeatedBirth};
 
 /// What a label demands of those who enroll at it.
@@ -39,6 +43,10 @@ pub struct EnrollmentRules {
     pub renewal_grace: TimeDelta,
     /// Whether requests are linked to their TLS connection.
     pub identity_linking: IdentityLinking,
+    /// What becomes of a request for other names.
+    pub name_change: NameChange,
+    /// Its RA clients.
+    pub ra: RaRules,
 }
 
 /// Who asks, as far as it was proven.
@@ -74,6 +82,7 @@ pub struct Grant {
     subject_alt_names: Vec<GeneralName>,
     profile: Arc<EnrollmentProfile>,
     kind: EnrollmentKind,
+    by_approval: bool,
 }
 
 /// First certificate or a further one.
@@ -126,6 +135,11 @@ impl Grant {
     pub fn kind(&self) -> EnrollmentKind {
         self.kind
     }
+
+    /// Whether an operator must say so first, whoever else is let in.
+    pub fn awaits_approval(&self) -> bool {
+        self.by_approval
+    }
 }
 
 /// Decides whether `requester` gets a certificate for the key of `request` under `rules`.
@@ -158,13 +172,20 @@ fn grant(
     requester: &Requester<'_>,
     rules: &EnrollmentRules,
 ) -> Result<Grant, Rejection> {
-    linking::check(rules.identity_linking, request, requester.binding)?;
+    let client = rules.ra_client(&requester.proof, requester.recorded_device);
+    // RFC 7030 §3.7: "POP linking information that does not match the current TLS session because the authenticated EST
+    // client RA has verified this information".
+    if !client.is_some_and(|client| client.judges_linking()) {
+        linking::check(rules.identity_linking, request, requester.binding)?;
+    }
     extensions::refuse_privileges(request, key_type, &rules.profile)?;
-    let grant = match requester.proof.peer() {
-        Some(peer) => by_certificate(operation, request, peer, requester.recorded_device, rules)?,
-        None => by_credential(operation, request, requester, rules)?,
+    let grant = match (client, requester.proof.peer()) {
+        (Some(client), _) => ra_client::authorize(operation, request, &client, requester, rules)?,
+        (None, Some(peer)) => by_certificate(operation, request, peer, requester.recorded_device, rules)?,
+        (None, None) => by_credential(operation, request, requester, rules)?,
     };
     requester.proof.agree_on(grant.device())?;
+    rules.refuse_unlisted_ra(grant.device())?;
     Ok(grant)
 }
 

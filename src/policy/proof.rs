@@ -124,7 +124,8 @@ impl<'a> Proof<'a> {
     }
 }
 
-fn named_device(request: &CheckedRequest) -> Result<DeviceId, Rejection> {
+/// The device that a request's subject names, by serialNumber or else by commonName.
+pub(super) fn named_device(request: &CheckedRequest) -> Result<DeviceId, Rejection> {
     let missing = |reason: String| Rejection::new(RejectionCode::IdentityMissing, "RFC 7030 4.2", reason);
     for attribute in [oid::AT_SERIAL_NUMBER, oid::AT_COMMON_NAME] {
         let mut values = request.subject().rdns().iter().flatten().filter(|candidate| candidate.oid == attribute);
@@ -133,7 +134,7 @@ fn named_device(request: &CheckedRequest) -> Result<DeviceId, Rejection> {
         let text = text.ok_or_else(|| missing("the request's subject names more than one device".to_owned()))?;
         return DeviceId::parse(text).map_err(|error: IdentityError| missing(error.to_string()));
     }
-    let reason = "the credential speaks for several devices: expected serialNumber or commonName in the request's subject \
-                  to say which, found neither";
+    let reason = "whoever asks speaks for several devices: expected serialNumber or commonName in the request's subject to \
+                  say which, found neither";
     Err(missing(reason.to_owned()))
 }

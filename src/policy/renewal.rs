@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use super::initial::DeviceNames;
+use super::name_change::{self, NewNames};
 use super::{EnrollmentKind, EnrollmentRules, Grant};
 use crate::est::{Rejection, RejectionCode};
+use crate::pki::device_identity::DeviceId;
 use crate::pki::request::CheckedRequest;
 use estd_asn1::{Certificate, GeneralName, Name};
 
@@ -16,26 +19,44 @@ pub(super) fn authorize(
     device: String,
     rules: &EnrollmentRules,
 ) -> Result<Grant, Rejection> {
+    let new = match request.change_subject_name() {
+        Some(change) => {
+            // Without a birth certificate at hand, the profile may know some of the names alone.
+            let given = DeviceId::parse(device.clone()).ok();
+            let given = given.and_then(|device| DeviceNames::render(&rules.profile, &device, None).ok());
+            Some(name_change::decide(change, given.as_ref(), rules.name_change)?)
+        }
+        None => None,
+    };
     // RFC 7030 §4.2.2: "The request Subject field and SubjectAltName extension MUST be identical to the corresponding
     // fields in the certificate being renewed/rekeyed."
-    if !request.subject().matches(current.subject()) {
-        let reason = format!(
-            "the request's subject is {}, the certificate being renewed has {}",
-            shown(request.subject()),
-            shown(current.subject())
-        );
-        return Err(Rejection::new(RejectionCode::SubjectMismatch, "RFC 7030 4.2.2", reason));
-    }
-    let (subject, current_names) = current_names(current)?;
-    refuse_other_alt_names(request.subject_alt_names(), &current_names)?;
+    let (subject, subject_alt_names) = matching_names(request, current, "the certificate being renewed")?;
+    // Otherwise the names keep the encoding they were certified with, whatever string types the request used.
+    let new = new.unwrap_or(NewNames { subject, subject_alt_names, by_approval: false });
     Ok(Grant {
         device,
-        // The names keep the encoding they were certified with, whatever string types the request used.
-        subject,
-        subject_alt_names: current_names,
+        subject: new.subject,
+        subject_alt_names: new.subject_alt_names,
         profile: Arc::clone(&rules.profile),
         kind: EnrollmentKind::Renewal,
+        by_approval: new.by_approval,
     })
+}
+
+/// The names of a certificate, which the request must repeat. `which` says what certificate it is.
+pub(super) fn matching_names(
+    request: &CheckedRequest,
+    certificate: &Certificate,
+    which: &str,
+) -> Result<(Name, Vec<GeneralName>), Rejection> {
+    if !request.subject().matches(certificate.subject()) {
+        let (asked, has) = (shown(request.subject()), shown(certificate.subject()));
+        let reason = format!("the request's subject is {asked}, {which} has {has}");
+        return Err(Rejection::new(RejectionCode::SubjectMismatch, "RFC 7030 4.2.2", reason));
+    }
+    let (subject, names) = current_names(certificate)?;
+    refuse_other_alt_names(request.subject_alt_names(), &names, which)?;
+    Ok((subject, names))
 }
 
 /// The names of the certificate being renewed.
@@ -47,14 +68,14 @@ pub(super) fn current_names(current: &Certificate) -> Result<(Name, Vec<GeneralN
 }
 
 /// Both are sets: order and repetition carry no meaning.
-fn refuse_other_alt_names(asked: &[GeneralName], current: &[GeneralName]) -> Result<(), Rejection> {
+fn refuse_other_alt_names(asked: &[GeneralName], current: &[GeneralName], which: &str) -> Result<(), Rejection> {
     let mismatch =
         |reason: String| Err(Rejection::new(RejectionCode::SubjectAltNameMismatch, "RFC 7030 4.2.2", reason));
     if let Some(extra) = asked.iter().find(|name| !current.iter().any(|known| known.matches(name))) {
-        return mismatch(format!("the request's subjectAltName has {extra}, the certificate being renewed does not"));
+        return mismatch(format!("the request's subjectAltName has {extra}, {which} does not"));
     }
     if let Some(absent) = current.iter().find(|name| !asked.iter().any(|wanted| wanted.matches(name))) {
-        return mismatch(format!("the certificate being renewed has subjectAltName {absent}, the request does not"));
+        return mismatch(format!("{which} has subjectAltName {absent}, the request does not"));
     }
     Ok(())
 }

@@ -18,6 +18,8 @@ pub(super) struct Attempt<'a> {
     request_id: &'a str,
     /// Known once the peer's certificate is found on record, or its identity is proven.
     pub(super) device: Option<String>,
+    /// The RA client that asks for it.
+    pub(super) ra: Option<String>,
     /// The credential that was verified, or the declared one that was tried.
     pub(super) credential: Option<String>,
 }
@@ -30,7 +32,7 @@ impl<'a> Attempt<'a> {
         peer: &'a PeerSession,
         request_id: &'a str,
     ) -> Self {
-        Self { at, label, operation, peer, request_id, device: None, credential: None }
+        Self { at, label, operation, peer, request_id, device: None, ra: None, credential: None }
     }
 
     /// The outcome of a request that was granted; of a key that was made, how it is given out.
@@ -52,7 +54,7 @@ impl<'a> Attempt<'a> {
             operation: self.operation.to_owned(),
             peer: self.peer.presented().map(|chain| sha256(&[chain.leaf()])),
             device: self.device.clone(),
-            actor: None,
+            actor: self.ra.clone(),
             credential: self.credential.clone(),
             outcome,
         }

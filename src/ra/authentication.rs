@@ -224,6 +224,12 @@ impl RegistrationAuthority {
             // "Unknown" is not "revoked": birth certificates, and those of a CA taken over, are not on record.
             CertificateStatus::Unknown => Ok(None),
             CertificateStatus::Revoked(revocation) => Err(revoked("the presented certificate", &revocation).into()),
+            // RFC 7030 §3.7: RAs are certified at a label of their own.
+            CertificateStatus::Good { tenant, device, .. }
+                if tenant == label.tenant && label.rules.is_ra_client(peer, Some(&device)) =>
+            {
+                Ok(Some(device))
+            }
             CertificateStatus::Good { tenant, label: issued_at, .. }
                 if tenant != label.tenant || issued_at != label.label.as_str() =>
             {

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use super::attempt::Attempt;
-use super::authentication::{peer_id, revoked};
+use super::authentication::peer_id;
 use super::key_generation;
 use super::label::LabelContext;
 use super::peer_session::PeerSession;
@@ -17,18 +17,17 @@ use crate::est::{DeliveredKey, EstRequest, EstResponse, Operation, Rejection, Re
 use crate::pki::digest::sha256;
 use crate::pki::request::{CheckedRequest, VerifiedRequest};
 use crate::pki::trust::AuthenticatedPeer;
-use crate::policy::{self, AuthorizedEnrollment, AuthorizedGeneration, EnrollmentKind, Grant, Proof, Requester};
+use crate::policy::{
+    self, AuthorizedEnrollment, AuthorizedGeneration, EnrollmentKind, Grant, Proof, RaClient, Requester,
+};
 use crate::store::approval::PendingRequest;
 use crate::store::compromise::is_compromised;
 use crate::store::credential_uses::CredentialUses;
 use crate::store::device::{DeviceRecord, LatestCertificate};
 use crate::store::succession::Succession;
-use crate::store::{
-    CertificateId, CertificateRecord, CertificateStatus, Claim, ClaimGuard, Fact, FactKey, FactKind, Receipt,
-    RequestKey, StoreFault,
-};
-use chrono::{DateTime, Utc};
-use estd_asn1::{Certificate, DecodeError, certs_only};
+use crate::store::{CertificateId, CertificateRecord, Claim, ClaimGuard, Fact, FactKey, FactKind, Receipt, RequestKey};
+use chrono::{DateTime, TimeDelta, Utc};
+use estd_asn1::{Certificate, certs_only};
 
 /// An answer that must not leave before its receipt resolves to `Ok`.
 pub struct PendingResponse {
@@ -108,6 +107,8 @@ struct Candidate<'a> {
     /// The request as it was admitted.
     asked: RequestKey,
     proof: Proof<'a>,
+    /// The device by its own certificate, if it came so.
+    holder: Option<&'a AuthenticatedPeer>,
     /// The certificate that it takes the place of.
     renewed: Option<CertificateId>,
 }
@@ -146,7 +147,15 @@ impl RegistrationAuthority {
         self.show_code(label, &asked, session, attempt, &mut shown)?;
         let proof = shown.proof(label.authentication.rule)?;
         let operation = request.target.operation;
-        let current = self.current(label, operation, &proof, &asked)?;
+        let client = label.rules.ra_client(&proof, shown.recorded_device.as_deref());
+        if let (Some(client), Some(peer)) = (&client, proof.peer()) {
+            self.judge_ra(label, client, peer, attempt.at)?;
+            // What follows is about another device, which is yet to be named.
+            (attempt.ra, attempt.device) = (Some(client.id().to_owned()), None);
+        }
+        // Who presents the device's own certificate.
+        let holder = proof.peer().filter(|_| client.is_none());
+        let current = self.current(label, operation, &proof, client.as_ref(), &asked)?;
         let requester = Requester {
             proof,
             recorded_device: shown.recorded_device.as_deref(),
@@ -161,11 +170,16 @@ impl RegistrationAuthority {
         }
 
         let asked = request_key(label, &proof, leave.grant(), leave.asked_key());
-        let (grant, peer) = (leave.grant(), proof.peer());
-        let arrival = Arrival { label, grant, key: leave.key(), peer, request: &asked, now: attempt.at };
+        let grant = leave.grant();
+        let arrival = Arrival { label, grant, key: leave.key(), peer: holder, request: &asked, now: attempt.at };
         let admitted = match self.admit(&arrival)? {
             Admission::Granted(admitted) => admitted,
-            Admission::Deferred { request, is_new } => return self.defer(label, &request, is_new, attempt),
+            Admission::Deferred { request, is_new } => {
+                return match self.issued_before(label, grant, &asked, attempt)? {
+                    Some(response) => Ok(response),
+                    None => self.defer(label, *request, is_new, attempt),
+                };
+            }
         };
         let (enrollment, key) = match leave {
             Leave::Certify(enrollment) => (*enrollment, None),
@@ -174,8 +188,37 @@ impl RegistrationAuthority {
                 (enrollment, Some(key))
             }
         };
-        let renewed = proof.peer().map(peer_id).or(current.map(|(id, _)| id));
-        self.certify(label, Candidate { enrollment, key, admitted, asked, proof, renewed }, attempt)
+        let renewed = holder.map(peer_id).or(current.map(|(id, _)| id));
+        self.certify(label, Candidate { enrollment, key, admitted, asked, proof, holder, renewed }, attempt)
+    }
+
+    /// The answer to what an operator granted may have been lost: its approval was used up, its certificate is there.
+    fn issued_before(
+        &self,
+        label: &LabelContext,
+        grant: &Grant,
+        asked: &RequestKey,
+        attempt: &Attempt<'_>,
+    ) -> Result<Option<PendingResponse>, Refusal> {
+        if !grant.awaits_approval() {
+            return Ok(None);
+        }
+        match self.ports.store.claim(asked, attempt.at - repeat_window(label)).map_err(Fault::from)? {
+            Claim::Recorded { record, receipt } => Ok(Some(self.repeat(&record, receipt, None, attempt))),
+            Claim::Granted(_) => Ok(None),
+        }
+    }
+
+    /// The same certificate again: the answer had been lost.
+    fn repeat(
+        &self,
+        record: &CertificateRecord,
+        receipt: Receipt,
+        key: Option<DeliveredKey>,
+        attempt: &Attempt<'_>,
+    ) -> PendingResponse {
+        self.ports.store.record_event(attempt.event(attempt.issued(&record.id, true, key.as_ref())));
+        PendingResponse { response: answer(&record.der, key), receipt, waits: None, alarm: None }
     }
 
     /// Issues, or hands out again what was issued to the same request.
@@ -185,18 +228,11 @@ impl RegistrationAuthority {
         candidate: Candidate<'_>,
         attempt: &mut Attempt<'_>,
     ) -> Result<PendingResponse, Refusal> {
-        // A certificate that is about to end is of no use to a device that asks again.
-        let window = label.requests.repeat_window.min(label.rules.profile.validity / 2);
         // A key that was made here is another one each time, so that no such request is a repeated one.
         let key = candidate.enrollment.key().spki_der();
         let request = request_key(label, &candidate.proof, &candidate.enrollment, key);
-        match self.ports.store.claim(&request, attempt.at - window).map_err(Fault::from)? {
-            Claim::Recorded { record, receipt } => {
-                let outcome = attempt.issued(&record.id, true, candidate.key.as_ref());
-                self.ports.store.record_event(attempt.event(outcome));
-                let response = answer(&record.der, candidate.key);
-                Ok(PendingResponse { response, receipt, waits: None, alarm: None })
-            }
+        match self.ports.store.claim(&request, attempt.at - repeat_window(label)).map_err(Fault::from)? {
+            Claim::Recorded { record, receipt } => Ok(self.repeat(&record, receipt, candidate.key, attempt)),
             Claim::Granted(claim) => {
                 self.refuse_known_key(label, &candidate.enrollment, candidate.proof.peer())?;
                 attempt.credential = candidate.proof.credential().map(ToString::to_string);
@@ -205,28 +241,24 @@ impl RegistrationAuthority {
         }
     }
 
-    /// The certificate on record that a requester without one renews.
+    /// The certificate on record that is renewed for a requester who does not present it: by HTTP authentication, or an RA.
     fn current(
         &self,
         label: &LabelContext,
         operation: Operation,
         proof: &Proof<'_>,
+        client: Option<&RaClient<'_>>,
         request: &CheckedRequest,
     ) -> Result<Option<(CertificateId, Certificate)>, Refusal> {
-        if operation != Operation::SimpleReenroll || proof.peer().is_some() {
+        if operation != Operation::SimpleReenroll {
             return Ok(None);
         }
-        let (store, device) = (self.ports.store.as_ref(), proof.device(request)?);
-        let known = DeviceRecord::find(store, &label.tenant, device.as_str()).map_err(Fault::from)?;
-        let latest = known.as_ref().and_then(|known| known.latest_at(label.label.as_str()));
-        let Some(id) = latest.map(|latest| latest.id.clone()) else { return Ok(None) };
-        let Some(record) = store.certificate(&id).map_err(Fault::from)? else { return Ok(None) };
-        if let CertificateStatus::Revoked(revocation) = store.status(&id).map_err(Fault::from)? {
-            return Err(revoked("the device's certificate", &revocation).into());
-        }
-        let corrupt = |error: DecodeError| Fault::from(StoreFault::Corrupt(error.to_string()));
-        let certificate = Certificate::decode(&record.der).map_err(corrupt)?;
-        Ok(Some((id, certificate)))
+        let device = match (client, proof.peer()) {
+            (Some(client), _) => client.device(request)?,
+            (None, None) => proof.device(request)?,
+            (None, Some(_)) => return Ok(None),
+        };
+        self.certificate_on_record(label, device.as_str())
     }
 
     /// One key is one device's: a key that was certified for another device, is a CA's, or is known to be in the wrong
@@ -280,7 +312,7 @@ impl RegistrationAuthority {
         claim: ClaimGuard<'_>,
         attempt: &Attempt<'_>,
     ) -> Result<PendingResponse, Refusal> {
-        let Candidate { enrollment, key, admitted, asked, proof, renewed } = candidate;
+        let Candidate { enrollment, key, admitted, asked, proof, holder, renewed } = candidate;
         // Held until the certificate is recorded: of two uses at once one comes first, and the other uses nothing.
         let counted = self.claim_use(label, &proof)?;
         let entropy = self.ports.entropy.as_ref();
@@ -311,8 +343,7 @@ impl RegistrationAuthority {
         self.refuse_foreign_key(label, &enrollment)?;
         proof.peer().map(|peer| self.device_on_record(label, peer)).transpose()?;
         let key = AskedKey::Held(record.spki_sha256);
-        let (grant, peer) = (&enrollment, proof.peer());
-        let arrival = Arrival { label, grant, key, peer, request: &asked, now: attempt.at };
+        let arrival = Arrival { label, grant: &enrollment, key, peer: holder, request: &asked, now: attempt.at };
         let admitted = self.admit_again(admitted, &arrival)?;
         let suspicion = admitted.suspicion.clone();
         let latest = LatestCertificate {
@@ -352,10 +383,11 @@ impl RegistrationAuthority {
     fn defer(
         &self,
         label: &LabelContext,
-        request: &PendingRequest,
+        request: PendingRequest,
         is_new: bool,
         attempt: &Attempt<'_>,
     ) -> Result<PendingResponse, Refusal> {
+        let request = PendingRequest { ra: attempt.ra.clone(), ..request };
         let store = self.ports.store.as_ref();
         let receipt = if is_new {
             store.record_facts(vec![request.to_fact(&label.tenant)], attempt.event(AuditOutcome::Deferred))
@@ -404,6 +436,11 @@ fn authorize<'a>(
             Ok(Leave::Certify(Box::new(enrollment)))
         }
     }
+}
+
+/// A certificate that is about to end is of no use to a device that asks again.
+fn repeat_window(label: &LabelContext) -> TimeDelta {
+    label.requests.repeat_window.min(label.rules.profile.validity / 2)
 }
 
 fn answer(der: &[u8], key: Option<DeliveredKey>) -> EstResponse {

@@ -8,6 +8,7 @@ mod key_generation;
 mod label;
 mod namespace;
 mod peer_session;
+mod ra_client;
 mod refusal;
 mod registration;
 mod registry;

@@ -64,6 +64,12 @@ impl RegistrationAuthority {
             }
             Some(DeviceState::Listed | DeviceState::Active) | None => {}
         }
+        // RFC 7030 §4.2.3, RFC 6402 §2.8: names that nobody but an operator can grant.
+        if arrival.grant.awaits_approval()
+            && let Some(deferred) = self.await_approval(arrival)?
+        {
+            return Ok(deferred);
+        }
         let mut admitted = match arrival.grant.kind() {
             EnrollmentKind::Renewal => self.admit_renewal(arrival, known)?,
             EnrollmentKind::Initial => match self.admit_birth(arrival, known)? {
@@ -72,6 +78,9 @@ impl RegistrationAuthority {
             },
         };
         admitted.seen = seen;
+        if arrival.grant.awaits_approval() {
+            admitted.facts.push(PendingRequest::over(&arrival.label.tenant, arrival.request));
+        }
         Ok(Admission::Granted(admitted))
     }
 
@@ -277,6 +286,7 @@ impl Arrival<'_> {
             peer: self.peer.map(AuthenticatedPeer::fingerprint),
             requested_at: self.now,
             decision: Decision::Waiting,
+            ra: None,
         }
     }
 }

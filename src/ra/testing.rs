@@ -19,7 +19,7 @@ use crate::pki::profile::{EnrollmentProfile, KeyUsagePolicy, RequestNames};
 use crate::pki::public_key::KeyPolicy;
 use crate::pki::template::SubjectAttributeTemplate;
 use crate::pki::trust::{PathLimits, TrustAnchors};
-use crate::policy::{EnrollmentRules, IdentityLinking, KeyGenerationRules, RegistrationRules};
+use crate::policy::{EnrollmentRules, IdentityLinking, KeyGenerationRules, NameChange, RaRules, RegistrationRules};
 use crate::store::memory::MemoryStore;
 use estd_asn1::pkcs10::RequestLimits;
 use estd_asn1::{Certificate, oid};
@@ -82,6 +82,8 @@ pub(crate) fn enrolled_with(store: MemoryStore, authentication: &Authentication,
             profile: Arc::clone(&profile),
             renewal_grace: TimeDelta::zero(),
             identity_linking: IdentityLinking::default(),
+            name_change: NameChange::default(),
+            ra: RaRules::default(),
         },
         anchors: Arc::clone(&anchors),
         registration: RegistrationRules::default(),
@@ -151,5 +153,6 @@ pub(super) fn profile() -> EnrollmentProfile {
         extensions: Vec::new(),
         allow_key_reuse: true,
         ca_path_len: None,
+        ra: false,
     }
 }

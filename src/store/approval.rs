@@ -36,6 +36,9 @@ pub struct PendingRequest {
     /// What was decided.
     #[n(8)]
     pub decision: Decision,
+    /// The RA client that asked in the device's place.
+    #[n(9)]
+    pub ra: Option<String>,
 }
 
 /// What an operator said to a request.

@@ -13,7 +13,7 @@ use estd::clock::{Clock, Entropy, SystemEntropy};
 use estd::credential::Gate;
 use estd::est::transfer::LineWrapping;
 use estd::est::{EstRequest, EstTarget, Label, Operation, PresentedChain, PresentedCredential, ResponseBody};
-use estd::pki::device_identity::IdentitySource;
+use estd::pki::device_identity::{DeviceId, IdentitySource};
 use estd::pki::profile::{EnrollmentProfile, KeyUsagePolicy, RequestNames};
 use estd::pki::public_key::{KeyPolicy, KeyType};
 use estd::pki::revocation::RevocationReason;
@@ -21,7 +21,7 @@ use estd::pki::serial::Serial;
 use estd::pki::signature::SignatureAlgorithm;
 use estd::pki::template::{SubjectAltNameTemplate, SubjectAttributeTemplate};
 use estd::pki::trust::{PathLimits, TrustAnchors};
-use estd::policy::{EnrollmentRules, IdentityLinking, RegistrationRules};
+use estd::policy::{EnrollmentRules, IdentityLinking, NameChange, RaRules, RegistrationRules};
 use estd::ra::{
     Actor, Authentication, LabelContext, PeerSession, PendingResponse, Ports, Refusal, RegistrationAuthority,
     RequestRules,
@@ -129,6 +129,7 @@ impl World {
         acme.rules.profile = Arc::new(checked.check().unwrap());
         label(&mut acme);
         let second = LabelContext { label: Label::parse("second").unwrap(), ..share(&acme) };
+        let registrars = registrars(&acme);
         let other = label_context("other", "other", KeyType::P256, &other_maker, start);
 
         let ports = Ports {
@@ -138,7 +139,8 @@ impl World {
             gate: Arc::new(Gate::new(&[7; 32])),
         };
         let default_label = Label::parse("devices").unwrap();
-        let ra = RegistrationAuthority::new(vec![acme, second, other], Some(&default_label), &[], ports).unwrap();
+        let ra = RegistrationAuthority::new(vec![acme, second, registrars, other], Some(&default_label), &[], ports)
+            .unwrap();
         Self { clock, entropy, store, ra, maker, other_maker }
     }
 
@@ -193,10 +195,14 @@ impl World {
 
     /// Birth to operational certificate, with a fresh key and an empty subject.
     pub fn operational(&self, device: &Device, key_type: KeyType) -> Device {
+        self.operational_at("devices", device, key_type)
+    }
+
+    pub fn operational_at(&self, label: &str, device: &Device, key_type: KeyType) -> Device {
         let key = device_key(key_type);
         let body = request(key.as_ref(), &Name::empty(), &[]);
-        let certificate = self.enroll(Operation::SimpleEnroll, &device.session(), &body).unwrap();
-        Device { key, certificate }
+        let pending = self.enroll_at(label, Operation::SimpleEnroll, &device.session(), &body).unwrap();
+        Device { key, certificate: issued(&pending) }
     }
 }
 
@@ -344,6 +350,7 @@ pub fn profile() -> EnrollmentProfile {
         extensions: Vec::new(),
         allow_key_reuse: true,
         ca_path_len: None,
+        ra: false,
     }
 }
 
@@ -366,6 +373,8 @@ pub fn label_context(
             profile: Arc::new(profile().check().unwrap()),
             renewal_grace: TimeDelta::zero(),
             identity_linking: IdentityLinking::default(),
+            name_change: NameChange::default(),
+            ra: RaRules::default(),
         },
         anchors: Arc::new(anchors),
         registration: RegistrationRules::default(),
@@ -378,6 +387,26 @@ pub fn label_context(
         wire: LineWrapping::Lines64,
         key_generation: None,
     }
+}
+
+/// The RA that the label `registrars` certifies.
+pub const REGISTRAR: &str = "RA-1";
+
+/// A label over the same authority and anchors that certifies [`REGISTRAR`].
+fn registrars(label: &LabelContext) -> LabelContext {
+    let profile = EnrollmentProfile {
+        name: "registrar".into(),
+        ext_key_usage: vec![oid::KP_CLIENT_AUTH, oid::KP_CMC_RA],
+        ra: true,
+        ..profile()
+    };
+    let rules = EnrollmentRules {
+        profile: Arc::new(profile.check().unwrap()),
+        ra: RaRules { clients: vec![DeviceId::parse(REGISTRAR).unwrap()], ..RaRules::default() },
+        identity_linking: IdentityLinking::default(),
+        ..label.rules.clone()
+    };
+    LabelContext { label: Label::parse("registrars").unwrap(), rules, ..share(label) }
 }
 
 /// Another label over the same authority, anchors and rules.

@@ -12,6 +12,7 @@ pub(crate) mod key_protection;
 pub(crate) mod key_traces;
 pub(crate) mod names;
 pub(crate) mod p10;
+pub(crate) mod ra;
 pub(crate) mod reenroll;
 pub(crate) mod tls;
 pub(crate) mod x509;
@@ -35,6 +36,7 @@ pub(crate) fn run(stage: &Stage, matrix: &mut Matrix) {
     key_generation::run(stage, matrix);
     key_protection::run(stage, matrix);
     key_traces::run(stage, matrix);
+    ra::run(stage, matrix);
     conduct::run(stage, matrix);
     x509::run(stage, matrix);
 }
