@@ -74,7 +74,7 @@ pub enum AuditOutcome {
         /// Content octets of the serial number.
         serial: Vec<u8>,
     },
-    /// The registry was changed by an operator.
+    /// The registry was changed, by an operator or by what a device did.
     Changed {
         /// What is so now, for people to read.
         what: String,

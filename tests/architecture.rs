@@ -56,7 +56,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("hyper_util", &["http/", "server", "cli/demo"]),
     ("http_body_util", &["http/", "cli/demo"]),
     ("httparse", &["http/"]),
-    ("toml", &["config/file", "cli/folder", "cli/credential"]),
+    ("toml", &["config/file", "cli/folder", "cli/credential", "cli/rollover"]),
     ("rpassword", &["cli/credential"]),
     ("serde", &["config/file"]),
     ("serde_json", &["credential/jw"]),

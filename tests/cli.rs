@@ -30,6 +30,13 @@ fn demo_folder() -> (tempfile::TempDir, String) {
     (folder, config.to_str().unwrap().to_owned())
 }
 
+/// The serial number of the certificate that the demo's device got, as openssl shows it.
+fn issued_serial(folder: &tempfile::TempDir) -> String {
+    let pem = folder.path().join("demo/devices/device-0001/operational.pem");
+    let serial = Command::new("openssl").args(["x509", "-noout", "-serial", "-in"]).arg(&pem).output().unwrap();
+    String::from_utf8(serial.stdout).unwrap().trim().replace("serial=", "")
+}
+
 /// A running `estd serve`, killed when dropped.
 struct Served {
     child: Child,
@@ -216,9 +223,7 @@ fn sighup_takes_over_what_checks_and_keeps_the_old_otherwise() {
 #[test]
 fn revocation_waits_for_the_server_to_stop_and_the_journal_tells_of_it() {
     let (folder, config) = demo_folder();
-    let pem = folder.path().join("demo/devices/device-0001/operational.pem");
-    let serial = Command::new("openssl").args(["x509", "-noout", "-serial", "-in"]).arg(&pem).output().unwrap();
-    let serial = String::from_utf8(serial.stdout).unwrap().trim().replace("serial=", "");
+    let serial = issued_serial(&folder);
     let revoke =
         |serial: &str| estd(&["ca", "revoke", "--config", &config, "--serial", serial, "--reason", "keyCompromise"]);
 
@@ -285,4 +290,43 @@ fn credential_entries_check_and_hold_no_secret() {
     ] {
         assert!(!estd(refused).status.success(), "{refused:?}");
     }
+}
+
+/// The demo's device holds a certificate of the old CA: it is the one that is counted, and it can still be revoked.
+#[test]
+fn a_rollover_is_made_announced_looked_at_and_finds_what_the_old_ca_issued() {
+    let (folder, config) = demo_folder();
+    let (root_key, next) = (folder.path().join("demo/ca/root.key"), folder.path().join("demo/ca/next"));
+    let rollover = |options: &[&str]| estd(&[&["ca", "rollover", "--config", &config], options].concat());
+    let output = rollover(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("--root-key \"\": expected the file with the key of CN="), "{}", text(&output));
+    let (root_key, next) = (root_key.to_str().unwrap(), next.to_str().unwrap());
+    let other_key = folder.path().join("demo/ca/issuing.key");
+    let output = rollover(&["--root-key", other_key.to_str().unwrap()]);
+    assert!(!output.status.success() && text(&output).contains("the key is not the one"), "{}", text(&output));
+    assert!(text(&estd(&["ca", "status", "--config", &config])).contains("no successor"));
+
+    let output = rollover(&["--root-key", root_key, "--out", next]);
+    assert!(output.status.success(), "{}", text(&output));
+    for key in ["root.key", "issuing.key"] {
+        assert_eq!(fs::metadata(Path::new(next).join(key)).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    assert!(text(&rollover(&["--root-key", root_key, "--out", next])).contains("nothing was changed"));
+    let told = text(&output);
+    let table = told.split("\n\n").find(|part| part.starts_with("[tenant.authority.successor]")).unwrap();
+    let chain = "chain = [\"ca/root.pem\"]\n";
+    let announced = fs::read_to_string(&config).unwrap().replace(chain, &format!("{chain}\n{table}\n"));
+    fs::write(&config, announced.replace("phase = \"announce\"", "phase = \"cut-over\"")).unwrap();
+
+    let output = estd(&["check", "--config", &config]);
+    assert!(output.status.success() && text(&output).contains("cut-over: successor CN="), "{}", text(&output));
+    let output = text(&estd(&["ca", "status", "--config", &config]));
+    assert!(output.contains("phase cut-over") && output.contains("ready: 0 of 1 devices"), "{output}");
+    assert!(text(&rollover(&["--root-key", root_key])).contains("one that has no successor yet"));
+    assert_eq!(text(&estd(&["ca", "fingerprint", "--config", &config])).lines().count(), 2);
+
+    let output = estd(&["ca", "revoke", "--config", &config, "--serial", &issued_serial(&folder)]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&estd(&["ca", "status", "--config", &config])).contains("ready: 0 of 0 devices"));
 }

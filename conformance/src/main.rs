@@ -22,6 +22,7 @@ mod population;
 mod protection;
 mod requests;
 mod requirements;
+mod rollover;
 mod server;
 mod stage;
 
@@ -31,6 +32,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::matrix::{Check, Matrix, Problem};
+use crate::rollover::FILES;
 use crate::server::Binary;
 use crate::stage::Stage;
 
@@ -99,7 +101,7 @@ fn conduct(arguments: &Arguments, matrix: &mut Matrix) -> Check {
         clients::run(client.as_mut(), &stage, required, matrix);
     }
     checks::run(&stage, matrix);
-    let mut made = Vec::new();
+    let mut made = FILES.map(|name| rollover::file(&stage.rollover, name)).to_vec();
     commands::run(&stage, &mut made, matrix);
     let required = arguments.require.iter().any(|name| name == "pkilint");
     linters::run(&stage.pki, &stage.harvest(), &made, &arguments.pkilint_python, required, matrix);

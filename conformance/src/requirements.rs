@@ -14,7 +14,16 @@ use crate::matrix::{Check, Matrix, Problem, ensure};
 const COUNT: usize = 97;
 
 /// Areas whose requirements of later priorities are claimed, all of them: what their ids begin with, and how many there are.
-const AREAS: [(&str, usize); 6] = [("AUTH-", 11), ("CSN-", 5), ("EST-4.4", 19), ("KEY-", 1), ("RA-", 4), ("SEC-", 1)];
+const AREAS: [(&str, usize); 8] = [
+    ("AUTH-", 11),
+    ("CSN-", 5),
+    ("EST-4.1.3-06", 1),
+    ("EST-4.4", 19),
+    ("KEY-", 1),
+    ("RA-", 4),
+    ("ROLL-", 5),
+    ("SEC-", 1),
+];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

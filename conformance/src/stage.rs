@@ -46,6 +46,8 @@ pub(crate) struct Stage {
     pub(crate) digest: Running,
     /// Makes keys at its default label.
     pub(crate) key_generation: Running,
+    /// Its CA is on the way to a successor; see [`crate::rollover`].
+    pub(crate) rollover: Running,
     harvest: RefCell<Vec<Harvested>>,
     /// The private keys that a server made, PrivateKeyInfo.
     generated: RefCell<Vec<Vec<u8>>>,
@@ -57,8 +59,8 @@ impl Stage {
     pub(crate) fn set(folder: PathBuf, binary: Binary) -> Result<Self, Problem> {
         let (pki_folder, own, foreign) = (folder.join("pki"), folder.join("own"), folder.join("foreign"));
         let (credentials, digest) = (folder.join("credentials"), folder.join("digest"));
-        let key_generation = folder.join("key-generation");
-        for part in [&pki_folder, &own, &foreign, &credentials, &digest, &key_generation] {
+        let (key_generation, rollover) = (folder.join("key-generation"), folder.join("rollover"));
+        for part in [&pki_folder, &own, &foreign, &credentials, &digest, &key_generation, &rollover] {
             std::fs::create_dir_all(part)?;
         }
         let pki = Pki::new(pki_folder)?;
@@ -75,6 +77,7 @@ impl Stage {
         let credentials = start(credentials, Variant::Credentials("http-basic"), "root-p256")?;
         let digest = start(digest, Variant::Credentials("http-md5"), "root-p256")?;
         let key_generation = start(key_generation, Variant::KeyGeneration, "root-p256")?;
+        let rollover = crate::rollover::start(&binary, &rollover, &pki.identity("maker").certificate)?;
         Ok(Self {
             binary,
             pki,
@@ -83,6 +86,7 @@ impl Stage {
             credentials,
             digest,
             key_generation,
+            rollover,
             harvest: RefCell::default(),
             generated: RefCell::default(),
             counter: Cell::new(0),

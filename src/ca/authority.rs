@@ -108,6 +108,11 @@ impl CertificateAuthority {
         &self.chain
     }
 
+    /// The CA and those above it, root last.
+    pub fn path(&self) -> impl Iterator<Item = &Certificate> {
+        std::iter::once(&self.certificate).chain(&self.chain)
+    }
+
     /// Whether a CA below which `path_len` more may follow can be certified (RFC 5280 section 4.2.1.9).
     pub fn may_certify_ca(&self, path_len: u32) -> bool {
         let own = self.certificate.basic_constraints().ok().flatten().and_then(|constraints| constraints.path_len);
@@ -117,7 +122,7 @@ impl CertificateAuthority {
     /// What leads from a certificate of this CA to its root, which whoever trusts it has: the CA and those above it but
     /// for the last, leaf first. Empty for a self-signed CA.
     pub fn below_root(&self) -> impl Iterator<Item = &Certificate> {
-        std::iter::once(&self.certificate).chain(&self.chain).take(self.chain.len())
+        self.path().take(self.chain.len())
     }
 
     /// The root: the last of the chain, or the CA itself.
@@ -175,16 +180,22 @@ fn ca_key(certificate: &Certificate) -> Result<PublicKey, AuthorityError> {
 fn verify_chain(certificate: &Certificate, chain: &[Certificate]) -> Result<(), AuthorityError> {
     let mut child = certificate;
     for issuer in chain.iter().chain(std::iter::once(chain.last().unwrap_or(certificate))) {
-        if child.issuer() != issuer.subject() {
-            let (subject, issuer) = (child.subject().to_string(), child.issuer().to_string());
-            return Err(AuthorityError::Chain { subject, issuer });
-        }
-        let signature_error = |source| AuthorityError::Signature { subject: child.subject().to_string(), source };
-        let algorithm = SignatureAlgorithm::from_identifier(child.signature_algorithm()).map_err(signature_error)?;
-        signature::verify(&ca_key(issuer)?, algorithm, child.tbs_der(), child.signature()).map_err(signature_error)?;
+        verify_issued(child, issuer)?;
         child = issuer;
     }
     Ok(())
+}
+
+/// Both are CA certificates, and one was issued by the other.
+pub(super) fn verify_issued(child: &Certificate, issuer: &Certificate) -> Result<(), AuthorityError> {
+    if child.issuer() != issuer.subject() {
+        let (subject, issuer) = (child.subject().to_string(), child.issuer().to_string());
+        return Err(AuthorityError::Chain { subject, issuer });
+    }
+    ca_key(child)?;
+    let signature_error = |source| AuthorityError::Signature { subject: child.subject().to_string(), source };
+    let algorithm = SignatureAlgorithm::from_identifier(child.signature_algorithm()).map_err(signature_error)?;
+    signature::verify(&ca_key(issuer)?, algorithm, child.tbs_der(), child.signature()).map_err(signature_error)
 }
 
 /// The key signs, and the certificate's key verifies: a wrong key is found at start, not by the first device.

@@ -9,7 +9,9 @@ use estd_asn1::{
 
 use super::authority::CertificateAuthority;
 use super::signer::{Signer, SignerError};
-use crate::pki::certificate::{birth_extensions, ca_extensions, key_generator_extensions, server_extensions};
+use crate::pki::certificate::{
+    birth_extensions, ca_extensions, cross_extensions, key_generator_extensions, server_extensions,
+};
 use crate::pki::public_key::{KeyPolicy, PublicKey, PublicKeyError};
 use crate::pki::serial::Serial;
 use crate::pki::signature::{self, SignatureError};
@@ -52,6 +54,16 @@ pub enum CeremonyError {
     PathLength {
         /// The CA.
         issuer: String,
+    },
+    /// Roots vouch for another key of their own alone.
+    #[error(
+        "{issuer} and {subject} are not two keys of one ca: expected the same name, and a subjectKeyIdentifier in each"
+    )]
+    OtherName {
+        /// Who should sign.
+        issuer: String,
+        /// Whose key.
+        subject: String,
     },
     /// A certificate does not outlive its CA.
     #[error("{issuer} is valid until {until}: a certificate valid longer, or only from then on, would be of no use")]
@@ -107,6 +119,30 @@ pub fn subordinate_ca(
     check_end(validity, issuer.certificate())?;
     let extensions = ca_extensions(&key, Some(issuer.key_identifier()), path_len);
     Issuer::of(issuer).sign(&Contents { subject, key: &key, validity, serial, extensions: &extensions })
+}
+
+/// Makes the certificate by which `issuer`, a root, vouches for the key of another root of the same CA (RFC 4210 section 4.4):
+/// OldWithNew or NewWithOld.
+///
+/// # Errors
+/// When they are not roots of one name, or the issuer does not sign.
+pub fn cross_certificate(
+    issuer: &CertificateAuthority,
+    root: &Certificate,
+    validity: Validity,
+    serial: &Serial,
+) -> Result<Certificate, CeremonyError> {
+    let key = PublicKey::check(root.public_key(), &KeyPolicy::default())?;
+    let other_name = || CeremonyError::OtherName {
+        issuer: issuer.certificate().subject().to_string(),
+        subject: root.subject().to_string(),
+    };
+    if root.subject().der() != issuer.certificate().subject().der() {
+        return Err(other_name());
+    }
+    let extensions = cross_extensions(root, issuer.key_identifier()).ok_or_else(other_name)?;
+    check_end(validity, issuer.certificate())?;
+    Issuer::of(issuer).sign(&Contents { subject: root.subject(), key: &key, validity, serial, extensions: &extensions })
 }
 
 /// Makes a TLS server certificate. The first DNS name that fits is the common name as well, for people to read.

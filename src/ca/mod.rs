@@ -5,6 +5,7 @@ pub mod ceremony;
 pub mod issuance;
 mod key_envelope;
 pub mod key_generator;
+pub mod rollover;
 pub mod signer;
 pub mod software_signer;
 
@@ -12,5 +13,6 @@ pub use authority::{AuthorityError, CertificateAuthority};
 pub use issuance::{IssuanceFault, PreparedCertificate, SignedCertificate};
 pub use key_envelope::SealFault;
 pub use key_generator::{KeyGenerationFault, KeyGenerator, SealedKey};
+pub use rollover::{CrossCertificates, Rollover, RolloverError, RolloverPhase};
 pub use signer::{Signer, SignerError};
 pub use software_signer::SoftwareSigner;

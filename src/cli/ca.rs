@@ -7,14 +7,15 @@ use std::sync::Arc;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use estd_asn1::Certificate;
 
-use super::{CliError, show};
+use super::{CliError, rollover, rollover_status, show};
+use crate::ca::CertificateAuthority;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Authority, Config};
 use crate::pki::revocation::RevocationReason;
 use crate::ra::{Actor, RegistrationAuthority};
 use crate::server;
 use crate::store::sled::{SledStore, StoreOptions};
-use crate::store::{CertificateId, CertificateRecord, CertificateStatus, CertificateStore};
+use crate::store::{CertificateId, CertificateRecord, CertificateStatus, CertificateStore, StoreFault};
 
 /// What `estd ca` can do.
 #[derive(Debug, clap::Subcommand)]
@@ -23,6 +24,10 @@ pub(super) enum Command {
     Show(Which),
     /// Print the SHA-256 of each root certificate, for people to compare (RFC 7030 section 4.1.1)
     Fingerprint(Which),
+    /// Make the successor of an authority: keys, certificates, and those by which devices follow from one root to the other
+    Rollover(rollover::Arguments),
+    /// Show how far the rollover of each authority is, and how many devices are ready; also while the server runs
+    Status(Which),
     /// Revoke a certificate: it can neither renew nor enroll from then on; the server must not be running
     Revoke(Revoke),
     /// Lift the hold on a certificate; the server must not be running
@@ -78,24 +83,32 @@ pub(super) fn run(command: &Command, out: &mut dyn Write) -> Result<(), CliError
     match command {
         Command::Show(which) => show(&load(&which.config)?, out),
         Command::Fingerprint(which) => fingerprint(&load(&which.config)?, out),
+        Command::Rollover(arguments) => rollover::run(arguments, out),
+        Command::Status(which) => rollover_status::show(&load(&which.config)?, out),
         Command::Revoke(arguments) => revoke(arguments, out),
         Command::Release(arguments) => release(arguments, out),
     }
 }
 
-fn load(config: &Path) -> Result<Config, CliError> {
+pub(super) fn load(config: &Path) -> Result<Config, CliError> {
     Ok(Config::load(config, SystemClock.now())?)
 }
 
 fn show(config: &Config, out: &mut dyn Write) -> Result<(), CliError> {
     for authority in &config.authorities {
-        let ca = &authority.authority;
         writeln!(out, "{}", authority.path())?;
-        for certificate in std::iter::once(ca.certificate()).chain(ca.chain()) {
-            show_certificate(certificate, out)?;
+        for ca in authority.all() {
+            show_authority(ca, out)?;
         }
-        writeln!(out, "  root SHA-256 {}", show::fingerprint(&ca.root_fingerprint()))?;
     }
+    Ok(())
+}
+
+pub(super) fn show_authority(ca: &CertificateAuthority, out: &mut dyn Write) -> Result<(), CliError> {
+    for certificate in ca.path() {
+        show_certificate(certificate, out)?;
+    }
+    writeln!(out, "  root SHA-256 {}", show::fingerprint(&ca.root_fingerprint()))?;
     Ok(())
 }
 
@@ -109,8 +122,9 @@ fn show_certificate(certificate: &Certificate, out: &mut dyn Write) -> Result<()
 
 fn fingerprint(config: &Config, out: &mut dyn Write) -> Result<(), CliError> {
     for authority in &config.authorities {
-        let digest = show::fingerprint(&authority.authority.root_fingerprint());
-        writeln!(out, "{digest}  {}", authority.path())?;
+        for ca in authority.all() {
+            writeln!(out, "{}  {}", show::fingerprint(&ca.root_fingerprint()), authority.path())?;
+        }
     }
     Ok(())
 }
@@ -157,17 +171,31 @@ impl Found {
             given: which.serial.clone(),
             expected: "1 to 20 octets in hexadecimal".to_owned(),
         })?;
-        let id = CertificateId { issuer: authority.authority.issuer_id(), serial };
         let folder = &config.server.data_dir;
         let store = SledStore::open(folder, StoreOptions::default());
         let store = Arc::new(store.map_err(|error| CliError::opening(error, folder))?);
-        let serial = show::serial(&id.serial);
-        let record = store.certificate(&id)?;
+        let record = issued(authority, &serial, &store)?;
+        let serial = show::serial(&serial);
         let record = record
             .ok_or_else(|| CliError::UnknownCertificate { authority: authority.path(), serial: serial.clone() })?;
         let ra = server::authority_over(&config, Arc::clone(&store) as Arc<dyn CertificateStore>)?;
         Ok(Self { store, ra, serial, record })
     }
+}
+
+/// The certificate with this serial number of the CA that signs now, or of the other one while a successor takes its place.
+fn issued(
+    authority: &Authority,
+    serial: &[u8],
+    store: &SledStore,
+) -> Result<Option<Arc<CertificateRecord>>, StoreFault> {
+    for ca in authority.all() {
+        let id = CertificateId { issuer: ca.issuer_id(), serial: serial.to_vec() };
+        if let Some(record) = store.certificate(&id)? {
+            return Ok(Some(record));
+        }
+    }
+    Ok(None)
 }
 
 /// Whoever may read the keys of the authorities.
@@ -176,7 +204,7 @@ fn actor() -> Actor {
 }
 
 /// The authority that is named, or the only one.
-fn chosen<'c>(config: &'c Config, named: Option<&str>) -> Result<&'c Authority, CliError> {
+pub(super) fn chosen<'c>(config: &'c Config, named: Option<&str>) -> Result<&'c Authority, CliError> {
     let known = || config.authorities.iter().map(Authority::path).collect::<Vec<_>>().join(", ");
     let argument = |given: &str| CliError::Argument {
         what: "--authority",

@@ -42,6 +42,12 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), CliE
         writeln!(out, "  authority {}: {}, until {until}", authority.path(), ca.certificate().subject())?;
         writeln!(out, "    root {}", ca.root().subject())?;
         writeln!(out, "    root SHA-256 {}", show::fingerprint(&ca.root_fingerprint()))?;
+        if let Some(rollover) = &authority.rollover {
+            let phase = rollover.phase().as_str();
+            writeln!(out, "    {phase}: successor {}", rollover.successor().certificate().subject())?;
+            let fingerprint = show::fingerprint(&rollover.successor().root_fingerprint());
+            writeln!(out, "    successor's root SHA-256 {fingerprint}")?;
+        }
     }
     for label in &config.labels {
         let is_shared = config.hosts.iter().all(|hosts| hosts.tenant != label.tenant);

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::ca::ceremony::CeremonyError;
-use crate::ca::{AuthorityError, SignerError};
+use crate::ca::{AuthorityError, RolloverError, SignerError};
 use crate::clock::EntropyFailure;
 use crate::config::Problems;
 use crate::pki::certificate::CertificateError;
@@ -12,6 +12,7 @@ use crate::ra::RevocationError;
 use crate::server::ServerError;
 use crate::store::StoreFault;
 use crate::store::journal::JournalError;
+use crate::store::rollover_census::CensusError;
 use crate::store::sled::OpenError;
 use estd_asn1::DecodeError;
 
@@ -100,6 +101,12 @@ pub enum CliError {
     /// Certificate, chain and key do not make an authority.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// One authority does not take the place of another.
+    #[error(transparent)]
+    Rollover(#[from] RolloverError),
+    /// The devices were not counted.
+    #[error(transparent)]
+    Census(#[from] CensusError),
     /// A name or certificate does not decode.
     #[error(transparent)]
     Decode(#[from] DecodeError),

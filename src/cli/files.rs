@@ -43,7 +43,12 @@ pub(super) fn certificates(path: &Path, certificates: &[&Certificate]) -> Result
 
 /// Makes a P-256 key and keeps it in a new file for the owner alone.
 pub(super) fn new_key(path: &Path) -> Result<SoftwareSigner, CliError> {
-    let (signer, pem) = SoftwareSigner::generate(KeyType::P256)?;
+    new_key_of(KeyType::P256, path)
+}
+
+/// The same with another kind of key.
+pub(super) fn new_key_of(key_type: KeyType, path: &Path) -> Result<SoftwareSigner, CliError> {
+    let (signer, pem) = SoftwareSigner::generate(key_type)?;
     create(path, &pem, OpenOptions::new().mode(0o600).create_new(true))?;
     Ok(signer)
 }

@@ -15,7 +15,7 @@ use estd_asn1::{AttributeTypeAndValue, Name, Oid, Validity, oid};
 const ROOT_YEARS: i64 = 25;
 const ISSUING_YEARS: i64 = 10;
 /// How far notBefore lies in the past, for clocks that are behind.
-const BACKDATE: TimeDelta = TimeDelta::hours(1);
+pub(super) const BACKDATE: TimeDelta = TimeDelta::hours(1);
 
 /// What a new folder is for.
 pub(super) struct Blueprint<'a> {

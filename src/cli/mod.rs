@@ -11,6 +11,8 @@ mod init;
 mod journal;
 mod logging;
 mod process;
+mod rollover;
+mod rollover_status;
 mod serve;
 mod show;
 mod signals;
@@ -42,7 +44,7 @@ enum Command {
     Serve(serve::Arguments),
     /// Check a configuration and everything it names; tells all problems at once
     Check(check::Arguments),
-    /// Look at the certificate authorities, revoke certificates
+    /// Look at the certificate authorities, exchange them, revoke certificates
     #[command(subcommand)]
     Ca(ca::Command),
     /// Make entries for a tenant's credentials file: users, one-time enrollment codes, API tokens

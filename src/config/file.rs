@@ -233,6 +233,19 @@ pub(super) struct Authority {
     pub(super) certificate: Option<String>,
     pub(super) key: Option<String>,
     pub(super) chain: Vec<String>,
+    pub(super) successor: Option<Table>,
+}
+
+/// `[tenant.authority.successor]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Successor {
+    pub(super) phase: Option<String>,
+    pub(super) certificate: Option<String>,
+    pub(super) key: Option<String>,
+    pub(super) chain: Vec<String>,
+    pub(super) old_with_new: Option<String>,
+    pub(super) new_with_old: Option<String>,
 }
 
 /// `[[tenant.profile]]`

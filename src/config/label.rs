@@ -6,11 +6,11 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use estd_asn1::Certificate;
 
-use super::authority::{Declared, out_of_validity};
+use super::authority::{Declared, Sound, out_of_validity};
 use super::problem::{Place, Problem, ProblemKind};
 use super::profile::Profile;
 use super::{file, key_generation, ra, read, registration};
-use crate::ca::CertificateAuthority;
+use crate::ca::{CertificateAuthority, Rollover};
 use crate::credential::{Accepted, Credentials, HttpScheme};
 use crate::est::transfer::LineWrapping;
 use crate::est::{DigestAlgorithm, Label};
@@ -30,11 +30,13 @@ pub struct LabelSettings {
     pub label: Label,
     /// Who signs.
     pub authority: Arc<CertificateAuthority>,
+    /// The way to its successor, while it is on it.
+    pub rollover: Option<Arc<Rollover>>,
     /// Who may enroll for what.
     pub rules: EnrollmentRules,
     /// Which devices are let in.
     pub registration: RegistrationRules,
-    /// The authority itself (explicit), and the manufacturers (implicit).
+    /// The authority itself (explicit), with the other one while a successor takes its place, and the manufacturers (implicit).
     pub anchors: Arc<TrustAnchors>,
     /// What is demanded as proof of identity.
     pub authentication: AuthenticationRule,
@@ -90,9 +92,14 @@ pub(super) fn check(
         registration::check(&shape.registration, &shape.repeated_birth, shape.approval, place, check.problems);
     let name_change = check.name_change(&shape.change_subject_name);
     let key_generation = shape.key_generation.and_then(|table| check.key_generation(table, profile.as_deref()));
-    let (authority, implicit) = (authority?, implicit?);
-    // Only the issuing authority itself is an explicit anchor: under its root, another tenant's authority may stand.
-    let anchors = match TrustAnchors::new(vec![authority.certificate().clone()], implicit) {
+    let (Sound { authority, rollover }, implicit) = (authority?, implicit?);
+    // Only the issuing authority itself is an explicit anchor: under its root, another tenant's authority may stand. What
+    // the one before it issued, or the one after it, counts as well.
+    let explicit = match &rollover {
+        Some(rollover) => rollover.authorities().map(|authority| authority.certificate().clone()).into(),
+        None => vec![authority.certificate().clone()],
+    };
+    let anchors = match TrustAnchors::new(explicit, implicit) {
         Ok(anchors) => Arc::new(anchors),
         Err(error) => {
             check.problems.push(place.key("birth_anchors").refused(&error));
@@ -118,6 +125,7 @@ pub(super) fn check(
         tenant: known.tenant.to_owned(),
         label: label?,
         authority,
+        rollover,
         rules,
         registration: registration?,
         anchors,
@@ -148,7 +156,7 @@ impl Check<'_> {
         Label::parse(name).map_err(|error| self.problems.push(self.place.key("name").refused(&error))).ok()
     }
 
-    fn authority(&mut self, name: Option<&str>) -> Option<Arc<CertificateAuthority>> {
+    fn authority(&mut self, name: Option<&str>) -> Option<Sound> {
         let found = name.and_then(|name| self.known.authorities.iter().find(|authority| authority.name == name));
         if found.is_none() {
             let known = self.known.authorities.iter().map(|authority| authority.name.clone()).collect();

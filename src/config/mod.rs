@@ -14,6 +14,7 @@ mod profile;
 mod ra;
 mod read;
 mod registration;
+mod rollover;
 mod server;
 mod tenant;
 mod usage;

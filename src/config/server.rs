@@ -8,12 +8,12 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use estd_asn1::GeneralName;
 
-use super::authority::Declared;
+use super::authority::{Declared, Sound};
 use super::file;
 use super::problem::{Place, Problem, ProblemKind};
 use super::read;
 use super::tenant::Tenants;
-use crate::ca::CertificateAuthority;
+use crate::ca::{CertificateAuthority, Rollover};
 use crate::est::Label;
 use crate::tls::{MinimumVersion, ServerCertificate};
 
@@ -48,6 +48,8 @@ pub enum CertificateSource {
     Own {
         /// That authority.
         issuer: Arc<CertificateAuthority>,
+        /// The way to its successor, while it is on it.
+        rollover: Option<Arc<Rollover>>,
         /// What goes into subjectAltName.
         names: Vec<GeneralName>,
         /// How long each is valid.
@@ -205,16 +207,12 @@ fn issued(
         problems.push(place.key("validity").value("1h to 10 years", shape.validity.to_string()));
     }
     let validity = TimeDelta::from_std(shape.validity.0).ok()?;
-    Some(CertificateSource::Own { issuer: issuer?, names: names?, validity })
+    let Sound { authority: issuer, rollover } = issuer?;
+    Some(CertificateSource::Own { issuer, rollover, names: names?, validity })
 }
 
 /// `None` without a problem when the authority is there but is itself at fault, which has been told already.
-fn find_issuer(
-    name: &str,
-    place: &Place,
-    authorities: &[Declared],
-    problems: &mut Vec<Problem>,
-) -> Option<Arc<CertificateAuthority>> {
+fn find_issuer(name: &str, place: &Place, authorities: &[Declared], problems: &mut Vec<Problem>) -> Option<Sound> {
     match authorities.iter().find(|authority| authority.path() == name) {
         Some(authority) => authority.sound.clone(),
         None => {

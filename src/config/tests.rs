@@ -2,6 +2,7 @@
 
 mod key_generation;
 mod ra;
+mod rollover;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -24,7 +25,7 @@ const EXAMPLE: &str = include_str!("../../config.example.toml");
 fn example_folder(config: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    for inner in ["ca", "manufacturers", "tls", "tenants.d", "keys", "decrypt-certificates"] {
+    for inner in ["ca", "ca/next", "manufacturers", "tls", "tenants.d", "keys", "decrypt-certificates"] {
         fs::create_dir(path.join(inner)).unwrap();
     }
     let (root_params, root_key) = ca("Acme Root");
@@ -36,6 +37,7 @@ fn example_folder(config: &str) -> TempDir {
     fs::write(path.join("ca/root.pem"), root.pem()).unwrap();
     fs::write(path.join("ca/issuing.pem"), issuing.pem()).unwrap();
     write_key(&path.join("ca/issuing.key"), &issuing_key);
+    rollover::write_successor(&path.join("ca/next"), &root_params, &root_key);
     write_key(&path.join("ca/other.key"), &KeyPair::generate().unwrap());
     let mut server_params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     server_params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Request;
 use hyper::body::{Body, Bytes};
 use hyper::header::EXPECT;
 use hyper::http::request::Parts;
+use hyper::{Method, Request};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
@@ -67,7 +67,13 @@ impl Exchange {
         let close = unwanted || body.is_err();
 
         let outcome = match (asked, body) {
-            (Ok(Asked { route, call: Call::CaCerts, .. }), Ok(_)) => Ok(authority.ca_certs(&route.label)),
+            (Ok(Asked { route, call: Call::CaCerts, .. }), Ok(_)) => {
+                // Who asks for the head alone is given nothing.
+                if head.method == Method::GET {
+                    self.note_fetched_anchors(&authority, &route.label).await;
+                }
+                Ok(authority.ca_certs(&route.label))
+            }
             (Ok(Asked { route, call: Call::CsrAttrs, .. }), Ok(_)) => {
                 Ok(authority.csr_attrs(&route.label, &self.session))
             }
@@ -180,6 +186,21 @@ impl Exchange {
                 let fault = Fault::Overloaded { verifying: self.edge.limits.max_verifications };
                 Err(self.refuse(authority, Some(route), fault.into()))
             }
+        }
+    }
+
+    /// Takes note of who is given the certificates of a new CA. A store that takes no notes keeps nobody from them: who comes
+    /// again is noted then.
+    async fn note_fetched_anchors(&self, authority: &RegistrationAuthority, label: &LabelContext) {
+        let noted = match authority.note_fetched_anchors(label, &self.session, &self.request_id) {
+            Ok(Some(receipt)) => receipt.await.map_err(Fault::from),
+            Ok(None) => Ok(()),
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = noted {
+            let (request_id, cause) = (self.request_id.as_str(), fault.to_string());
+            let cause = reply::printable(&cause);
+            tracing::warn!(request_id, %cause, "not noted who was given the new CA certificates");
         }
     }
 

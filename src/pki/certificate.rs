@@ -186,6 +186,14 @@ pub fn ca_extensions(key: &PublicKey, issuer_key_identifier: Option<&[u8]>, path
     extensions
 }
 
+/// The extensions by which another root certifies what a root says of itself: the same, with another issuer. `None` when what
+/// it says of itself has no subjectKeyIdentifier, without which two keys of one name are not told apart.
+pub fn cross_extensions(root: &Certificate, issuer_key_identifier: &[u8]) -> Option<Vec<Extension>> {
+    root.extension(&oid::SUBJECT_KEY_IDENTIFIER)?;
+    let own = root.extensions().iter().filter(|extension| extension.oid != oid::AUTHORITY_KEY_IDENTIFIER).cloned();
+    Some(std::iter::once(authority_key_identifier(issuer_key_identifier)).chain(own).collect())
+}
+
 fn basic_constraints(path_len: Option<u32>) -> Extension {
     // RFC 5280 §4.2.1.9: critical in certificates of CAs that sign certificates.
     critical(oid::BASIC_CONSTRAINTS, BasicConstraints { ca: true, path_len }.encode())

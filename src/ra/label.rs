@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use super::key_generation::KeyGeneration;
-use crate::ca::CertificateAuthority;
+use crate::ca::{CertificateAuthority, Rollover};
 use crate::credential::{Accepted, Credentials, GuessLimits};
 use crate::est::Label;
 use crate::est::transfer::LineWrapping;
@@ -21,6 +21,8 @@ pub struct LabelContext {
     pub label: Label,
     /// Who signs.
     pub authority: Arc<CertificateAuthority>,
+    /// The way to its successor, while it is on it.
+    pub rollover: Option<Arc<Rollover>>,
     /// Who may enroll for what.
     pub rules: EnrollmentRules,
     /// Explicit and implicit trust anchors (RFC 7030 section 3.3.2), kept apart.

@@ -14,6 +14,7 @@ mod registration;
 mod registry;
 mod request_key;
 mod revocation;
+mod rollover;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -21,6 +22,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::audit::{AuditEvent, AuditOutcome};
+use crate::ca::Rollover;
 use crate::clock::{Clock, Entropy};
 use crate::credential::Gate;
 use crate::est::{EstResponse, Label, ResponseBody, TenantHosts};
@@ -78,9 +80,11 @@ impl RegistrationAuthority {
     ) -> Result<Self, LabelsError> {
         let mut ca_keys = HashSet::new();
         for context in &labels {
-            let authority = std::iter::once(context.authority.certificate()).chain(context.authority.chain());
+            let rollover = context.rollover.iter().flat_map(|rollover| rollover.authorities());
+            let authorities = std::iter::once(&context.authority).chain(rollover);
+            let authorities = authorities.flat_map(|ca| ca.path());
             let anchors = context.anchors.explicit().iter().chain(context.anchors.implicit());
-            ca_keys.extend(authority.chain(anchors).map(|ca| sha256(&[ca.public_key().der()])));
+            ca_keys.extend(authorities.chain(anchors).map(|ca| sha256(&[ca.public_key().der()])));
         }
         let rsa_generations = Places::new(DEFAULT_RSA_GENERATIONS);
         Ok(Self { namespaces: Namespaces::new(labels, default_label, hosts)?, ca_keys, ports, rsa_generations })
@@ -120,7 +124,10 @@ impl RegistrationAuthority {
 
     /// The CA certificates of a label, to whoever asks (RFC 7030 section 4.1.2).
     pub fn ca_certs(&self, label: &LabelContext) -> EstResponse {
-        EstResponse { body: ResponseBody::CaCerts(label.authority.ca_certs()) }
+        let rollover = label.rollover.as_deref();
+        EstResponse {
+            body: ResponseBody::CaCerts(rollover.map_or_else(|| label.authority.ca_certs(), Rollover::ca_certs)),
+        }
     }
 
     /// Leaves the audit event of an enrollment whose record did not become durable.

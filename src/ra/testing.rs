@@ -77,6 +77,7 @@ pub(crate) fn enrolled_with(store: MemoryStore, authentication: &Authentication,
         tenant: "acme".to_owned(),
         label: Label::parse(name).unwrap(),
         authority: Arc::clone(&authority),
+        rollover: None,
         rules: EnrollmentRules {
             identity: IdentitySource::SubjectSerialNumber,
             profile: Arc::clone(&profile),

@@ -87,6 +87,7 @@ fn label_context(label: &LabelSettings, limits: &Limits) -> LabelContext {
         tenant: label.tenant.clone(),
         label: label.label.clone(),
         authority: Arc::clone(&label.authority),
+        rollover: label.rollover.clone(),
         rules: label.rules.clone(),
         anchors: Arc::clone(&label.anchors),
         registration: label.registration.clone(),

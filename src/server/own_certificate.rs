@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::audit::{AuditEvent, AuditOutcome};
 use crate::ca::ceremony::{self, CeremonyError};
-use crate::ca::{CertificateAuthority, Signer as _, SignerError, SoftwareSigner};
+use crate::ca::{CertificateAuthority, Rollover, Signer as _, SignerError, SoftwareSigner};
 use crate::clock::EntropyFailure;
 use crate::config::{self, CertificateSource};
 use crate::pki::certificate::{self, CertificateError};
@@ -75,8 +75,9 @@ pub(super) fn obtain(
         CertificateSource::Files(certificate) => {
             Ok(Presented { certificate: certificate.as_ref().clone(), renew_at: None })
         }
-        CertificateSource::Own { issuer, names, validity } => {
-            let order = Order { issuer, names, validity: *validity };
+        CertificateSource::Own { issuer, rollover, names, validity } => {
+            let bridge = rollover.as_deref().and_then(Rollover::bridge);
+            let order = Order { issuer, bridge, names, validity: *validity };
             match order.kept(data_dir, ports.clock.now()) {
                 Some(presented) => Ok(presented),
                 None => order.issue(data_dir, ports),
@@ -88,6 +89,8 @@ pub(super) fn obtain(
 /// What our own certificate should be.
 struct Order<'a> {
     issuer: &'a CertificateAuthority,
+    /// What leads from another root of the issuer's to the present one.
+    bridge: Option<&'a Certificate>,
     names: &'a [GeneralName],
     validity: TimeDelta,
 }
@@ -101,6 +104,7 @@ impl Order<'_> {
         let renew_at = self.renew_at(leaf);
         let fits = leaf.subject_alt_names(MAX_NAMES).ok()? == self.names
             && self.is_issuer_of(leaf)
+            && certificate.chain().eq(self.chain(leaf).map(Certificate::der))
             && (leaf.validity().not_before..renew_at).contains(&now);
         fits.then_some(Presented { certificate, renew_at: Some(renew_at) })
     }
@@ -136,9 +140,10 @@ impl Order<'_> {
             && signature::verify(self.issuer.key(), algorithm, leaf.tbs_der(), leaf.signature()).is_ok()
     }
 
-    /// RFC 8446 §4.4.2: leaf first, each certifying the one before; the root, which the peer must hold, left out.
+    /// RFC 8446 §4.4.2: leaf first, each certifying the one before; the root, which the peer must hold, left out. A peer
+    /// that holds the root before it, or the one after, finds the way from that to this.
     fn chain<'c>(&'c self, leaf: &'c Certificate) -> impl Iterator<Item = &'c Certificate> {
-        std::iter::once(leaf).chain(self.issuer.below_root())
+        std::iter::once(leaf).chain(self.issuer.below_root()).chain(self.bridge)
     }
 
     fn event(&self, serial: &Serial, at: DateTime<Utc>) -> AuditEvent {

@@ -88,7 +88,7 @@ pub enum OutcomeEntry<'a> {
     /// The request waits for an operator.
     #[n(4)]
     Deferred,
-    /// The registry was changed by an operator.
+    /// The registry was changed, by an operator or by what a device did.
     #[n(5)]
     Changed {
         /// What is so now.

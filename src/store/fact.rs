@@ -27,6 +27,8 @@ pub enum FactKind {
     CredentialUses,
     /// That a certificate's standing is being changed; nothing is kept under it.
     Standing,
+    /// That a device was given the certificates of a new CA.
+    FetchedAnchors,
 }
 
 impl FactKind {
@@ -40,6 +42,7 @@ impl FactKind {
             Self::Key => b'k',
             Self::CredentialUses => b'u',
             Self::Standing => b'r',
+            Self::FetchedAnchors => b'a',
         }
     }
 }

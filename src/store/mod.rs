@@ -8,10 +8,13 @@ pub mod credential_uses;
 pub mod device;
 pub mod event;
 pub mod fact;
+pub mod fetched_anchors;
 pub mod memory;
 mod pending;
 pub mod receipt;
 pub mod record;
+#[cfg(feature = "server")]
+pub mod rollover_census;
 pub mod standing;
 pub mod succession;
 

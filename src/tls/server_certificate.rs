@@ -105,6 +105,11 @@ impl ServerCertificate {
     pub fn leaf(&self) -> &Certificate {
         &self.leaf
     }
+
+    /// What is shown, the server's own certificate first; DER.
+    pub fn chain(&self) -> impl Iterator<Item = &[u8]> {
+        self.key.cert.iter().map(|certificate| &**certificate)
+    }
 }
 
 /// The certificate shown to clients now.

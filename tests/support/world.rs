@@ -368,6 +368,7 @@ pub fn label_context(
         tenant: tenant.into(),
         label: Label::parse(label).unwrap(),
         authority: Arc::new(authority),
+        rollover: None,
         rules: EnrollmentRules {
             identity: IdentitySource::SubjectSerialNumber,
             profile: Arc::new(profile().check().unwrap()),
@@ -415,6 +416,7 @@ fn share(label: &LabelContext) -> LabelContext {
         tenant: label.tenant.clone(),
         label: label.label.clone(),
         authority: Arc::clone(&label.authority),
+        rollover: label.rollover.clone(),
         rules: label.rules.clone(),
         anchors: Arc::clone(&label.anchors),
         registration: label.registration.clone(),

@@ -14,6 +14,7 @@ pub(crate) mod names;
 pub(crate) mod p10;
 pub(crate) mod ra;
 pub(crate) mod reenroll;
+pub(crate) mod rollover;
 pub(crate) mod tls;
 pub(crate) mod x509;
 
@@ -33,6 +34,7 @@ pub(crate) fn run(stage: &Stage, matrix: &mut Matrix) {
     p10::run(stage, matrix);
     names::run(stage, matrix);
     reenroll::run(stage, matrix);
+    rollover::run(stage, matrix);
     key_generation::run(stage, matrix);
     key_protection::run(stage, matrix);
     key_traces::run(stage, matrix);

@@ -10,7 +10,7 @@ use crate::command::{self, openssl, text};
 use crate::http::{self, base64};
 use crate::matrix::{Check, Matrix, Problem, ensure};
 use crate::population::UNWELCOME;
-use crate::stage::{Stage, own_subject};
+use crate::stage::{Running, Stage, own_subject};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -36,9 +36,14 @@ pub(crate) fn run(stage: &Stage, matrix: &mut Matrix) {
 
 /// `openssl s_client` against the first server, fed with `input`.
 pub(super) fn s_client(stage: &Stage, arguments: &[&str], input: &[u8]) -> Result<String, Problem> {
+    let anchor = text(&stage.own.anchor);
+    s_client_at(&stage.own, &[&["-CAfile", &anchor], arguments].concat(), input)
+}
+
+/// The same against another server, whose anchor stands among the arguments.
+pub(super) fn s_client_at(running: &Running, arguments: &[&str], input: &[u8]) -> Result<String, Problem> {
     let mut client = Command::new("openssl");
-    client.args(["s_client", "-connect", &stage.own.server.address.to_string()]);
-    client.args(["-CAfile", &text(&stage.own.anchor)]).args(arguments);
+    client.args(["s_client", "-connect", &running.server.address.to_string()]).args(arguments);
     Ok(command::run(&mut client, input, LIMIT)?.text())
 }
 

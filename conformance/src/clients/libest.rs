@@ -36,6 +36,12 @@ impl EstClient for EstClientProgram {
         present(&self.program, "-?")
     }
 
+    fn refuses_two_roots(&self) -> Option<&'static str> {
+        Some(
+            "estclient verifies each certificate alone and fails at two roots of one name (EST_ERR_CACERT_VERIFICATION)",
+        )
+    }
+
     fn ca_certs(&self, server: &Running, folder: &Path) -> Result<Vec<u8>, Problem> {
         let said = self.run(server, folder, &["-g"])?;
         let file = folder.join("cacert-0-0.pkcs7");

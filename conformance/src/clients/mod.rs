@@ -16,6 +16,7 @@ use crate::credentials;
 use crate::matrix::{Check, Matrix, Problem, ensure};
 use crate::pki::{Identity, KeyKind};
 use crate::requests::{self, Request};
+use crate::rollover::{self, FILES};
 use crate::stage::{Running, Stage, own_subject};
 
 /// The operations of a client that enroll.
@@ -129,6 +130,11 @@ pub(crate) trait EstClient {
         &stage.own
     }
 
+    /// Why it takes no bundle with two roots of one name, if it does not.
+    fn refuses_two_roots(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Fetches the CA certificates, PEM.
     fn ca_certs(&self, server: &Running, folder: &Path) -> Result<Vec<u8>, Problem>;
 
@@ -152,8 +158,16 @@ pub(crate) fn all(estclient: Option<PathBuf>) -> Vec<Box<dyn EstClient>> {
     ]
 }
 
-const CASES: [&str; 7] =
-    ["cacerts", "simpleenroll", "renew", "rekey", "refusal", "serverkeygen-rsa2048", "serverkeygen-p256"];
+const CASES: [&str; 8] = [
+    "cacerts",
+    "cacerts-of-two-cas",
+    "simpleenroll",
+    "renew",
+    "rekey",
+    "refusal",
+    "serverkeygen-rsa2048",
+    "serverkeygen-p256",
+];
 
 /// The further cases: each way in without a certificate; see [`crate::credentials`].
 const LOGINS: [(&str, Login); 5] = [
@@ -183,6 +197,16 @@ pub(crate) fn run(client: &mut dyn EstClient, stage: &Stage, required: bool, mat
         matrix.case(format!("client/{name}/{what}"), || ready.clone().and_then(|()| check()));
     };
     case(matrix, "cacerts", &|| ca_certs(client, stage));
+    case(matrix, "cacerts-of-two-cas", &|| {
+        if let Some(reason) = client.refuses_two_roots() {
+            return Err(Problem::not_run(reason));
+        }
+        let served = fingerprints(&client.ca_certs(&stage.rollover, &folder(stage, name)?)?)?;
+        let expected = FILES.iter().map(|file| fingerprints(&read(&rollover::file(&stage.rollover, file))?));
+        let expected: BTreeSet<_> = expected.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+        ensure!(served == expected, "expected both CAs and the way between them, the client stored {}", served.len());
+        Ok(())
+    });
     case(matrix, "simpleenroll", &|| {
         let request = stage.request(&own_subject("SN-P256"), &[])?;
         let birth = stage.pki.identity("birth-p256");
