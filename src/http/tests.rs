@@ -5,6 +5,7 @@ mod authentication;
 mod framing;
 mod key_generation;
 mod limits;
+mod rollover;
 mod status;
 
 use std::io;

@@ -9,14 +9,15 @@ use super::{
     Authentication, DEFAULT_RSA_GENERATIONS, KeyGeneration, LabelContext, Ports, RegistrationAuthority, RequestRules,
 };
 use crate::ca::software_signer::SoftwareSigner;
-use crate::ca::{CertificateAuthority, KeyGenerator};
+use crate::ca::{CertificateAuthority, KeyGenerator, Rollover, RolloverPhase, Signer as _, ceremony};
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::credential::Gate;
 use crate::est::transfer::{self, LineWrapping};
 use crate::est::{Label, TenantHosts};
 use crate::pki::device_identity::IdentitySource;
 use crate::pki::profile::{EnrollmentProfile, KeyUsagePolicy, RequestNames};
-use crate::pki::public_key::KeyPolicy;
+use crate::pki::public_key::{KeyPolicy, KeyType};
+use crate::pki::serial::Serial;
 use crate::pki::template::SubjectAttributeTemplate;
 use crate::pki::trust::{PathLimits, TrustAnchors};
 use crate::policy::{EnrollmentRules, IdentityLinking, KeyGenerationRules, NameChange, RaRules, RegistrationRules};
@@ -26,7 +27,8 @@ use estd_asn1::{Certificate, oid};
 
 /// Everything a request that succeeds is made of.
 pub(crate) struct Enrolled {
-    /// With the labels `devices` (the default one), `other`, and `keys`, which makes keys, and tenant `globex` at
+    /// With the labels `devices` (the default one), `other`, `keys`, which makes keys, and `turning`,
+    /// whose CA is on the way to a successor, and tenant `globex` at
     /// `est.globex.example`.
     pub(crate) authority: Arc<RegistrationAuthority>,
     /// What it remembers.
@@ -114,7 +116,10 @@ pub(crate) fn enrolled_with(store: MemoryStore, authentication: &Authentication,
     let key_generation = Some(KeyGeneration { rules: Arc::new(rules), generator });
     let globex = LabelContext { tenant: "globex".to_owned(), ..label("devices") };
     let keys = LabelContext { key_generation, ..label("keys") };
-    let labels = vec![label("devices"), label("other"), keys, globex];
+    let (old, new) = (below(&authority), below(&authority));
+    let rollover = Some(Arc::new(Rollover::new(old, new, None, RolloverPhase::Announce).unwrap()));
+    let turning = LabelContext { rollover, ..label("turning") };
+    let labels = vec![label("devices"), label("other"), keys, turning, globex];
     let devices = Label::parse("devices").unwrap();
     let hosts = TenantHosts {
         tenant: "globex".into(),
@@ -133,6 +138,15 @@ fn ca(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// A CA below `root`.
+fn below(root: &CertificateAuthority) -> Arc<CertificateAuthority> {
+    let (signer, _) = SoftwareSigner::generate(KeyType::P256).unwrap();
+    let (name, validity) = (root.certificate().subject(), root.certificate().validity());
+    let serial = Serial::from_entropy([7; 20]);
+    let certificate = ceremony::subordinate_ca(root, name, signer.public_key(), validity, Some(0), &serial).unwrap();
+    Arc::new(CertificateAuthority::new(certificate, vec![root.certificate().clone()], Arc::new(signer)).unwrap())
 }
 
 pub(super) fn profile() -> EnrollmentProfile {
