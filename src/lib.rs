@@ -13,6 +13,7 @@ pub mod pki;
 pub mod policy;
 pub mod ra;
 pub mod store;
+pub mod va;
 
 #[cfg(feature = "server")]
 pub mod cli;

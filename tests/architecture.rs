@@ -19,7 +19,8 @@ const WALLS: &[(&str, &[&str])] = &[
     ("ra", &["est", "pki", "credential", "policy", "ca", "store", "audit", "clock"]),
     ("config", &["est", "pki", "credential", "policy", "ca", "tls"]),
     ("tls", &["est", "pki"]),
-    ("http", &["est", "ra"]),
+    ("http", &["est", "ra", "va"]),
+    ("va", &["pki", "ca", "store", "audit", "clock"]),
 ];
 
 /// Modules that put everything together.

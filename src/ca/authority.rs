@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::publication::Publication;
 use super::signer::{Signer, SignerError};
 use crate::pki::digest::sha256;
 use crate::pki::public_key::{KeyPolicy, PublicKey, PublicKeyError};
@@ -15,6 +16,7 @@ pub struct CertificateAuthority {
     key: PublicKey,
     key_identifier: Vec<u8>,
     ca_certs: Arc<[u8]>,
+    publication: Option<Publication>,
     signer: Arc<dyn Signer>,
 }
 
@@ -95,7 +97,19 @@ impl CertificateAuthority {
         prove_key(signer.as_ref(), &key, &certificate)?;
         let bag = std::iter::once(&certificate).chain(&chain).map(Certificate::der);
         let ca_certs = certs_only::encode(bag).into();
-        Ok(Self { certificate, chain, key, key_identifier, ca_certs, signer })
+        Ok(Self { certificate, chain, key, key_identifier, ca_certs, publication: None, signer })
+    }
+
+    /// The same CA, which publishes what becomes of its certificates.
+    #[must_use]
+    pub fn publishing(self, publication: Publication) -> Self {
+        let publication = Some(publication.of_key(&self.issuer_id()));
+        Self { publication, ..self }
+    }
+
+    /// How and where it publishes what becomes of its certificates.
+    pub fn publication(&self) -> Option<&Publication> {
+        self.publication.as_ref()
     }
 
     /// The CA certificate.

@@ -80,6 +80,7 @@ impl CertificateAuthority {
         let mut random = [0; 20];
         entropy.fill(&mut random)?;
         let serial = Serial::from_entropy(random);
+        let locations = self.publication().map(|publication| publication.locations(serial.octets()));
         let tbs = certificate::end_entity_tbs(&EndEntity {
             serial: &serial,
             signature: self.signer().algorithm(),
@@ -89,6 +90,7 @@ impl CertificateAuthority {
             subject: enrollment.subject(),
             subject_alt_names: enrollment.subject_alt_names(),
             key: enrollment.key(),
+            locations: &locations.unwrap_or_default(),
             profile,
         })?;
         Ok(PreparedCertificate { enrollment, claim, serial, validity, tbs })

@@ -7,8 +7,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use estd_asn1::Certificate;
 
 use super::problem::{Place, Problem, ProblemKind};
-use super::{file, read, rollover, tenant};
-use crate::ca::{CertificateAuthority, Rollover, SoftwareSigner};
+use super::tenant::Setting;
+use super::{file, publication, read, rollover, tenant};
+use crate::ca::{CertificateAuthority, Publication, Rollover, SoftwareSigner};
 
 /// A certificate authority of a tenant.
 pub struct Authority {
@@ -61,18 +62,20 @@ impl Declared {
     pub(super) fn check(
         shape: file::Authority,
         tenant: &str,
-        folder: &Path,
+        setting: Setting<'_>,
         place: &Place,
-        now: DateTime<Utc>,
         problems: &mut Vec<Problem>,
         warnings: &mut Vec<Problem>,
     ) -> Self {
         let name = tenant::name(shape.name.clone(), "authority", place, problems).unwrap_or_default();
-        let files = Files { certificate: shape.certificate, key: shape.key, chain: shape.chain };
+        let publication = publication::check(&shape, format!("{tenant}/{name}"), setting.public_url, place, problems);
+        let Setting { folder, now, .. } = setting;
+        let successors = publication.clone();
+        let files = Files { certificate: shape.certificate, key: shape.key, chain: shape.chain, publication };
         let authority = files.load(folder, place, problems).map(Arc::new);
         let rollover = shape.successor.map(|table| {
             let place = place.key("successor");
-            rollover::check(table, authority.as_ref(), folder, &place, problems).map(Arc::new)
+            rollover::check(table, authority.as_ref(), successors, folder, &place, problems).map(Arc::new)
         });
         let sound = match (authority, rollover) {
             (Some(authority), None) => Some(Sound { authority, rollover: None }),
@@ -102,6 +105,7 @@ pub(super) struct Files {
     pub(super) certificate: Option<String>,
     pub(super) key: Option<String>,
     pub(super) chain: Vec<String>,
+    pub(super) publication: Publication,
 }
 
 impl Files {
@@ -148,9 +152,12 @@ impl Files {
             }
         }
         let (certificate, signer, chain) = (certificate?, signer?, chain?);
-        CertificateAuthority::new(certificate, chain, Arc::new(signer))
+        let authority = CertificateAuthority::new(certificate, chain, Arc::new(signer))
             .map_err(|error| problems.push(place.refused(&error)))
-            .ok()
+            .ok()?
+            .publishing(self.publication.clone());
+        problems.extend(publication::no_crl_sign(&authority).map(|problem| place.key("certificate").problem(problem)));
+        Some(authority)
     }
 }
 

@@ -3,6 +3,10 @@
 //! Every key may be missing (its default then stands in `Default`, and where there is none, in `None`), and tables
 //! inside tables stay undecoded: so each key of each table is judged on its own and all mistakes are found in one go.
 
+mod credentials;
+
+pub(super) use credentials::{Code, Credentials, Issuer, Token, User};
+
 use std::fmt;
 use std::time::Duration;
 
@@ -11,7 +15,6 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use toml::Value;
 
 use super::problem::{Place, Problem, ProblemKind};
-use crate::credential::declared::DEFAULT_REALM;
 
 /// A table of TOML, undecoded.
 pub(super) type Table = toml::Table;
@@ -95,6 +98,8 @@ pub(super) struct MainFile {
 pub(super) struct Server {
     pub(super) listen: Option<Vec<String>>,
     pub(super) status_listen: String,
+    pub(super) public_listen: Vec<String>,
+    pub(super) public_url: Option<String>,
     pub(super) data_dir: Option<String>,
     pub(super) default_label: Option<String>,
     pub(super) drain: Span,
@@ -107,6 +112,8 @@ impl Default for Server {
         Self {
             listen: None,
             status_listen: "127.0.0.1:9443".to_owned(),
+            public_listen: Vec::new(),
+            public_url: None,
             data_dir: None,
             default_label: None,
             drain: Span::seconds(30),
@@ -149,6 +156,8 @@ pub(super) struct Limits {
     pub(super) max_header: u64,
     pub(super) max_connections: u64,
     pub(super) max_connections_per_address: u64,
+    pub(super) public_max_connections: u64,
+    pub(super) public_max_connections_per_address: u64,
     pub(super) handshake_timeout: Span,
     pub(super) header_timeout: Span,
     pub(super) body_timeout: Span,
@@ -176,6 +185,8 @@ impl Default for Limits {
             max_header: 16_384,
             max_connections: 10_000,
             max_connections_per_address: 256,
+            public_max_connections: 1000,
+            public_max_connections_per_address: 64,
             handshake_timeout: Span::seconds(10),
             header_timeout: Span::seconds(10),
             body_timeout: Span::seconds(20),
@@ -226,14 +237,38 @@ pub(super) struct Tenant {
 }
 
 /// `[[tenant.authority]]`
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Authority {
     pub(super) name: Option<String>,
     pub(super) certificate: Option<String>,
     pub(super) key: Option<String>,
     pub(super) chain: Vec<String>,
+    pub(super) crl_lifetime: Span,
+    pub(super) crl_overlap: Span,
+    pub(super) crl_delta_lifetime: Span,
+    pub(super) crl_shards: u16,
+    pub(super) ocsp_lifetime: Span,
+    pub(super) ocsp_responder_lifetime: Span,
     pub(super) successor: Option<Table>,
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        Self {
+            name: None,
+            certificate: None,
+            key: None,
+            chain: Vec::new(),
+            successor: None,
+            crl_lifetime: Span::days(7),
+            crl_overlap: Span::days(6),
+            crl_delta_lifetime: Span::seconds(0),
+            crl_shards: 1,
+            ocsp_lifetime: Span::seconds(60 * 60),
+            ocsp_responder_lifetime: Span::days(7),
+        }
+    }
 }
 
 /// `[tenant.authority.successor]`
@@ -381,86 +416,6 @@ pub(super) struct Approval {
 impl Default for Approval {
     fn default() -> Self {
         Self { retry_after: Span::seconds(60), valid_for: Span::days(7), max_waiting: 1000, hold: Span::seconds(0) }
-    }
-}
-
-/// What `credentials` of a tenant names. None of its types can be shown: they hold hashes of passwords.
-#[derive(Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Credentials {
-    pub(super) realm: String,
-    pub(super) user: Vec<Table>,
-    pub(super) token: Vec<Table>,
-    pub(super) code: Vec<Table>,
-    pub(super) issuer: Vec<Table>,
-}
-
-impl Default for Credentials {
-    fn default() -> Self {
-        let none = Vec::new;
-        Self { realm: DEFAULT_REALM.to_owned(), user: none(), token: none(), code: none(), issuer: none() }
-    }
-}
-
-/// `[[user]]`
-#[derive(Clone, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct User {
-    pub(super) name: Option<String>,
-    pub(super) password: Option<String>,
-    pub(super) digest_sha256: Option<String>,
-    pub(super) digest_md5: Option<String>,
-    pub(super) devices: Option<Vec<String>>,
-}
-
-/// `[[token]]`
-#[derive(Clone, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Token {
-    pub(super) name: Option<String>,
-    pub(super) sha256: Option<String>,
-    pub(super) devices: Option<Vec<String>>,
-    pub(super) not_after: Option<String>,
-}
-
-/// `[[code]]`
-#[derive(Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Code {
-    pub(super) sha256: Option<String>,
-    pub(super) devices: Option<Vec<String>>,
-    pub(super) not_after: Option<String>,
-    pub(super) uses: u32,
-}
-
-impl Default for Code {
-    fn default() -> Self {
-        Self { sha256: None, devices: None, not_after: None, uses: 1 }
-    }
-}
-
-/// `[[issuer]]`
-#[derive(Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Issuer {
-    pub(super) name: Option<String>,
-    pub(super) issuer: Option<String>,
-    pub(super) audience: Option<String>,
-    pub(super) jwks: Option<String>,
-    pub(super) device_claim: String,
-    pub(super) devices: Vec<String>,
-}
-
-impl Default for Issuer {
-    fn default() -> Self {
-        Self {
-            name: None,
-            issuer: None,
-            audience: None,
-            jwks: None,
-            device_claim: "sub".to_owned(),
-            devices: vec!["*".to_owned()],
-        }
     }
 }
 

@@ -18,6 +18,10 @@ pub struct Limits {
     pub max_connections: usize,
     /// Connections at once from one address.
     pub max_connections_per_address: usize,
+    /// Connections to the public listener at once, in all.
+    pub public_max_connections: usize,
+    /// Connections to the public listener at once from one address.
+    pub public_max_connections_per_address: usize,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
     /// How long a request head may take, from its first octet.
@@ -77,6 +81,12 @@ impl Limits {
             max_connections_per_address: check.count(
                 "max_connections_per_address",
                 shape.max_connections_per_address,
+                1,
+            ),
+            public_max_connections: check.count("public_max_connections", shape.public_max_connections, 1),
+            public_max_connections_per_address: check.count(
+                "public_max_connections_per_address",
+                shape.public_max_connections_per_address,
                 1,
             ),
             handshake_timeout: check.time("handshake_timeout", shape.handshake_timeout),

@@ -11,6 +11,7 @@ mod label;
 mod limits;
 mod problem;
 mod profile;
+mod publication;
 mod ra;
 mod read;
 mod registration;
@@ -89,7 +90,9 @@ fn check(path: &Path, now: DateTime<Utc>, problems: &mut Vec<Problem>, warnings:
         let place = server_place.key("tenants_dir");
         documents.extend(tenant::in_folder(&folder.join(tenants_dir), &place, problems));
     }
-    let tenants = tenant::check(documents, folder, now, &place, problems, warnings);
+    let public_url = publication::public_url(server.public_url.as_deref(), &server_place, problems);
+    let setting = tenant::Setting { folder, public_url: public_url.as_deref(), now };
+    let tenants = tenant::check(documents, setting, &place, problems, warnings);
     let server = server::check(server, folder, &server_place, &tenants, problems);
     if let Some(ServerSettings { tls: TlsSettings { certificate: CertificateSource::Files(own), .. }, .. }) = &server {
         let place = server_place.key("tls").key("certificate");

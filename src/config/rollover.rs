@@ -6,12 +6,13 @@ use std::sync::Arc;
 use super::authority::{Files, one_certificate};
 use super::file;
 use super::problem::{Place, Problem};
-use crate::ca::{CertificateAuthority, CrossCertificates, Rollover, RolloverPhase};
+use crate::ca::{CertificateAuthority, CrossCertificates, Publication, Rollover, RolloverPhase};
 
 /// `None` comes with a problem at least, here or with the authority itself.
 pub(super) fn check(
     table: file::Table,
     old: Option<&Arc<CertificateAuthority>>,
+    publication: Publication,
     folder: &Path,
     place: &Place,
     problems: &mut Vec<Problem>,
@@ -19,7 +20,7 @@ pub(super) fn check(
     let before = problems.len();
     let shape: file::Successor = file::decode(table, place, problems);
     let phase = phase(shape.phase.as_deref(), place, problems);
-    let files = Files { certificate: shape.certificate, key: shape.key, chain: shape.chain };
+    let files = Files { certificate: shape.certificate, key: shape.key, chain: shape.chain, publication };
     let new = files.load(folder, place, problems);
     let mut cross = |key: &str, path: &str| one_certificate(&folder.join(path), &place.key(key), problems);
     let cross = match (&shape.old_with_new, &shape.new_with_old) {

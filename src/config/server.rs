@@ -23,6 +23,8 @@ pub struct ServerSettings {
     pub listen: Vec<SocketAddr>,
     /// Where `/healthz` and `/metrics` are, on the loopback interface.
     pub status_listen: SocketAddr,
+    /// Where CRLs, OCSP answers and CA certificates are for everybody, over plain HTTP; empty for nowhere.
+    pub public_listen: Vec<SocketAddr>,
     /// The folder of the journal and the index.
     pub data_dir: PathBuf,
     /// What the path without a label stands for.
@@ -94,6 +96,7 @@ pub(super) fn check(
     let tls = file::decode(shape.tls, &tls_place, problems);
     let tls = check_tls(tls, folder, &tls_place, &tenants.authorities, problems);
     let listen = check_listen(shape.listen.as_deref(), place, problems);
+    let public_listen = addresses("public_listen", &shape.public_listen, place, problems);
     let status_listen = check_status_listen(&shape.status_listen, &place.key("status_listen"), problems);
     if shape.data_dir.is_none() {
         problems.push(place.missing("data_dir", "a folder for the journal and the index"));
@@ -106,6 +109,7 @@ pub(super) fn check(
     Some(ServerSettings {
         listen: listen?,
         status_listen: status_listen?,
+        public_listen: public_listen?,
         data_dir: folder.join(shape.data_dir?),
         default_label: default_label?,
         drain: shape.drain.0,
@@ -139,13 +143,17 @@ fn check_listen(addresses: Option<&[String]>, place: &Place, problems: &mut Vec<
         problems.push(place.missing("listen", "at least one address such as \"0.0.0.0:8443\""));
         return None;
     };
+    self::addresses("listen", addresses, place, problems)
+}
+
+fn addresses(key: &str, addresses: &[String], place: &Place, problems: &mut Vec<Problem>) -> Option<Vec<SocketAddr>> {
     let mut sound = Vec::new();
     for address in addresses {
         match address.parse() {
             Ok(address) => sound.push(address),
             Err(_) => {
                 let expected = "an IP address and a port such as \"0.0.0.0:8443\" or \"[::]:8443\"";
-                problems.push(place.key("listen").value(expected, quoted(address)));
+                problems.push(place.key(key).value(expected, quoted(address)));
             }
         }
     }

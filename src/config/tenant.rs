@@ -22,6 +22,17 @@ pub(super) struct Document {
     position: usize,
 }
 
+/// What tenants are checked in.
+#[derive(Clone, Copy)]
+pub(super) struct Setting<'a> {
+    /// What paths are relative to: the main file's folder, wherever a tenant's document stands, so that it can move unchanged.
+    pub(super) folder: &'a Path,
+    /// What relying parties reach the public listener by.
+    pub(super) public_url: Option<&'a str>,
+    /// Now, for warnings alone.
+    pub(super) now: DateTime<Utc>,
+}
+
 /// All tenants together.
 #[derive(Default)]
 pub(super) struct Tenants {
@@ -58,11 +69,10 @@ pub(super) fn in_folder(folder: &Path, place: &Place, problems: &mut Vec<Problem
     documents
 }
 
-/// Paths are relative to `folder`, the main file's, wherever a tenant's document stands: it can move unchanged.
+/// Every document, checked.
 pub(super) fn check(
     documents: Vec<Document>,
-    folder: &Path,
-    now: DateTime<Utc>,
+    setting: Setting<'_>,
     main: &Place,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<Problem>,
@@ -73,20 +83,20 @@ pub(super) fn check(
     let mut tenants = Tenants::default();
     let mut names = HashSet::new();
     for document in documents {
-        check_one(document, folder, now, &mut names, &mut tenants, problems, warnings);
+        check_one(document, setting, &mut names, &mut tenants, problems, warnings);
     }
     tenants
 }
 
 fn check_one(
     document: Document,
-    folder: &Path,
-    now: DateTime<Utc>,
+    setting: Setting<'_>,
     names: &mut HashSet<String>,
     tenants: &mut Tenants,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<Problem>,
 ) {
+    let Setting { folder, now, .. } = setting;
     let Document { table, place, position } = document;
     let named = file::text(&table, "name").map(str::to_owned);
     let place = place.named("tenant", named.as_deref(), position);
@@ -104,7 +114,7 @@ fn check_one(
     };
     let first = tenants.authorities.len();
     for (shape, place) in tables::<file::Authority>(shape.authority, "authority", &place, problems) {
-        let authority = Declared::check(shape, &name, folder, &place, now, problems, warnings);
+        let authority = Declared::check(shape, &name, setting, &place, problems, warnings);
         if is_taken(&authority.name, tenants.authorities[first..].iter().map(|other| &other.name)) {
             let scope = " within a tenant";
             problems.push(place.key("name").problem(ProblemKind::Duplicate { kind: "authority", scope }));

@@ -136,9 +136,10 @@ fn every_key_that_is_commented_out_shows_its_default() {
         toml::Value::Table(server)
     };
     same::<file::Server>(&server(&with), Some(&server(&without)), 2);
-    same::<file::Limits>(&with["limits"], without.get("limits"), 21);
+    same::<file::Limits>(&with["limits"], without.get("limits"), 23);
     same::<file::Log>(&with["log"], without.get("log"), 2);
     let (with, without) = (&with["tenant"][0], &without["tenant"][0]);
+    same::<file::Authority>(&with["authority"][0], Some(&without["authority"][0]), 6);
     same::<file::Profile>(&with["profile"][0], Some(&without["profile"][0]), 7);
     same::<file::Approval>(&with["label"][0]["approval"], None, 4);
     same::<file::Ra>(&with["label"][0]["ra"], None, 3);
@@ -148,6 +149,32 @@ fn every_key_that_is_commented_out_shows_its_default() {
         toml::Value::Table(label)
     };
     same::<file::Label>(&without_tables(&with["label"][0]), Some(&without["label"][0]), 10);
+}
+
+#[test]
+fn what_is_published_is_held_to_what_can_be_found() {
+    let authority = |keys: &str| format!("chain = [\"ca/root.pem\"]\n{keys}\n");
+    let with = |keys: &str, url: Option<&str>| {
+        let text = EXAMPLE.replace("chain = [\"ca/root.pem\"]\n", &authority(keys));
+        let url = url.map_or(String::new(), |url| format!("public_url = \"{url}\"\n"));
+        text.replace("data_dir = \"data\"\n", &format!("data_dir = \"data\"\n{url}"))
+    };
+    let url = Some("http://pki.acme.example/");
+    let config = load(&example_folder(&with("crl_shards = 1024\ncrl_delta_lifetime = \"1h\"", url))).unwrap();
+    let publication = config.authorities[0].authority.publication().unwrap();
+    assert_eq!(publication.base.as_deref(), Some("http://pki.acme.example"));
+    for (keys, url) in [
+        ("crl_shards = 2", None),
+        ("crl_delta_lifetime = \"1h\"", None),
+        ("crl_shards = 0", url),
+        ("crl_shards = 1025", url),
+        ("crl_lifetime = \"1d\"\ncrl_overlap = \"1d\"", url),
+        ("crl_lifetime = \"0s\"\ncrl_overlap = \"0s\"", url),
+        ("", Some("https://pki.acme.example")),
+        ("", Some("http://pki.acme.example/?a")),
+    ] {
+        assert!(load(&example_folder(&with(keys, url))).is_err(), "{keys} {url:?}");
+    }
 }
 
 /// The example with what stands behind `# e.g. `, but for keys that exclude others of it, each tried in a test of its own:

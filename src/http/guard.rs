@@ -24,6 +24,9 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How many octets are still read then.
 const LINGER_OCTETS: usize = 1 << 20;
 
+/// Octets that leave in one write, at the most.
+const TOGETHER_OCTETS: usize = 64 * 1024;
+
 /// What hyper is shown in place of a head that is refused: the one request on which [`Refused::get`] is some.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n\r\n";
 
@@ -202,10 +205,17 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<Io> {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let length = pieces.iter().map(|piece| piece.len()).sum();
+        // The rest of a long answer is written from where it is kept.
+        if let Some(piece) =
+            pieces.iter().find(|piece| !piece.is_empty()).filter(|piece| piece.len() >= TOGETHER_OCTETS)
+        {
+            return self.poll_write(cx, piece);
+        }
+        let length = pieces.iter().map(|piece| piece.len()).sum::<usize>().min(TOGETHER_OCTETS);
         let mut whole = Zeroizing::new(Vec::with_capacity(length));
         for piece in pieces {
-            whole.extend_from_slice(piece);
+            let room = length - whole.len();
+            whole.extend_from_slice(&piece[..piece.len().min(room)]);
         }
         self.poll_write(cx, &whole)
     }

@@ -83,6 +83,18 @@ struct AlarmLabels {
     alarm: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PublicLabels {
+    resource: &'static str,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AuthorityLabels {
+    authority: String,
+    key: String,
+}
+
 struct ReadGauge {
     name: &'static str,
     help: &'static str,
@@ -110,6 +122,9 @@ pub struct Metrics {
     issued: Family<LabelLabels, Counter>,
     faults: Counter,
     alarms: Family<AlarmLabels, Counter>,
+    public_requests: Family<PublicLabels, Counter>,
+    crl_this_update: Family<AuthorityLabels, Gauge>,
+    crl_entries: Family<AuthorityLabels, Gauge>,
     connections: Gauge,
     handshakes: Family<VersionLabels, Counter>,
     handshake_failures: Counter,
@@ -142,6 +157,9 @@ impl Metrics {
             issued: Family::default(),
             faults: Counter::default(),
             alarms: Family::default(),
+            public_requests: Family::default(),
+            crl_this_update: Family::default(),
+            crl_entries: Family::default(),
             connections: Gauge::default(),
             handshakes: Family::default(),
             handshake_failures: Counter::default(),
@@ -163,6 +181,10 @@ impl Metrics {
         registry.register("certificates_issued", "Certificates handed out, by label", self.issued.clone());
         registry.register("faults", "Requests that failed by the server's doing", self.faults.clone());
         registry.register("alarms", "What an operator should look at", self.alarms.clone());
+        registry.register("public_requests", "Requests to the public listener", self.public_requests.clone());
+        let help = "thisUpdate of the last CRLs, in seconds since 1970: time() minus it is their age";
+        registry.register("crl_this_update_seconds", help, self.crl_this_update.clone());
+        registry.register("crl_entries", "Revoked certificates in the CRL of all", self.crl_entries.clone());
         registry.register("connections_open", "Connections open now", self.connections.clone());
         registry.register("handshakes", "TLS handshakes done, by version", self.handshakes.clone());
         registry.register("handshake_failures", "TLS handshakes failed", self.handshake_failures.clone());
@@ -217,6 +239,18 @@ impl Metrics {
             (_, Outcome::Served | Outcome::Deferred | Outcome::Refused(_)) => {}
         }
         self.requests.get_or_create(&RequestLabels { operation: name, tenant, label, code }).inc();
+    }
+
+    /// A request to the public listener was answered; `resource` is the kind of what was asked for.
+    pub(super) fn public_request(&self, resource: &'static str, status: u16) {
+        self.public_requests.get_or_create(&PublicLabels { resource, status }).inc();
+    }
+
+    /// The lists of an authority, `tenant/name`, were made; `key` tells its keys apart.
+    pub fn lists_published(&self, authority: &str, key: &str, this_update: i64, entries: usize) {
+        let labels = AuthorityLabels { authority: authority.to_owned(), key: key.to_owned() };
+        self.crl_this_update.get_or_create(&labels).set(this_update);
+        self.crl_entries.get_or_create(&labels).set(i64::try_from(entries).unwrap_or(i64::MAX));
     }
 
     /// Something that an operator should look at; `alarm` as told by [`crate::audit::Alarm::as_str`].

@@ -13,6 +13,7 @@ mod framing;
 mod guard;
 pub mod metrics;
 mod multipart;
+mod public;
 mod reply;
 mod request_id;
 mod route;
@@ -20,6 +21,7 @@ pub mod status;
 
 pub use connection::{HttpEdge, HttpLimits, serve_connection};
 pub use metrics::Metrics;
+pub use public::{PublicEdge, serve_public_connection};
 pub use status::{StatusEdge, serve_status_connection};
 
 #[cfg(test)]

@@ -115,6 +115,17 @@ impl CertificateContents<'_> {
     }
 }
 
+/// The URLs that a certificate names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Locations {
+    /// cRLDistributionPoints
+    pub crls: Vec<String>,
+    /// id-ad-ocsp in authorityInfoAccess
+    pub ocsp: Vec<String>,
+    /// id-ad-caIssuers in authorityInfoAccess
+    pub ca_issuers: Vec<String>,
+}
+
 /// A device certificate to be.
 #[derive(Debug, Clone, Copy)]
 pub struct EndEntity<'a> {
@@ -134,6 +145,8 @@ pub struct EndEntity<'a> {
     pub subject_alt_names: &'a [GeneralName],
     /// The device's key.
     pub key: &'a PublicKey,
+    /// What its CA says where its standing is told; what the profile says stands instead.
+    pub locations: &'a Locations,
     /// Everything else.
     pub profile: &'a EnrollmentProfile,
 }
@@ -170,8 +183,9 @@ fn end_entity_extensions(contents: &EndEntity<'_>) -> Vec<Extension> {
     }
     extensions.extend(certificate_policies(&profile.policies));
     extensions.extend(subject_alt_name(contents.subject, contents.subject_alt_names));
-    extensions.extend(crl_distribution_points(&profile.crl_urls));
-    extensions.extend(authority_info_access(&profile.ocsp_urls, &profile.ca_issuer_urls));
+    let Locations { crls, ocsp, ca_issuers } = contents.locations;
+    extensions.extend(crl_distribution_points(or(&profile.crl_urls, crls)));
+    extensions.extend(authority_info_access(or(&profile.ocsp_urls, ocsp), or(&profile.ca_issuer_urls, ca_issuers)));
     extensions.extend(profile.extensions.iter().cloned());
     extensions
 }
@@ -273,6 +287,10 @@ fn subject_alt_name(subject: &Name, names: &[GeneralName]) -> Option<Extension> 
     Some(Extension { oid: oid::SUBJECT_ALT_NAME, critical: subject.is_empty(), value })
 }
 
+fn or<'a>(own: &'a [String], otherwise: &'a [String]) -> &'a [String] {
+    if own.is_empty() { otherwise } else { own }
+}
+
 fn crl_distribution_points(urls: &[String]) -> Option<Extension> {
     let value = (!urls.is_empty()).then(|| extension::encode_crl_distribution_points(urls))?;
     Some(plain(oid::CRL_DISTRIBUTION_POINTS, value))
@@ -362,6 +380,7 @@ mod tests {
             subject,
             subject_alt_names: names,
             key: &PublicKey::check(&key.spki, &KeyPolicy::default()).unwrap(),
+            locations: &Locations::default(),
             profile,
         })
     }

@@ -16,6 +16,7 @@ pub mod revocation;
 pub mod rsa_modulus;
 mod rsa_parameters;
 pub mod serial;
+pub mod shard;
 pub mod signature;
 pub mod template;
 pub mod trust;

@@ -370,7 +370,7 @@ fn duplicates(what: &'static str, oids: &[Oid], problems: &mut Vec<ProfileProble
 
 /// RFC 5280 §4.2.1.13 and §4.2.2.1: what a relying party fetches on the way to a verdict must not need TLS, or the
 /// verdict needs itself.
-fn is_http_url(url: &str) -> bool {
+pub fn is_http_url(url: &str) -> bool {
     let host = url.strip_prefix("http://").and_then(|rest| rest.split(['/', '?', '#']).next());
     host.is_some_and(|host| !host.is_empty()) && name_rules::general_name(&GeneralName::Uri(url.to_owned())).is_ok()
 }

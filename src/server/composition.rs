@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::ServerError;
 use crate::ca::KeyGenerator;
 use crate::clock::{Entropy as _, EntropyFailure, SystemClock, SystemEntropy};
-use crate::config::{Config, LabelSettings, Limits};
+use crate::config::{Authority, Config, LabelSettings, Limits};
 use crate::credential::{Gate, GuessLimits};
 use crate::http::{HttpEdge, HttpLimits, Metrics};
 use crate::pki::trust::PathLimits;
@@ -19,6 +19,7 @@ use crate::ra::{Authentication, KeyGeneration, LabelContext, LabelsError, Ports,
 use crate::store::CertificateStore;
 use crate::store::sled::StoreOptions;
 use crate::tls::{self, ReloadableCertificate, TlsSettings};
+use crate::va::{self, ValidationAuthority};
 
 /// What a new connection meets.
 pub(super) struct Doors {
@@ -52,6 +53,21 @@ pub(super) fn ports(store: Arc<dyn CertificateStore>) -> Result<Ports, EntropyFa
     SystemEntropy.fill(key.as_mut())?;
     let gate = Arc::new(Gate::new(&key));
     Ok(Ports { store, clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), gate })
+}
+
+/// What a configuration publishes, over the ports; what `before` knows of revocations is taken over.
+pub(super) fn validation_authority(
+    config: &Config,
+    ports: &Ports,
+    before: Option<&ValidationAuthority>,
+) -> ValidationAuthority {
+    let authorities = config.authorities.iter().flat_map(Authority::all).map(Arc::clone);
+    let ports = va::Ports {
+        store: Arc::clone(&ports.store),
+        clock: Arc::clone(&ports.clock),
+        entropy: Arc::clone(&ports.entropy),
+    };
+    ValidationAuthority::new(authorities, ports, before)
 }
 
 /// The labels of a configuration over the ports.
@@ -125,7 +141,7 @@ fn guess_limits(limits: &Limits) -> GuessLimits {
     }
 }
 
-fn http_limits(limits: &Limits) -> HttpLimits {
+pub(super) fn http_limits(limits: &Limits) -> HttpLimits {
     HttpLimits {
         max_verifications: limits.max_verifications,
         max_body: limits.max_body,

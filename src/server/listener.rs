@@ -13,7 +13,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::Shared;
 use super::admission::Full;
 use super::composition::Doors;
-use crate::http::{self, StatusEdge};
+use crate::http::{self, PublicEdge, StatusEdge};
 use crate::ra::PeerSession;
 use crate::tls;
 
@@ -60,6 +60,27 @@ pub(super) async fn serve_status(
         let (edge, stopping) = (Arc::clone(&edge), stopping.clone());
         (connections < MAX_STATUS_CONNECTIONS)
             .then_some(async move { http::serve_status_connection(stream, edge, stopped(stopping)).await })
+    };
+    accept(listener, stopping.clone(), open, || shared.doors.load().drain).await;
+}
+
+/// Serves what is public until told to stop.
+pub(super) async fn serve_public(
+    listener: TcpListener,
+    edge: Arc<PublicEdge>,
+    shared: Arc<Shared>,
+    stopping: watch::Receiver<bool>,
+) {
+    let open = |stream: TcpStream, peer: SocketAddr, _: usize| {
+        let limits = shared.doors.load().limits;
+        let (most, most_per_address) = (limits.public_max_connections, limits.public_max_connections_per_address);
+        let admission = shared.public_admissions.admit(peer.ip(), most, most_per_address);
+        let admission = admission.inspect_err(|_| shared.metrics.connection_refused()).ok()?;
+        let (edge, stopping) = (Arc::clone(&edge), stopping.clone());
+        Some(async move {
+            let _open = admission;
+            http::serve_public_connection(stream, edge, stopped(stopping)).await;
+        })
     };
     accept(listener, stopping.clone(), open, || shared.doors.load().drain).await;
 }

@@ -6,6 +6,7 @@ mod admission;
 mod composition;
 mod listener;
 mod own_certificate;
+mod publication;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,12 +22,13 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::clock::EntropyFailure;
 use crate::config::{CertificateSource, Config, Limits, ServerSettings};
-use crate::http::{Metrics, StatusEdge};
+use crate::http::{Metrics, PublicEdge, StatusEdge};
 use crate::ra::{LabelsError, Ports, RegistrationAuthority};
 use crate::store::CertificateStore;
 use crate::store::journal::Tail;
 use crate::store::sled::{OpenError, Recovery, SledStore};
 use crate::tls::{ReloadableCertificate, ServerCertificate, TlsError};
+use crate::va::ValidationAuthority;
 
 use admission::Admissions;
 use composition::Doors;
@@ -82,6 +84,7 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let authority = composition::registration_authority(&config, &ports)?;
         let authority = Arc::new(ArcSwap::from_pointee(authority));
+        let validation = composition::validation_authority(&config, &ports, None);
         let tls_settings = composition::tls_settings(&config);
         let own = Own::obtain(Arc::new(config.server.tls.certificate), &config.server.data_dir, &ports).await?;
         let certificate = Arc::new(ReloadableCertificate::new(&own.certificate));
@@ -96,16 +99,22 @@ impl Server {
         let shared = Arc::new(Shared {
             doors: ArcSwap::from_pointee(doors),
             authority,
+            validation: Arc::new(ArcSwap::from_pointee(validation)),
             certificate,
             ports,
             store,
             metrics,
             admissions: Admissions::default(),
+            public_admissions: Admissions::default(),
             data_dir: config.server.data_dir,
             renewal: Mutex::new(Renewal { source: own.source, due: own.renew_at }),
         });
-        let fixed =
-            Fixed { listen: config.server.listen, status_listen: config.server.status_listen, limits: config.limits };
+        let fixed = Fixed {
+            listen: config.server.listen,
+            status_listen: config.server.status_listen,
+            public_listen: config.server.public_listen,
+            limits: config.limits,
+        };
         Running::start(shared, fixed).await
     }
 }
@@ -137,11 +146,13 @@ struct Shared {
     /// What a connection meets; exchanged whole by a reload, so that no connection sees half of one.
     doors: ArcSwap<Doors>,
     authority: Arc<ArcSwap<RegistrationAuthority>>,
+    validation: Arc<ArcSwap<ValidationAuthority>>,
     certificate: Arc<ReloadableCertificate>,
     ports: Ports,
     store: Arc<SledStore>,
     metrics: Arc<Metrics>,
     admissions: Admissions,
+    public_admissions: Admissions,
     data_dir: PathBuf,
     /// Held while a reload or a renewal is under way: one at a time.
     renewal: Mutex<Renewal>,
@@ -157,6 +168,7 @@ struct Renewal {
 struct Fixed {
     listen: Vec<SocketAddr>,
     status_listen: SocketAddr,
+    public_listen: Vec<SocketAddr>,
     limits: Limits,
 }
 
@@ -166,9 +178,12 @@ pub struct Running {
     fixed: Fixed,
     est_addresses: Vec<SocketAddr>,
     status_address: SocketAddr,
+    public_addresses: Vec<SocketAddr>,
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
     renewal: JoinHandle<()>,
+    /// Makes lists, when there is anybody to show them to.
+    publication: Option<JoinHandle<()>>,
 }
 
 impl Running {
@@ -178,6 +193,10 @@ impl Running {
             est.push(bind(*address).await?);
         }
         let (status, status_address) = bind(fixed.status_listen).await?;
+        let mut public = Vec::new();
+        for address in &fixed.public_listen {
+            public.push(bind(*address).await?);
+        }
         let (stop, stopping) = watch::channel(false);
         let mut listeners = JoinSet::new();
         let mut est_addresses = Vec::new();
@@ -187,10 +206,31 @@ impl Running {
         }
         let store = Arc::clone(&shared.store);
         let edge = Arc::new(StatusEdge::new(Arc::clone(&shared.metrics), move || store.is_healthy()));
-        listeners.spawn(listener::serve_status(status, edge, Arc::clone(&shared), stopping));
+        listeners.spawn(listener::serve_status(status, edge, Arc::clone(&shared), stopping.clone()));
+        let limits = composition::http_limits(&fixed.limits);
+        let edge = PublicEdge::new(Arc::clone(&shared.validation), limits, Arc::clone(&shared.metrics));
+        let edge = Arc::new(edge);
+        let mut public_addresses = Vec::new();
+        for (socket, address) in public {
+            public_addresses.push(address);
+            let (edge, shared) = (Arc::clone(&edge), Arc::clone(&shared));
+            listeners.spawn(listener::serve_public(socket, edge, shared, stopping.clone()));
+        }
+        let publication =
+            (!public_addresses.is_empty()).then(|| tokio::spawn(publication::publish_when_due(Arc::clone(&shared))));
         let renewal = tokio::spawn(renew_when_due(Arc::clone(&shared)));
         shared.authority.load().note("server", concat!("started, version ", env!("CARGO_PKG_VERSION")));
-        Ok(Self { shared, fixed, est_addresses, status_address, stop, listeners, renewal })
+        Ok(Self {
+            shared,
+            fixed,
+            est_addresses,
+            status_address,
+            public_addresses,
+            stop,
+            listeners,
+            renewal,
+            publication,
+        })
     }
 
     /// Where devices connect, with the ports that were taken.
@@ -203,6 +243,16 @@ impl Running {
         self.status_address
     }
 
+    /// Where CRLs, OCSP answers and CA certificates are.
+    pub fn public_addresses(&self) -> &[SocketAddr] {
+        &self.public_addresses
+    }
+
+    /// The registration authority of the present configuration.
+    pub fn registration_authority(&self) -> Arc<RegistrationAuthority> {
+        self.shared.authority.load_full()
+    }
+
     /// Takes over a new configuration: labels, authorities and anchors for the next request, TLS and limits for the
     /// next connection. Open connections stay. Returns the keys that differ but that only a restart changes.
     ///
@@ -213,6 +263,8 @@ impl Running {
         let shared = &self.shared;
         let mut renewal = shared.renewal.lock().await;
         let authority = composition::registration_authority(&config, &shared.ports)?;
+        let before = shared.validation.load_full();
+        let validation = composition::validation_authority(&config, &shared.ports, Some(&before));
         let tls_settings = composition::tls_settings(&config);
         let ServerSettings { tls, drain, .. } = config.server;
         let own = Own::obtain(Arc::new(tls.certificate), &shared.data_dir, &shared.ports).await?;
@@ -228,6 +280,7 @@ impl Running {
         *renewal = Renewal { source: own.source, due: own.renew_at };
         shared.certificate.replace(&own.certificate);
         shared.authority.store(Arc::new(authority));
+        shared.validation.store(Arc::new(validation));
         shared.doors.store(Arc::new(doors));
         shared.authority.load().note("server", "configuration reloaded");
         Ok(left)
@@ -237,6 +290,9 @@ impl Running {
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
         self.renewal.abort();
+        if let Some(publication) = &self.publication {
+            publication.abort();
+        }
         while self.listeners.join_next().await.is_some() {}
         // It takes the count of what was not written along.
         self.shared.authority.load().note("server", "stopped");
@@ -250,6 +306,9 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.renewal.abort();
+        if let Some(publication) = &self.publication {
+            publication.abort();
+        }
         // The listeners see the channel close and drain; a JoinSet would cut them off.
         self.listeners.detach_all();
     }
@@ -260,6 +319,7 @@ impl Fixed {
         let keys = [
             ("server.listen", self.listen != server.listen),
             ("server.status_listen", self.status_listen != server.status_listen),
+            ("server.public_listen", self.public_listen != server.public_listen),
             ("server.data_dir", data_dir != server.data_dir),
             ("limits.queue", self.limits.queue != limits.queue),
             ("limits.sync_pause", self.limits.sync_pause != limits.sync_pause),

@@ -25,6 +25,8 @@ pub enum FactKind {
     Key,
     /// How often a credential was used.
     CredentialUses,
+    /// The lists of a CA.
+    Crl,
     /// That a certificate's standing is being changed; nothing is kept under it.
     Standing,
     /// That a device was given the certificates of a new CA.
@@ -41,6 +43,7 @@ impl FactKind {
             Self::CompromisedKey => b'c',
             Self::Key => b'k',
             Self::CredentialUses => b'u',
+            Self::Crl => b'l',
             Self::Standing => b'r',
             Self::FetchedAnchors => b'a',
         }

@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod claims;
 pub mod compromise;
 pub mod credential_uses;
+pub mod crl;
 pub mod device;
 pub mod event;
 pub mod fact;

@@ -1,0 +1,109 @@
+//! What must be remembered of the lists of a CA so that no number is used twice, one fact for each CA key.
+
+use chrono::{DateTime, Utc};
+use minicbor::{Decode, Encode};
+
+use super::record::time;
+use super::{CertificateStore, Fact, FactKey, FactKind, StoreFault};
+
+/// Most lists that delta CRLs can still build on: with more of them, the oldest are forgotten first.
+const MAX_BASES: usize = 8;
+
+/// The lists of a CA so far.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub struct CrlHistory {
+    /// The last number that was used, or was to be.
+    #[n(0)]
+    pub number: u64,
+    /// Into how many lists revocations were ever split: certificates name them for all their lives.
+    #[n(1)]
+    pub splits: Vec<u16>,
+    /// The lists of the schedule that relying parties may still have, the oldest first.
+    #[n(2)]
+    pub bases: Vec<CrlBase>,
+}
+
+/// A list of the schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct CrlBase {
+    /// Its number.
+    #[n(0)]
+    pub number: u64,
+    /// The last record of the store that is in it.
+    #[n(1)]
+    pub sequence: u64,
+    /// Its thisUpdate.
+    #[cbor(n(2), with = "time")]
+    pub at: DateTime<Utc>,
+}
+
+impl CrlHistory {
+    /// The key of the lists of a CA, by SHA-256 of its SubjectPublicKeyInfo.
+    pub fn key(issuer: &[u8; 32]) -> FactKey {
+        FactKey::new(FactKind::Crl, "", issuer)
+    }
+
+    /// The lists of a CA so far.
+    ///
+    /// # Errors
+    /// When the index cannot be read, or what it holds does not decode.
+    pub fn of(store: &dyn CertificateStore, issuer: &[u8; 32]) -> Result<Self, StoreFault> {
+        let decoded = |value: Vec<u8>| minicbor::decode(&value).map_err(|error| StoreFault::Corrupt(error.to_string()));
+        Ok(store.fact(&Self::key(issuer))?.map(decoded).transpose()?.unwrap_or_default())
+    }
+
+    /// Takes the next number. It is above every one before, also those of a store that was set back to an older copy: it
+    /// counts milliseconds.
+    pub fn next_number(&mut self, now: DateTime<Utc>) -> u64 {
+        let clock = u64::try_from(now.timestamp_millis()).unwrap_or(0);
+        self.number = clock.max(self.number + 1);
+        self.number
+    }
+
+    /// Takes note of a list of the schedule, and forgets those that came before `expired`, for nobody has them.
+    pub fn note_base(&mut self, base: CrlBase, expired: DateTime<Utc>) {
+        self.bases.retain(|earlier| earlier.at >= expired);
+        self.bases.push(base);
+        let surplus = self.bases.len().saturating_sub(MAX_BASES);
+        self.bases.drain(..surplus);
+    }
+
+    /// The fact that it is so.
+    pub fn to_fact(&self, issuer: &[u8; 32]) -> Fact {
+        Fact { key: Self::key(issuer), value: Some(super::fact::encoded(self)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeDelta;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_790_000_000 + seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn numbers_grow_whatever_the_clock_and_the_store_do() {
+        let mut history = CrlHistory::default();
+        let first = history.next_number(at(0));
+        assert_eq!(first, 1_790_000_000_000);
+        assert_eq!(history.next_number(at(-3600)), first + 1, "the clock was set back");
+        let restored = CrlHistory::default().next_number(at(1));
+        assert!(restored > first + 1, "the store was");
+    }
+
+    #[test]
+    fn as_many_bases_are_kept_as_relying_parties_may_have() {
+        let mut history = CrlHistory::default();
+        for number in 0..20 {
+            let base = CrlBase { number, sequence: number, at: at(number as i64 * 60) };
+            history.note_base(base, base.at - TimeDelta::minutes(3));
+        }
+        assert_eq!(history.bases.iter().map(|base| base.number).collect::<Vec<_>>(), [16, 17, 18, 19]);
+        for number in 20..40 {
+            history.note_base(CrlBase { number, sequence: number, at: at(0) }, at(-9));
+        }
+        assert_eq!(history.bases.len(), MAX_BASES);
+    }
+}
