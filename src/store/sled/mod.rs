@@ -58,7 +58,7 @@ impl Default for StoreOptions {
             queue: 1024,
             sync_pause: Duration::from_millis(1),
             audit_refusals_per_second: 200,
-            index_cache_octets: 16 << 20,
+            index_cache_octets: 8 << 20,
             checkpoint_every: 32_768,
         }
     }
