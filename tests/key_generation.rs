@@ -23,7 +23,7 @@ use estd::pki::profile::EnrollmentProfile;
 use estd::pki::public_key::{KeyPolicy, KeyType};
 use estd::pki::signature::SignatureAlgorithm;
 use estd::policy::{AuthenticationRule, IdentityLinking, KeyGenerationRules, RegistrationRule, RepeatedBirth};
-use estd::ra::{Actor, Authentication, KeyGeneration, LabelContext, PeerSession, Refusal, RegistryError};
+use estd::ra::{Authentication, KeyGeneration, LabelContext, PeerSession, Refusal, RegistryError};
 use estd::store::CertificateStore as _;
 use estd::store::approval::Decision;
 use estd_asn1::{
@@ -463,11 +463,10 @@ fn a_request_that_was_approved_is_one_key() {
     assert_ne!(waiting(Operation::SimpleEnroll), asked, "to certify a key is another request than to make one");
     assert_eq!(world.store.certificate_count().unwrap(), 0);
 
-    let operator = Actor { name: "olga".into(), source: "192.0.2.9".into(), request_id: "r-1".into() };
-    world.ra.decide_request("acme", &asked, Decision::Approved, &operator).unwrap().wait().unwrap();
+    world.ra.decide_request(&grant("acme"), &asked, Decision::Approved).unwrap().wait().unwrap();
     let answer = generate(&world, &session(&device), &empty(KeyType::P256)).unwrap();
     assert_eq!(public_half(plain(&answer)), answer.certificate.public_key().der());
-    let again = world.ra.decide_request("acme", &asked, Decision::Approved, &operator);
+    let again = world.ra.decide_request(&grant("acme"), &asked, Decision::Approved);
     assert!(matches!(again, Err(RegistryError::NoRequest)), "an approval is spent with the key that was made");
 }
 

@@ -8,7 +8,7 @@ mod world;
 use estd::est::{Operation, RejectionCode, ResponseBody};
 use estd::pki::public_key::KeyType;
 use estd::policy::NameChange;
-use estd::ra::{Actor, Refusal};
+use estd::ra::Refusal;
 use estd::store::CertificateStore as _;
 use estd::store::approval::{Decision, PendingRequest};
 use estd_asn1::change_subject_name::ChangeSubjectName;
@@ -143,8 +143,7 @@ fn other_names_wait_for_an_operator_who_sees_them() {
     assert_eq!((waiting.device.as_str(), waiting.subject.as_str()), ("SN-1", "CN=gate-7"));
     assert!(waiting.subject_alt_names[0].contains("urn:acme:gate-7"));
 
-    let actor = Actor { name: "olga".into(), source: "192.0.2.9".into(), request_id: "r-1".into() };
-    let decide = world.ra.decide_request("acme", &waiting.request, Decision::Approved, &actor);
+    let decide = world.ra.decide_request(&grant("acme"), &waiting.request, Decision::Approved);
     decide.unwrap().wait().unwrap();
     let renewed = world.enroll(Operation::SimpleReenroll, &device.session(), &asked).unwrap();
     let renewed = Certificate::decode(&renewed).unwrap();

@@ -16,7 +16,7 @@ use estd::pki::device_identity::DeviceId;
 use estd::pki::public_key::KeyType;
 use estd::pki::trust::TrustAnchors;
 use estd::policy::{IdentityLinking, KeyGenerationRules, RegistrationRule};
-use estd::ra::{Actor, KeyGeneration, LabelContext, PeerSession, Refusal};
+use estd::ra::{KeyGeneration, LabelContext, PeerSession, Refusal};
 use estd::store::approval::PendingRequest;
 use estd::store::device::DeviceState;
 use estd::store::{CertificateId, CertificateStore};
@@ -71,10 +71,6 @@ fn code<T>(outcome: Result<T, Refusal>) -> RejectionCode {
         Err(Refusal::Rejected(rejection)) => rejection.code(),
         Err(Refusal::Fault(fault)) => panic!("{fault}"),
     }
-}
-
-fn actor() -> Actor {
-    Actor { name: "olga".into(), source: "192.0.2.9".into(), request_id: "r-1".into() }
 }
 
 fn id_of(world: &World, certificate: &[u8]) -> CertificateId {
@@ -213,7 +209,7 @@ fn a_registrar_in_bad_standing_speaks_for_nobody() {
     let registrar = registrar(&world);
     let enroll =
         |device: &Device| world.enroll(Operation::SimpleEnroll, &device.session(), &body_for(key().as_ref(), "SN-1"));
-    let set = |state| world.ra.set_device_state("acme", REGISTRAR, state, &actor()).unwrap().wait().unwrap();
+    let set = |state| world.ra.set_device_state(&grant("acme"), REGISTRAR, state, None).unwrap().1.wait().unwrap();
     set(DeviceState::Suspended);
     assert_eq!(code(enroll(&registrar)), RejectionCode::DeviceSuspended);
     set(DeviceState::Active);
@@ -284,13 +280,13 @@ fn what_a_registrar_asks_for_waits_for_an_operator_like_all_else() {
     let waiting = PendingRequest::find(world.store.as_ref(), "acme", &pending.waits.unwrap()).unwrap().unwrap();
     assert_eq!((waiting.device.as_str(), waiting.ra.as_deref()), ("SN-1", Some(REGISTRAR)));
     let approved = estd::store::approval::Decision::Approved;
-    world.ra.decide_request("acme", &waiting.request, approved, &actor()).unwrap().wait().unwrap();
+    world.ra.decide_request(&grant("acme"), &waiting.request, approved).unwrap().wait().unwrap();
     assert!(world.enroll(Operation::SimpleEnroll, &ra, &body).is_ok());
 }
 
 fn registrar_of_an_approving_tenant(world: &World) -> PeerSession {
     let rows = [estd::ra::Listing { id: REGISTRAR.into(), tags: Vec::new() }];
-    world.ra.list_devices("acme", &rows, false, &actor()).unwrap().wait().unwrap();
+    world.ra.list_devices(&grant("acme"), &rows, false).unwrap().wait().unwrap();
     registrar(world).session()
 }
 

@@ -43,7 +43,7 @@ fn listing(id: &str) -> Listing {
 
 fn list(world: &World, ids: &[&str]) -> Result<(), RegistryError> {
     let rows: Vec<_> = ids.iter().map(|id| listing(id)).collect();
-    world.ra.list_devices("acme", &rows, false, &actor()).map(|receipt| receipt.wait().unwrap())
+    world.ra.list_devices(&grant("acme"), &rows, false).map(|receipt| receipt.wait().unwrap())
 }
 
 fn device(world: &World, id: &str) -> Option<DeviceRecord> {
@@ -51,7 +51,7 @@ fn device(world: &World, id: &str) -> Option<DeviceRecord> {
 }
 
 fn set_state(world: &World, id: &str, state: DeviceState) -> Result<(), RegistryError> {
-    world.ra.set_device_state("acme", id, state, &actor()).map(|receipt| receipt.wait().unwrap())
+    world.ra.set_device_state(&grant("acme"), id, state, None).map(|(_, receipt)| receipt.wait().unwrap())
 }
 
 fn renew(world: &World, current: &Device) -> Result<Device, Refusal> {
@@ -86,7 +86,7 @@ fn a_label_with_a_list_lets_in_who_is_on_it() {
     assert_eq!(device(&world, "SN-1").unwrap().state, DeviceState::Active);
     assert!(renew(&world, &operational).is_ok());
     // The list is the tenant's own.
-    assert!(world.ra.list_devices("other", &[listing("SN-2")], false, &actor()).is_ok());
+    assert!(world.ra.list_devices(&grant("other"), &[listing("SN-2")], false).is_ok());
     let second = world.birth("SN-2", KeyType::P256);
     assert_eq!(code(enroll(&world, &second.session(), &body())), Some(RejectionCode::DeviceNotListed));
 }
@@ -105,7 +105,7 @@ fn a_list_with_one_bad_row_changes_nothing_and_the_row_is_named() {
     assert_eq!(row(&["a\u{202e}b"]), 1);
     let tags = |tags: Vec<String>| {
         let rows = [listing("SN-1"), Listing { id: "SN-2".into(), tags }];
-        world.ra.list_devices("acme", &rows, true, &actor()).map(drop)
+        world.ra.list_devices(&grant("acme"), &rows, true).map(drop)
     };
     assert!(tags(vec!["line-3".into(); 16]).is_ok());
     assert!(matches!(tags(vec!["line-3".into(); 17]), Err(RegistryError::Tags { row: 2 })));
@@ -160,10 +160,10 @@ fn a_request_waits_until_an_operator_approves_it_and_is_known_by_its_key_not_by_
     let theirs = enroll(&world, &other.session(), &request(key.as_ref(), &Name::empty(), &[]));
     assert_ne!(waiting(theirs), first, "what was approved for one is never released to another");
 
-    world.ra.decide_request("acme", &first, Decision::Approved, &actor()).unwrap().wait().unwrap();
+    world.ra.decide_request(&grant("acme"), &first, Decision::Approved).unwrap().wait().unwrap();
     let certificate = issued(&again().unwrap());
     assert_eq!(issued(&again().unwrap()), certificate, "asked again, the same certificate");
-    let once = world.ra.decide_request("acme", &first, Decision::Approved, &actor());
+    let once = world.ra.decide_request(&grant("acme"), &first, Decision::Approved);
     assert!(matches!(once, Err(RegistryError::NoRequest)));
     // The device is known now.
     assert!(enroll(&world, &birth.session(), &body()).is_ok_and(|pending| pending.waits.is_none()));
@@ -176,7 +176,7 @@ fn a_denied_request_is_told_why_and_one_that_nobody_decides_is_forgotten() {
     let body = body();
     let first = waiting(enroll(&world, &session, &body));
     let denied = Decision::Denied { reason: "not ours".into() };
-    world.ra.decide_request("acme", &first, denied, &actor()).unwrap().wait().unwrap();
+    world.ra.decide_request(&grant("acme"), &first, denied).unwrap().wait().unwrap();
     let Err(Refusal::Rejected(rejection)) = enroll(&world, &session, &body) else { panic!("not refused") };
     assert_eq!(rejection.code(), RejectionCode::NotApproved);
     assert!(rejection.reason().ends_with("not ours"));
@@ -221,7 +221,7 @@ fn a_birth_certificate_that_comes_with_another_key_may_be_a_clone() {
             |outcome: &AuditOutcome| matches!(outcome, AuditOutcome::Alarm { alarm: Alarm::CloneSuspected, .. });
         assert_eq!(world.store.events().iter().filter(|event| alarm(&event.outcome)).count(), alarms);
         // An operator who knows that it was repaired says so; and what has ended is in nobody's use.
-        world.ra.reset_device("acme", "SN-1", &actor()).unwrap().wait().unwrap();
+        world.ra.reset_device(&grant("acme"), "SN-1", None).unwrap().1.wait().unwrap();
         assert!(enroll(&world, &birth.session(), &body()).is_ok_and(|pending| pending.alarm.is_none()));
         world.clock.advance(TimeDelta::days(400));
         assert!(enroll(&world, &birth.session(), &body()).is_ok_and(|pending| pending.alarm.is_none()));

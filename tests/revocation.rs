@@ -47,7 +47,7 @@ fn a_hold_keeps_a_certificate_out_until_it_is_lifted_and_nothing_else_can_be_lif
     let world = World::new();
     let current = world.operational(&world.birth("SN-1", KeyType::P256), KeyType::P256);
     let (certificate, id) = (current.certificate(), world.id(&current.certificate()));
-    let release = || world.ra.release_hold("acme", &id, &actor()).map(|receipt| receipt.wait().unwrap());
+    let release = || world.ra.release_hold(&grant("acme"), &id).map(|receipt| receipt.wait().unwrap());
     let events = || world.store.events().len();
 
     // What is not on hold need not be released.
@@ -116,7 +116,7 @@ fn a_device_is_revoked_with_all_its_certificates_in_one_record() {
     let birth = world.birth("SN-1", KeyType::P256);
     let devices: Vec<_> = (0..3).map(|_| world.operational(&birth, KeyType::P256)).collect();
     let bystander = world.operational(&world.birth("SN-2", KeyType::P256), KeyType::P256);
-    let revoke = |reason| world.ra.revoke_device("acme", "sn-1", reason, &actor());
+    let revoke = |reason| world.ra.revoke_device(&grant("acme"), "sn-1", reason);
     assert!(matches!(revoke(RevocationReason::CertificateHold), Err(RevocationError::HoldOfDevice)));
     let events = world.store.events().len();
     revoke(RevocationReason::CessationOfOperation).unwrap().wait().unwrap();
@@ -147,10 +147,10 @@ fn what_is_another_tenants_does_not_exist() {
     let current = world.operational(&world.birth("SN-1", KeyType::P256), KeyType::P256).certificate();
     let id = world.id(&current);
     let events = world.store.events().len();
-    let revoked = world.ra.revoke_certificate("other", &id, RevocationReason::Superseded, &actor());
+    let revoked = world.ra.revoke_certificate(&grant("other"), &id, RevocationReason::Superseded);
     assert!(matches!(revoked, Err(RevocationError::NoCertificate)));
-    assert!(matches!(world.ra.release_hold("other", &id, &actor()), Err(RevocationError::NoCertificate)));
-    let device = world.ra.revoke_device("other", "SN-1", RevocationReason::Superseded, &actor());
+    assert!(matches!(world.ra.release_hold(&grant("other"), &id), Err(RevocationError::NoCertificate)));
+    let device = world.ra.revoke_device(&grant("other"), "SN-1", RevocationReason::Superseded);
     assert!(matches!(device, Err(RevocationError::NoDevice(_))));
     assert_eq!((standing(&world, &current), world.store.events().len()), (None, events));
 }
@@ -161,9 +161,9 @@ fn a_revocation_is_acknowledged_only_when_it_is_durable() {
     let birth = world.birth("SN-1", KeyType::P256);
     let current = world.operational(&birth, KeyType::P256).certificate();
     world.store.settle(Ok(()));
-    let revoke = || world.ra.revoke_certificate("acme", &world.id(&current), RevocationReason::Superseded, &actor());
+    let revoke = || world.ra.revoke_certificate(&grant("acme"), &world.id(&current), RevocationReason::Superseded);
     let (first, second) = (revoke().unwrap(), revoke().unwrap());
-    let device = world.ra.revoke_device("acme", "SN-1", RevocationReason::Superseded, &actor()).unwrap();
+    let device = world.ra.revoke_device(&grant("acme"), "SN-1", RevocationReason::Superseded).unwrap();
     world.store.settle(Err(StoreFault::Closed));
     for receipt in [first, second, device] {
         assert!(receipt.wait().is_err());

@@ -136,6 +136,11 @@ pub fn decode_base64url(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
+/// Octets in base64url without padding, as they go into a URL.
+pub fn encode_base64url(octets: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(octets)
+}
+
 /// The value of what stands in `body` from `start` on.
 fn decode_text(body: &[u8], start: usize) -> Result<Vec<u8>, TransferError> {
     // RFC 8951 §3.1: white space (CR, LF, SP, TAB) is tolerated anywhere.

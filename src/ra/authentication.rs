@@ -62,13 +62,13 @@ impl RegistrationAuthority {
         match label.authentication.rule {
             AuthenticationRule::Certificate => None,
             AuthenticationRule::Http => Some(Shown::default().missing()),
-            AuthenticationRule::CertificateOrHttp => match self.certificate(label, session, now) {
+            AuthenticationRule::CertificateOrHttp => match self.certificate_peer(label, session, now) {
                 Err(Refusal::Rejected(refused)) if may_stand_in(&refused) => {
                     Some(Shown { refused: Some(refused), ..Shown::default() }.missing())
                 }
                 Ok(_) | Err(_) => None,
             },
-            AuthenticationRule::CertificateAndHttp => match self.certificate(label, session, now) {
+            AuthenticationRule::CertificateAndHttp => match self.certificate_peer(label, session, now) {
                 Ok(_) => Some(Shown::default().missing()),
                 Err(_) => None,
             },
@@ -114,7 +114,7 @@ impl RegistrationAuthority {
         let rule = label.authentication.rule;
         let mut shown = Shown::default();
         if rule.takes_certificates() {
-            match self.certificate(label, session, attempt.at) {
+            match self.certificate_peer(label, session, attempt.at) {
                 Ok((peer, device)) => {
                     attempt.device.clone_from(&device);
                     shown = Shown { peer: Some(peer), recorded_device: device, ..Shown::default() };
@@ -160,7 +160,7 @@ impl RegistrationAuthority {
     }
 
     /// The peer by its certificate, with the device it is on record for.
-    fn certificate(
+    fn certificate_peer(
         &self,
         label: &LabelContext,
         session: &PeerSession,

@@ -6,7 +6,9 @@ mod csr_attrs;
 mod enroll;
 mod key_generation;
 mod label;
+mod lookup;
 mod namespace;
+mod operators;
 mod peer_session;
 mod ra_client;
 mod refusal;
@@ -38,10 +40,12 @@ pub use crate::store::RequestKey;
 pub use enroll::PendingResponse;
 pub use key_generation::{DEFAULT_RSA_GENERATIONS, KeyGeneration};
 pub use label::{Authentication, LabelContext, RequestRules};
+pub use lookup::{CertificateFilter, DeviceFilter, EventFilter, MAX_LOOKED_AT, Page, StandingCertificate};
 pub use namespace::LabelsError;
+pub use operators::{MAX_TOKEN_LIFE, MAX_TOKEN_NAME_OCTETS, MAX_TOKENS, MadeToken, TokenRefused, TokenRequest};
 pub use peer_session::PeerSession;
 pub use refusal::{Fault, Refusal};
-pub use registry::{Actor, Listing, MAX_LISTED_AT_ONCE, MAX_TAG_OCTETS, MAX_TAGS, RegistryError};
+pub use registry::{Listing, MAX_LISTED_AT_ONCE, MAX_TAG_OCTETS, MAX_TAGS, RegistryError};
 pub use revocation::RevocationError;
 
 /// The outside world, as the core sees it.
@@ -110,6 +114,11 @@ impl RegistrationAuthority {
     /// Every label.
     pub fn labels(&self) -> impl Iterator<Item = &Arc<LabelContext>> {
         self.namespaces.all()
+    }
+
+    /// Whether a tenant has a label.
+    pub fn has_tenant(&self, tenant: &str) -> bool {
+        self.labels().any(|label| label.tenant == tenant)
     }
 
     /// Whether a SubjectPublicKeyInfo is that of a CA that is known here.

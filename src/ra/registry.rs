@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 
 use super::RegistrationAuthority;
+use crate::access::{Actor, DecideRequests, Grant, ManageDevices};
 use crate::audit::{AuditEvent, AuditOutcome};
 use crate::pki::device_identity::{DeviceId, IdentityError};
 use crate::store::approval::{Decision, PendingRequest};
-use crate::store::device::{DeviceRecord, DeviceState};
-use crate::store::{Receipt, RequestKey, StoreFault};
+use crate::store::device::{DeviceRecord, DeviceState, DeviceVersion};
+use crate::store::{Fact, Receipt, RequestKey, StoreFault};
 
 /// Most devices listed at once.
 pub const MAX_LISTED_AT_ONCE: usize = 20_000;
@@ -18,17 +19,6 @@ pub const MAX_LISTED_AT_ONCE: usize = 20_000;
 pub const MAX_TAGS: usize = 16;
 /// See [`MAX_TAGS`].
 pub const MAX_TAG_OCTETS: usize = 64;
-
-/// Who acts, for the audit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Actor {
-    /// The operator.
-    pub name: String,
-    /// Where from.
-    pub source: String,
-    /// The id that stands in the log lines of the request.
-    pub request_id: String,
-}
 
 /// A device to be listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +79,9 @@ pub enum RegistryError {
         /// Its state.
         state: &'static str,
     },
+    /// It was changed by somebody else since it was looked at.
+    #[error("the device {0} was changed since; look at it again")]
+    Changed(String),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -101,24 +94,22 @@ impl RegistrationAuthority {
     /// With the first row that does not do.
     pub fn list_devices(
         &self,
-        tenant: &str,
+        grant: &Grant<ManageDevices>,
         rows: &[Listing],
         dry_run: bool,
-        actor: &Actor,
     ) -> Result<Receipt, RegistryError> {
         if rows.len() > MAX_LISTED_AT_ONCE {
             return Err(RegistryError::TooMany(rows.len()));
         }
         let now = self.ports.clock.now();
-        let store = self.ports.store.as_ref();
+        let (store, tenant) = (self.ports.store.as_ref(), grant.tenant());
         let mut seen = HashSet::new();
         let mut facts = Vec::with_capacity(rows.len());
         for (index, listing) in rows.iter().enumerate() {
             let row = index + 1;
             let id = DeviceId::parse(listing.id.as_str()).map_err(|error| RegistryError::Id { row, error })?;
             let id = id.as_str().to_owned();
-            let sound = |tag: &String| (1..=MAX_TAG_OCTETS).contains(&tag.len()) && !tag.contains(char::is_control);
-            if listing.tags.len() > MAX_TAGS || !listing.tags.iter().all(sound) {
+            if !are_tags(&listing.tags) {
                 return Err(RegistryError::Tags { row });
             }
             if !seen.insert(id.clone()) {
@@ -133,7 +124,8 @@ impl RegistrationAuthority {
             return Ok(Receipt::durable());
         }
         let what = format!("{} devices listed", facts.len());
-        Ok(store.record_facts(facts, changed(tenant, None, "device.list", what, now, actor))?)
+        facts.extend(grant.answer());
+        Ok(store.record_facts(facts, changed(tenant, None, "device.list", what, now, grant.actor()))?)
     }
 
     /// Suspends, resumes or revokes a device. To resume is to make it active again; what is revoked stays so. Its certificates
@@ -143,50 +135,98 @@ impl RegistrationAuthority {
     /// When there is no such device, or its state does not allow it.
     pub fn set_device_state(
         &self,
-        tenant: &str,
+        grant: &Grant<ManageDevices>,
         id: &str,
         state: DeviceState,
-        actor: &Actor,
-    ) -> Result<Receipt, RegistryError> {
-        self.change_device(tenant, id, state.as_str(), actor, |device| match (device.state, state) {
-            (DeviceState::Revoked, DeviceState::Revoked) => true,
-            (DeviceState::Revoked, _) | (_, DeviceState::Listed) => false,
-            (DeviceState::Listed | DeviceState::Active | DeviceState::Suspended, state) => {
-                device.state = state;
-                true
+        seen: Option<DeviceVersion>,
+    ) -> Result<(DeviceRecord, Receipt), RegistryError> {
+        self.change_device(grant, id, seen, state.as_str(), |device| {
+            if !device.state.may_become(state) {
+                return Err(RegistryError::State { id: device.id.clone(), state: device.state.as_str() });
             }
+            device.state = state;
+            Ok(())
         })
+    }
+
+    /// Gives a device other tags.
+    ///
+    /// # Errors
+    /// When there is no such device, or the tags are too many or too long.
+    pub fn tag_device(
+        &self,
+        grant: &Grant<ManageDevices>,
+        id: &str,
+        tags: &[String],
+        seen: Option<DeviceVersion>,
+    ) -> Result<(DeviceRecord, Receipt), RegistryError> {
+        if !are_tags(tags) {
+            return Err(RegistryError::Tags { row: 1 });
+        }
+        self.change_device(grant, id, seen, "tagged", |device| {
+            device.tags = tags.to_vec();
+            Ok(())
+        })
+    }
+
+    /// Takes a device off the list that never came. What came once stays, for the audit.
+    ///
+    /// # Errors
+    /// When there is no such device, or it came already.
+    pub fn unlist_device(&self, grant: &Grant<ManageDevices>, id: &str) -> Result<Receipt, RegistryError> {
+        let (store, tenant) = (self.ports.store.as_ref(), grant.tenant());
+        let key = DeviceRecord::key(tenant, id);
+        let _held = store.hold(&key);
+        let device = DeviceRecord::find(store, tenant, id)?.ok_or_else(|| RegistryError::NoDevice(id.to_owned()))?;
+        match device.state {
+            DeviceState::Listed => {}
+            DeviceState::Active | DeviceState::Suspended | DeviceState::Revoked => {
+                return Err(RegistryError::State { id: device.id, state: device.state.as_str() });
+            }
+        }
+        let now = self.ports.clock.now();
+        let event = changed(tenant, Some(&device.id), "device", "unlisted".to_owned(), now, grant.actor());
+        let facts = std::iter::once(Fact { key, value: None }).chain(grant.answer()).collect();
+        Ok(store.record_facts(facts, event)?)
     }
 
     /// Forgets the birth certificate and the certificate of a device, so that it may enroll anew: it was repaired.
     ///
     /// # Errors
     /// When there is no such device.
-    pub fn reset_device(&self, tenant: &str, id: &str, actor: &Actor) -> Result<Receipt, RegistryError> {
-        self.change_device(tenant, id, "reset", actor, |device| {
+    pub fn reset_device(
+        &self,
+        grant: &Grant<ManageDevices>,
+        id: &str,
+        seen: Option<DeviceVersion>,
+    ) -> Result<(DeviceRecord, Receipt), RegistryError> {
+        self.change_device(grant, id, seen, "reset", |device| {
             device.birth = None;
             device.latest.clear();
-            true
+            Ok(())
         })
     }
 
+    /// Changes a device, unless it is another than was `seen`.
     fn change_device(
         &self,
-        tenant: &str,
+        grant: &Grant<ManageDevices>,
         id: &str,
+        seen: Option<DeviceVersion>,
         what: &str,
-        actor: &Actor,
-        change: impl FnOnce(&mut DeviceRecord) -> bool,
-    ) -> Result<Receipt, RegistryError> {
-        let store = self.ports.store.as_ref();
+        change: impl FnOnce(&mut DeviceRecord) -> Result<(), RegistryError>,
+    ) -> Result<(DeviceRecord, Receipt), RegistryError> {
+        let (store, tenant) = (self.ports.store.as_ref(), grant.tenant());
         let _held = store.hold(&DeviceRecord::key(tenant, id));
         let mut device =
             DeviceRecord::find(store, tenant, id)?.ok_or_else(|| RegistryError::NoDevice(id.to_owned()))?;
-        if !change(&mut device) {
-            return Err(RegistryError::State { id: id.to_owned(), state: device.state.as_str() });
+        if seen.is_some_and(|seen| seen != device.version()) {
+            return Err(RegistryError::Changed(device.id));
         }
-        let event = changed(tenant, Some(id), "device", what.to_owned(), self.ports.clock.now(), actor);
-        Ok(store.record_facts(vec![device.to_fact(tenant)], event)?)
+        change(&mut device)?;
+        let event = changed(tenant, Some(&device.id), "device", what.to_owned(), self.ports.clock.now(), grant.actor());
+        let facts = std::iter::once(device.to_fact(tenant)).chain(grant.answer()).collect();
+        Ok((device, store.record_facts(facts, event)?))
     }
 
     /// Decides a request that waits.
@@ -195,12 +235,11 @@ impl RegistrationAuthority {
     /// When no such request waits.
     pub fn decide_request(
         &self,
-        tenant: &str,
+        grant: &Grant<DecideRequests>,
         request: &RequestKey,
         decision: Decision,
-        actor: &Actor,
     ) -> Result<Receipt, RegistryError> {
-        let store = self.ports.store.as_ref();
+        let (store, tenant) = (self.ports.store.as_ref(), grant.tenant());
         let _held = store.hold(&PendingRequest::key(tenant, request));
         let waiting = PendingRequest::find(store, tenant, request)?;
         let Some(waiting) = waiting.filter(|request| request.decision == Decision::Waiting) else {
@@ -211,8 +250,9 @@ impl RegistrationAuthority {
             Decision::Approved => "request approved".to_owned(),
             Decision::Denied { reason } => format!("request denied: {reason}"),
         };
-        let event = changed(tenant, Some(&waiting.device), "request", what, self.ports.clock.now(), actor);
-        Ok(store.record_facts(vec![PendingRequest { decision, ..waiting }.to_fact(tenant)], event)?)
+        let event = changed(tenant, Some(&waiting.device), "request", what, self.ports.clock.now(), grant.actor());
+        let decided = PendingRequest { decision, ..waiting }.to_fact(tenant);
+        Ok(store.record_facts(std::iter::once(decided).chain(grant.answer()).collect(), event)?)
     }
 }
 
@@ -242,7 +282,13 @@ impl Actor {
     }
 }
 
-fn changed(
+fn are_tags(tags: &[String]) -> bool {
+    let sound = |tag: &String| (1..=MAX_TAG_OCTETS).contains(&tag.len()) && !tag.contains(char::is_control);
+    tags.len() <= MAX_TAGS && tags.iter().all(sound)
+}
+
+/// The event of a change by an operator.
+pub(super) fn changed(
     tenant: &str,
     device: Option<&str>,
     operation: &str,

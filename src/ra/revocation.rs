@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Actor, RegistrationAuthority};
+use super::RegistrationAuthority;
+use crate::access::{Grant, RevokeCertificates};
 use crate::audit::AuditOutcome;
 use crate::pki::revocation::RevocationReason;
 use crate::store::compromise::facts_of_revocation;
@@ -44,13 +45,12 @@ impl RegistrationAuthority {
     /// When the tenant has no such certificate.
     pub fn revoke_certificate(
         &self,
-        tenant: &str,
+        grant: &Grant<RevokeCertificates>,
         id: &CertificateId,
         reason: RevocationReason,
-        actor: &Actor,
     ) -> Result<Receipt, RevocationError> {
+        let (store, tenant) = (self.ports.store.as_ref(), grant.tenant());
         let record = self.certificate_of(tenant, id)?;
-        let store = self.ports.store.as_ref();
         // An enrollment that is under way looks at the certificate again once it holds the device.
         let _device = store.hold(&DeviceRecord::key(tenant, &record.device));
         let now = self.ports.clock.now();
@@ -65,17 +65,25 @@ impl RegistrationAuthority {
         if revocations.changes.is_empty() {
             return Ok(Receipt::all(revocations.earlier));
         }
-        let event = actor.event(tenant, Some(&record.device), "certificate.revoke", now, revocations.outcome(reason));
-        revocations.recorded(|changes, facts| store.change_standing(changes, facts, event))
+        let event =
+            grant.actor().event(tenant, Some(&record.device), "certificate.revoke", now, revocations.outcome(reason));
+        revocations.recorded(|changes, mut facts| {
+            facts.extend(grant.answer());
+            store.change_standing(changes, facts, event)
+        })
     }
 
     /// Lifts the hold on a certificate of a tenant. One that is not revoked stays so.
     ///
     /// # Errors
     /// When the tenant has no such certificate, or it is revoked for another reason.
-    pub fn release_hold(&self, tenant: &str, id: &CertificateId, actor: &Actor) -> Result<Receipt, RevocationError> {
+    pub fn release_hold(
+        &self,
+        grant: &Grant<RevokeCertificates>,
+        id: &CertificateId,
+    ) -> Result<Receipt, RevocationError> {
+        let (store, tenant) = (self.ports.store.as_ref(), grant.tenant());
         let record = self.certificate_of(tenant, id)?;
-        let store = self.ports.store.as_ref();
         let _standing = store.hold(&StandingChange::key());
         match self.revocation_reason(id)? {
             None => Ok(store.standing_receipt(id)),
@@ -84,8 +92,8 @@ impl RegistrationAuthority {
             Some(_) => {
                 let outcome = AuditOutcome::Released { serial: id.serial.clone() };
                 let now = self.ports.clock.now();
-                let event = actor.event(tenant, Some(&record.device), "certificate.release", now, outcome);
-                Ok(store.change_standing(vec![StandingChange::of(&record, None)], Vec::new(), event)?)
+                let event = grant.actor().event(tenant, Some(&record.device), "certificate.release", now, outcome);
+                Ok(store.change_standing(vec![StandingChange::of(&record, None)], grant.answer(), event)?)
             }
         }
     }
@@ -97,15 +105,14 @@ impl RegistrationAuthority {
     /// When there is no such device, or the reason is one that can be lifted.
     pub fn revoke_device(
         &self,
-        tenant: &str,
+        grant: &Grant<RevokeCertificates>,
         device: &str,
         reason: RevocationReason,
-        actor: &Actor,
     ) -> Result<Receipt, RevocationError> {
         if reason.is_hold() {
             return Err(RevocationError::HoldOfDevice);
         }
-        let store = self.ports.store.as_ref();
+        let (store, tenant) = (self.ports.store.as_ref(), grant.tenant());
         let _device = store.hold(&DeviceRecord::key(tenant, device));
         let known = DeviceRecord::find(store, tenant, device)?;
         let known = known.ok_or_else(|| RevocationError::NoDevice(device.to_owned()))?;
@@ -114,11 +121,12 @@ impl RegistrationAuthority {
         records.retain(|record| record.not_after > now);
         let _standing = store.hold(&StandingChange::key());
         let revocations = self.revocations(&records, reason, now)?;
-        let event = actor.event(tenant, Some(&known.id), "device.revoke", now, revocations.together(reason));
+        let event = grant.actor().event(tenant, Some(&known.id), "device.revoke", now, revocations.together(reason));
         let device = DeviceRecord { state: DeviceState::Revoked, ..known };
         // Recorded also when it was revoked before: that record may not be durable yet, and this one will be.
         revocations.recorded(|changes, mut facts| {
             facts.push(device.to_fact(tenant));
+            facts.extend(grant.answer());
             store.change_standing(changes, facts, event)
         })
     }

@@ -5,6 +5,7 @@ use minicbor::{Decode, Encode};
 
 use super::record::time;
 use super::{CertificateId, CertificateStore, Fact, FactKey, FactKind, StoreFault};
+use crate::pki::digest::sha256;
 
 /// A device as a tenant knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -83,6 +84,15 @@ impl DeviceState {
     /// Every state.
     pub const ALL: [Self; 4] = [Self::Listed, Self::Active, Self::Suspended, Self::Revoked];
 
+    /// Whether an operator may make `next` of it. What is revoked stays so, and nothing becomes unseen again.
+    pub const fn may_become(self, next: Self) -> bool {
+        match (self, next) {
+            (Self::Revoked, Self::Revoked) => true,
+            (Self::Revoked, _) | (_, Self::Listed) => false,
+            (Self::Listed | Self::Active | Self::Suspended, Self::Active | Self::Suspended | Self::Revoked) => true,
+        }
+    }
+
     /// As it stands in answers and files.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -94,7 +104,19 @@ impl DeviceState {
     }
 }
 
+/// Tells one state of a device from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceVersion(pub [u8; 8]);
+
 impl DeviceRecord {
+    /// Which state of the device it is.
+    pub fn version(&self) -> DeviceVersion {
+        let digest = sha256(&[&super::fact::encoded(self)]);
+        let mut version = [0; 8];
+        version.copy_from_slice(&digest[..8]);
+        DeviceVersion(version)
+    }
+
     /// A device that nobody has seen yet.
     pub fn listed(id: String, at: DateTime<Utc>) -> Self {
         Self { id, state: DeviceState::Listed, registered_at: at, birth: None, latest: Vec::new(), tags: Vec::new() }

@@ -195,6 +195,35 @@ impl EventEntry<'_> {
 }
 
 impl OutcomeEntry<'_> {
+    /// What it is, in one word; never renamed.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Issued { repeated: false, .. } => "issued",
+            Self::Issued { repeated: true, .. } => "repeated",
+            Self::Refused { .. } => "refused",
+            Self::Failed => "failed",
+            Self::Revoked { .. } | Self::RevokedTogether { .. } => "revoked",
+            Self::Released { .. } => "released",
+            Self::Deferred => "deferred",
+            Self::Changed { .. } => "changed",
+            Self::Alarm { .. } => "alarm",
+        }
+    }
+
+    /// The stable code of a refusal or an alarm.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } | Self::Alarm { code, .. } => Some(code),
+            Self::Issued { .. }
+            | Self::Failed
+            | Self::Revoked { .. }
+            | Self::RevokedTogether { .. }
+            | Self::Released { .. }
+            | Self::Deferred
+            | Self::Changed { .. } => None,
+        }
+    }
+
     fn into_owned(self) -> OutcomeEntry<'static> {
         match self {
             Self::Issued { serial, repeated, generated_key } => {

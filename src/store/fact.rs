@@ -31,6 +31,10 @@ pub enum FactKind {
     Standing,
     /// That a device was given the certificates of a new CA.
     FetchedAnchors,
+    /// An API token of an operator.
+    OperatorToken,
+    /// What an operator was told.
+    Answered,
 }
 
 impl FactKind {
@@ -46,6 +50,8 @@ impl FactKind {
             Self::Crl => b'l',
             Self::Standing => b'r',
             Self::FetchedAnchors => b'a',
+            Self::OperatorToken => b't',
+            Self::Answered => b'i',
         }
     }
 }

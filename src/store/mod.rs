@@ -1,5 +1,6 @@
 //! The store: what must be remembered, behind verbs that are atomic, and durable once their receipt is.
 
+pub mod answered;
 pub mod approval;
 pub mod catalogue;
 pub mod claims;
@@ -11,6 +12,7 @@ pub mod event;
 pub mod fact;
 pub mod fetched_anchors;
 pub mod memory;
+pub mod operator_token;
 mod pending;
 pub mod receipt;
 pub mod record;

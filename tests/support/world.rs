@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use estd::access::{Actor, Grant, Operator, Permission, Standing};
 use estd::ca::{CertificateAuthority, Signer, SoftwareSigner, ceremony};
 use estd::clock::{Clock, Entropy, SystemEntropy};
 use estd::credential::Gate;
@@ -23,8 +24,7 @@ use estd::pki::template::{SubjectAltNameTemplate, SubjectAttributeTemplate};
 use estd::pki::trust::{PathLimits, TrustAnchors};
 use estd::policy::{EnrollmentRules, IdentityLinking, NameChange, RaRules, RegistrationRules};
 use estd::ra::{
-    Actor, Authentication, LabelContext, PeerSession, PendingResponse, Ports, Refusal, RegistrationAuthority,
-    RequestRules,
+    Authentication, LabelContext, PeerSession, PendingResponse, Ports, Refusal, RegistrationAuthority, RequestRules,
 };
 use estd::store::memory::MemoryStore;
 use estd::store::{CertificateId, CertificateStore};
@@ -214,14 +214,15 @@ impl World {
 
     /// Revokes a certificate of tenant `acme`.
     pub fn revoke(&self, certificate: &Certificate, reason: RevocationReason) {
-        let receipt = self.ra.revoke_certificate("acme", &self.id(certificate), reason, &actor());
+        let receipt = self.ra.revoke_certificate(&grant("acme"), &self.id(certificate), reason);
         receipt.unwrap().wait().unwrap();
     }
 }
 
-/// An operator.
-pub fn actor() -> Actor {
-    Actor { name: "olga".into(), source: "192.0.2.9".into(), request_id: "r-1".into() }
+/// What an admin may.
+pub fn grant<P: Permission>(tenant: &str) -> Grant<P> {
+    let actor = Actor { name: "olga".into(), source: "192.0.2.9".into(), request_id: "r-1".into() };
+    Operator::proven(actor, Standing::admin()).within(tenant).unwrap()
 }
 
 /// The one certificate of an answer.

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use estd::access::{Actor, Grant, Operator, Permission, Standing};
 use estd::audit::{Alarm, AuditEvent, AuditOutcome};
 use estd::est::{ChannelBinding, Operation, PresentedChain, ResponseBody};
 use estd::pki::revocation::RevocationReason;
-use estd::ra::{Actor, PeerSession, Refusal};
+use estd::ra::{PeerSession, Refusal};
 use estd::store::device::DeviceState;
 use estd::store::{CertificateId, CertificateStore as _};
 use estd_asn1::csr_attrs::{self, AttrOrOid};
@@ -73,8 +74,9 @@ pub struct Traces {
     pub drawn: u64,
 }
 
-fn operator() -> Actor {
-    Actor { name: "olga".into(), source: String::new(), request_id: String::new() }
+fn grant<P: Permission>(tenant: &str) -> Grant<P> {
+    let actor = Actor { name: "olga".into(), source: String::new(), request_id: String::new() };
+    Operator::proven(actor, Standing::admin()).within(tenant).expect("an admin may")
 }
 
 impl<'a> Run<'a> {
@@ -101,7 +103,7 @@ impl<'a> Run<'a> {
         let id =
             CertificateId { issuer: world.label(label.as_str()).authority.issuer_id(), serial: issue.serial.clone() };
         let reason = if compromised { RevocationReason::KeyCompromise } else { RevocationReason::CessationOfOperation };
-        let revoked = world.ra.revoke_certificate(label.tenant(), &id, reason, &operator());
+        let revoked = world.ra.revoke_certificate(&grant(label.tenant()), &id, reason);
         revoked.expect("a certificate on record").wait().expect("a record");
         // A compromised key takes along what else the device has over it.
         let (tenant, device) = (issue.credential.tenant, issue.credential.device.to_lowercase());
@@ -129,19 +131,19 @@ impl<'a> Run<'a> {
         let Credential { device, tenant, .. } = &self.issued[index].credential;
         let tenant = tenant.expect("issued here");
         let ra = &self.stage.world.ra;
-        let actor = operator();
+        let grant = grant(tenant);
         let state = match act {
             Act::Suspend => DeviceState::Suspended,
             Act::Resume => DeviceState::Active,
             Act::Revoke => DeviceState::Revoked,
             Act::Reset => {
-                ra.reset_device(tenant, device, &actor).expect("a device that enrolled").wait().expect("a record");
+                ra.reset_device(&grant, device, None).expect("a device that enrolled").1.wait().expect("a record");
                 self.registry.reset(tenant, device);
                 self.events += 1;
                 return;
             }
         };
-        let outcome = ra.set_device_state(tenant, device, state, &actor);
+        let outcome = ra.set_device_state(&grant, device, state, None);
         let taken = self.registry.set(tenant, device, state);
         assert_eq!(outcome.is_ok(), taken, "what is revoked stays so");
         self.events += usize::from(taken);
