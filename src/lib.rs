@@ -4,6 +4,9 @@
 //! randomness of its own; sockets, TLS, HTTP, disks and configuration stand at the edges and hand it values.
 //! `ARCHITECTURE.md` is the map: the chain of types an enrollment is, who may name whom, and why.
 
+pub mod access;
+#[cfg(feature = "server")]
+pub mod admin;
 pub mod audit;
 pub mod ca;
 pub mod clock;

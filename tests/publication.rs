@@ -154,7 +154,7 @@ fn a_delta_tells_what_changed_since_a_list_that_relying_parties_may_have() {
     world.clock.advance(TimeDelta::minutes(1));
     let later = world.clock.now();
     world.revoke(&new, RevocationReason::CessationOfOperation);
-    world.ra.release_hold("acme", &world.id(&held), &actor()).unwrap().wait().unwrap();
+    world.ra.release_hold(&grant("acme"), &world.id(&held)).unwrap().wait().unwrap();
     let number = tend(&all).unwrap();
     let (changes, delta_number, delta_base) = list(&all, DELTA);
     assert_eq!((delta_number, delta_base), (number, Some(base)), "the number of the list it makes of its base");

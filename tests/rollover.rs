@@ -18,7 +18,7 @@ use estd::est::transfer::{self, LineWrapping};
 use estd::pki::pem;
 use estd::pki::public_key::KeyType;
 use estd::pki::trust::TrustAnchors;
-use estd::ra::{Actor, PeerSession};
+use estd::ra::PeerSession;
 use estd::server::{Running, Server};
 use estd::store::device::DeviceState;
 use estd::store::rollover_census::{self, Transition};
@@ -371,8 +371,7 @@ fn a_device_is_noted_once_and_one_that_is_kept_out_is_not() {
 
     let other = world.birth("SN-2", KeyType::P256);
     world.operational(&other, KeyType::P256);
-    let operator = Actor { name: "olga".into(), source: "192.0.2.9".into(), request_id: "r-3".into() };
-    world.ra.set_device_state("acme", "SN-2", DeviceState::Suspended, &operator).unwrap().wait().unwrap();
+    world.ra.set_device_state(&grant("acme"), "SN-2", DeviceState::Suspended, None).unwrap().1.wait().unwrap();
     assert!(!fetch(&other.session()));
     assert!(!fetch(&PeerSession::new(None, "192.0.2.1:1".into())));
     let third = world.birth("SN-3", KeyType::P256);

@@ -8,11 +8,12 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use estd_asn1::Certificate;
 
 use super::{CliError, rollover, rollover_status, show};
+use crate::access::{Actor, Grant, Operator, RevokeCertificates, Standing};
 use crate::ca::CertificateAuthority;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Authority, Config};
 use crate::pki::revocation::RevocationReason;
-use crate::ra::{Actor, RegistrationAuthority};
+use crate::ra::RegistrationAuthority;
 use crate::server;
 use crate::store::sled::{SledStore, StoreOptions};
 use crate::store::{CertificateId, CertificateRecord, CertificateStatus, CertificateStore, StoreFault};
@@ -139,7 +140,7 @@ fn revoke(arguments: &Revoke, out: &mut dyn Write) -> Result<(), CliError> {
         writeln!(out, "{serial} was revoked already, at {}", show::time(revocation.at))?;
         return Ok(());
     }
-    found.ra.revoke_certificate(&record.tenant, &record.id, arguments.reason, &actor())?.wait()?;
+    found.ra.revoke_certificate(&found.grant()?, &record.id, arguments.reason)?.wait()?;
     found.store.close();
     writeln!(out, "revoked {serial} of device {}", record.device.escape_debug())?;
     Ok(())
@@ -148,7 +149,7 @@ fn revoke(arguments: &Revoke, out: &mut dyn Write) -> Result<(), CliError> {
 fn release(arguments: &Release, out: &mut dyn Write) -> Result<(), CliError> {
     let found = Found::open(&arguments.certificate)?;
     let Found { serial, record, .. } = &found;
-    found.ra.release_hold(&record.tenant, &record.id, &actor())?.wait()?;
+    found.ra.release_hold(&found.grant()?, &record.id)?.wait()?;
     found.store.close();
     writeln!(out, "{serial} of device {} is not on hold", record.device.escape_debug())?;
     Ok(())
@@ -181,6 +182,12 @@ impl Found {
         let ra = server::authority_over(&config, Arc::clone(&store) as Arc<dyn CertificateStore>)?;
         Ok(Self { store, ra, serial, record })
     }
+
+    /// Whoever may read the keys of the authorities may revoke.
+    fn grant(&self) -> Result<Grant<RevokeCertificates>, CliError> {
+        let actor = Actor { name: "command line".to_owned(), source: String::new(), request_id: String::new() };
+        Ok(Operator::proven(actor, Standing::admin()).within(&self.record.tenant)?)
+    }
 }
 
 /// The certificate with this serial number of the CA that signs now, or of the other one while a successor takes its place.
@@ -196,11 +203,6 @@ fn issued(
         }
     }
     Ok(None)
-}
-
-/// Whoever may read the keys of the authorities.
-fn actor() -> Actor {
-    Actor { name: "command line".to_owned(), source: String::new(), request_id: String::new() }
 }
 
 /// The authority that is named, or the only one.

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::operate::OperateError;
+use crate::access::Denied;
 use crate::ca::ceremony::CeremonyError;
 use crate::ca::{AuthorityError, RolloverError, SignerError};
 use crate::clock::EntropyFailure;
@@ -25,6 +27,12 @@ pub enum CliError {
     /// The server does not start.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The command may not.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// A running server did not do what it was asked.
+    #[error(transparent)]
+    Operate(#[from] OperateError),
     /// The demo's server does not start.
     #[error("{source}; another address can be named with --listen")]
     DemoAddress {

@@ -10,10 +10,12 @@ mod folder;
 mod init;
 mod journal;
 mod logging;
+mod operate;
 mod process;
 mod rollover;
 mod rollover_status;
 mod serve;
+mod shell;
 mod show;
 mod signals;
 
@@ -53,6 +55,42 @@ enum Command {
     /// Verify the journal, rebuild the index from it
     #[command(subcommand)]
     Journal(journal::Command),
+    /// Operate a running server: make the first admin's token
+    Admin(Operated<operate::Admin>),
+    /// Operate a running server: its devices
+    Device(OperatedWithin<operate::Device>),
+    /// Operate a running server: the certificates it issued
+    Cert(OperatedWithin<operate::Certificate>),
+    /// Operate a running server: requests that wait for an operator
+    Pending(OperatedWithin<operate::Pending>),
+    /// Operate a running server: its tenants and labels
+    Tenant(OperatedWithin<operate::Tenant>),
+    /// Operate a running server: the API tokens of operators
+    Token(Operated<operate::Token>),
+    /// Operate a running server: what happened
+    Audit(Operated<operate::Audit>),
+    /// Write the completions of a shell to standard output
+    Completions(shell::Completions),
+    /// Write the manual pages
+    Man(shell::Man),
+}
+
+/// A command to a server that runs.
+#[derive(Debug, clap::Args)]
+struct Operated<C: Subcommand> {
+    #[command(subcommand)]
+    command: C,
+    #[command(flatten)]
+    server: operate::Server,
+}
+
+/// A command to a server that runs, about one of its tenants.
+#[derive(Debug, clap::Args)]
+struct OperatedWithin<C: Subcommand> {
+    #[command(subcommand)]
+    command: C,
+    #[command(flatten)]
+    within: operate::Within,
 }
 
 /// Runs the command that `arguments` (the program's name first) ask for.
@@ -74,6 +112,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Ca(command) => ca::run(&command, &mut out),
         Command::Credential(command) => credential::run(&command, &mut out),
         Command::Journal(command) => journal::run(&command, &mut out),
+        Command::Admin(Operated { command, server }) => command.run(&server, &mut out),
+        Command::Device(OperatedWithin { command, within }) => command.run(&within, &mut out),
+        Command::Cert(OperatedWithin { command, within }) => command.run(&within, &mut out),
+        Command::Pending(OperatedWithin { command, within }) => command.run(&within, &mut out),
+        Command::Tenant(OperatedWithin { command, within }) => command.run(&within, &mut out),
+        Command::Token(Operated { command, server }) => command.run(&server, &mut out),
+        Command::Audit(Operated { command, server }) => command.run(&server, &mut out),
+        Command::Completions(arguments) => shell::completions(&arguments, &mut out),
+        Command::Man(arguments) => shell::man(&arguments),
     };
     match outcome.and_then(|()| Ok(out.flush()?)) {
         Ok(()) => ExitCode::SUCCESS,

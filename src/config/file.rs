@@ -3,8 +3,10 @@
 //! Every key may be missing (its default then stands in `Default`, and where there is none, in `None`), and tables
 //! inside tables stay undecoded: so each key of each table is judged on its own and all mistakes are found in one go.
 
+mod admin;
 mod credentials;
 
+pub(super) use admin::{Admin, AdminOperator};
 pub(super) use credentials::{Code, Credentials, Issuer, Token, User};
 
 use std::fmt;
@@ -89,6 +91,7 @@ pub(super) struct MainFile {
     pub(super) server: Table,
     pub(super) limits: Table,
     pub(super) log: Table,
+    pub(super) admin: Table,
     pub(super) tenant: Vec<Table>,
 }
 

@@ -3,6 +3,7 @@
 //! [`Config::load`] reads everything that the files name, keys and certificates too, and reports every problem at once,
 //! each with its place. What it returns needs no second look: an [`Authority`] signs, a label's references resolve.
 
+mod admin;
 mod authority;
 mod credentials;
 mod file;
@@ -23,6 +24,7 @@ mod usage;
 #[cfg(test)]
 mod tests;
 
+pub use admin::{AdminSettings, OperatorSettings};
 pub use authority::Authority;
 pub use label::LabelSettings;
 pub use limits::Limits;
@@ -43,6 +45,8 @@ use crate::est::TenantHosts;
 pub struct Config {
     /// Addresses, folders, the server certificate.
     pub server: ServerSettings,
+    /// Where operators connect, and who they are.
+    pub admin: AdminSettings,
     /// Bounds.
     pub limits: Limits,
     /// Logging.
@@ -98,9 +102,12 @@ fn check(path: &Path, now: DateTime<Utc>, problems: &mut Vec<Problem>, warnings:
         let place = server_place.key("tls").key("certificate");
         warnings.extend(authority::out_of_validity(own.leaf(), now).map(|problem| place.problem(problem)));
     }
+    let admin_place = place.key("admin");
+    let data_dir = server.as_ref().map_or(folder, |server| &server.data_dir);
+    let admin = admin::check(main.admin, folder, &admin_place, data_dir, &tenants.labels, problems);
     let tenant::Tenants { authorities, labels, hosts, label_names: _ } = tenants;
     let authorities = authorities.into_iter().filter_map(authority::Declared::into_sound).collect();
-    Some(Config { server: server?, limits, log, authorities, labels, hosts, warnings: Vec::new() })
+    Some(Config { server: server?, admin: admin?, limits, log, authorities, labels, hosts, warnings: Vec::new() })
 }
 
 /// A TOML document, read and parsed.

@@ -9,7 +9,7 @@ use super::connection::HttpLimits;
 use crate::est::{Rejection, RejectionCode, transfer};
 
 /// Receives a whole body. After an error the rest of it may still be on its way: the connection must be closed.
-pub(super) async fn receive<B>(body: B, limits: &HttpLimits) -> Result<Bytes, Rejection>
+pub(crate) async fn receive<B>(body: B, limits: &HttpLimits) -> Result<Bytes, Rejection>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
@@ -17,7 +17,6 @@ use tokio::sync::Semaphore;
 use super::exchange::Exchange;
 use super::guard::{Guard, Refused};
 use super::metrics::Metrics;
-use super::reply::Reply;
 use super::request_id::RequestIds;
 use crate::est::Rejection;
 use crate::ra::{PeerSession, RegistrationAuthority};
@@ -90,7 +89,7 @@ where
 }
 
 /// Runs HTTP/1.1 over `io`; `answer` gets each request, with the refusal it stands for if the guard refused it.
-pub(super) async fn drive<Io, Answer, Answered>(
+pub(crate) async fn drive<Io, Answer, Answered, B>(
     io: Io,
     limits: HttpLimits,
     shutdown: impl Future<Output = ()>,
@@ -98,12 +97,14 @@ pub(super) async fn drive<Io, Answer, Answered>(
 ) where
     Io: AsyncRead + AsyncWrite + Unpin,
     Answer: Fn(Request<Incoming>, Option<Rejection>) -> Answered,
-    Answered: Future<Output = Reply>,
+    Answered: Future<Output = Response<B>>,
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (guard, refused): (Guard<Io>, Refused) = Guard::new(io, limits);
     let service = service_fn(|request| {
         let answered = answer(request, refused.get());
-        async { Ok::<Reply, Infallible>(answered.await) }
+        async { Ok::<Response<B>, Infallible>(answered.await) }
     });
     let connection = http1::Builder::new()
         // libest compares field names with regard to case.

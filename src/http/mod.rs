@@ -19,9 +19,12 @@ mod request_id;
 mod route;
 pub mod status;
 
+pub(crate) use body::receive;
+pub(crate) use connection::drive;
 pub use connection::{HttpEdge, HttpLimits, serve_connection};
 pub use metrics::Metrics;
 pub use public::{PublicEdge, serve_public_connection};
+pub(crate) use request_id::RequestIds;
 pub use status::{StatusEdge, serve_status_connection};
 
 #[cfg(test)]

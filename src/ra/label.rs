@@ -39,6 +39,13 @@ pub struct LabelContext {
     pub key_generation: Option<KeyGeneration>,
 }
 
+impl LabelContext {
+    /// The authorities whose certificates it knows: the one that signs, and during a rollover the other one as well.
+    pub fn authorities(&self) -> impl Iterator<Item = &Arc<CertificateAuthority>> {
+        std::iter::once(&self.authority).chain(self.rollover.iter().flat_map(|rollover| rollover.authorities()))
+    }
+}
+
 /// What a label demands as proof of identity, and what it holds credentials against.
 #[derive(Debug, Clone)]
 pub struct Authentication {

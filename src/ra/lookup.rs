@@ -3,6 +3,7 @@
 //! A page is bounded by what it shows and by what is looked at for it: a filter that fits little costs no more than one
 //! that fits much, and the page says where to go on.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -216,13 +217,11 @@ impl RegistrationAuthority {
         grant: &Grant<ReadRegistry>,
         serial: &[u8],
     ) -> Result<Vec<StandingCertificate>, StoreFault> {
-        let mut issuers: Vec<_> = self.labels().filter(|label| label.tenant == grant.tenant()).collect();
-        issuers.sort_by_key(|label| label.authority.issuer_id());
-        issuers.dedup_by_key(|label| label.authority.issuer_id());
+        let labels = self.labels().filter(|label| label.tenant == grant.tenant());
+        let issuers: BTreeSet<_> = labels.flat_map(|label| label.authorities().map(|ca| ca.issuer_id())).collect();
         let mut found = Vec::new();
-        for label in issuers {
-            let id = CertificateId { issuer: label.authority.issuer_id(), serial: serial.to_vec() };
-            found.extend(self.certificate(grant, &id)?);
+        for issuer in issuers {
+            found.extend(self.certificate(grant, &CertificateId { issuer, serial: serial.to_vec() })?);
         }
         Ok(found)
     }

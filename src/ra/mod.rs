@@ -84,9 +84,7 @@ impl RegistrationAuthority {
     ) -> Result<Self, LabelsError> {
         let mut ca_keys = HashSet::new();
         for context in &labels {
-            let rollover = context.rollover.iter().flat_map(|rollover| rollover.authorities());
-            let authorities = std::iter::once(&context.authority).chain(rollover);
-            let authorities = authorities.flat_map(|ca| ca.path());
+            let authorities = context.authorities().flat_map(|ca| ca.path());
             let anchors = context.anchors.explicit().iter().chain(context.anchors.implicit());
             ca_keys.extend(authorities.chain(anchors).map(|ca| sha256(&[ca.public_key().der()])));
         }

@@ -9,9 +9,10 @@ use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use super::ServerError;
+use crate::admin::{AdminEdge, AdminLimits, PinnedOperator};
 use crate::ca::KeyGenerator;
 use crate::clock::{Entropy as _, EntropyFailure, SystemClock, SystemEntropy};
-use crate::config::{Authority, Config, LabelSettings, Limits};
+use crate::config::{AdminSettings, Authority, Config, LabelSettings, Limits};
 use crate::credential::{Gate, GuessLimits};
 use crate::http::{HttpEdge, HttpLimits, Metrics};
 use crate::pki::trust::PathLimits;
@@ -45,6 +46,23 @@ impl Doors {
         let edge = HttpEdge::new(authority, http_limits(limits), Arc::clone(metrics), start);
         Ok(Self { acceptor: TlsAcceptor::from(tls), edge: Arc::new(edge), limits: *limits, drain })
     }
+}
+
+/// What an operator's connection meets.
+pub(super) fn admin_edge(
+    settings: &AdminSettings,
+    limits: &Limits,
+    authority: Arc<ArcSwap<RegistrationAuthority>>,
+) -> Result<AdminEdge, EntropyFailure> {
+    let mut start = [0; 8];
+    SystemEntropy.fill(&mut start)?;
+    let operators = settings.operators.iter().map(|operator| PinnedOperator {
+        name: operator.name.clone(),
+        certificate: operator.certificate,
+        standing: operator.standing.clone(),
+    });
+    let limits = AdminLimits { http: HttpLimits { max_body: settings.max_body, ..http_limits(limits) } };
+    Ok(AdminEdge::new(authority, limits, operators.collect(), start))
 }
 
 /// The outside world over a store.

@@ -85,13 +85,32 @@ pub(super) async fn serve_public(
     accept(listener, stopping.clone(), open, || shared.doors.load().drain).await;
 }
 
+/// Where connections come from.
+pub(super) trait Listener {
+    type Stream;
+    type Peer;
+
+    /// The next connection.
+    async fn accept(&self) -> io::Result<(Self::Stream, Self::Peer)>;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+    type Peer = SocketAddr;
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        Self::accept(self).await
+    }
+}
+
 /// Accepts and serves; what `open` makes no task of is closed at once. `open` gets the number of open connections.
-async fn accept<Connection>(
-    listener: TcpListener,
+pub(super) async fn accept<L, Connection>(
+    listener: L,
     stopping: watch::Receiver<bool>,
-    open: impl Fn(TcpStream, SocketAddr, usize) -> Option<Connection>,
+    open: impl Fn(L::Stream, L::Peer, usize) -> Option<Connection>,
     drain: impl FnOnce() -> Duration,
 ) where
+    L: Listener,
     Connection: Future<Output = ()> + Send + 'static,
 {
     let mut connections = JoinSet::new();
@@ -159,7 +178,7 @@ async fn serve_device(
 }
 
 /// Resolves when the server stops, or is gone.
-async fn stopped(mut stopping: watch::Receiver<bool>) {
+pub(super) async fn stopped(mut stopping: watch::Receiver<bool>) {
     // An error means that the sender is gone, and the server with it.
     drop(stopping.wait_for(|stopping| *stopping).await);
 }

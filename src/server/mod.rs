@@ -2,6 +2,7 @@
 //!
 //! Nothing here is global: several servers run in one process, each on its own ports and folder.
 
+mod admin_listener;
 mod admission;
 mod composition;
 mod listener;
@@ -10,7 +11,7 @@ mod publication;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::admin::AdminEdge;
 use crate::clock::EntropyFailure;
 use crate::config::{CertificateSource, Config, Limits, ServerSettings};
 use crate::http::{Metrics, PublicEdge, StatusEdge};
@@ -30,6 +32,7 @@ use crate::store::sled::{OpenError, Recovery, SledStore};
 use crate::tls::{ReloadableCertificate, ServerCertificate, TlsError};
 use crate::va::ValidationAuthority;
 
+use admin_listener::AdminSocket;
 use admission::Admissions;
 use composition::Doors;
 pub use own_certificate::OwnCertificateError;
@@ -45,6 +48,14 @@ pub enum ServerError {
     Bind {
         /// The address.
         address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The local socket of operators cannot be made.
+    #[error("cannot listen on {}: {source}", path.display())]
+    Socket {
+        /// Its path.
+        path: PathBuf,
         /// Why.
         source: io::Error,
     },
@@ -96,8 +107,10 @@ impl Server {
             &certificate,
             &metrics,
         )?;
+        let admin = composition::admin_edge(&config.admin, &config.limits, Arc::clone(&authority))?;
         let shared = Arc::new(Shared {
             doors: ArcSwap::from_pointee(doors),
+            admin: ArcSwap::from_pointee(admin),
             authority,
             validation: Arc::new(ArcSwap::from_pointee(validation)),
             certificate,
@@ -113,6 +126,8 @@ impl Server {
             listen: config.server.listen,
             status_listen: config.server.status_listen,
             public_listen: config.server.public_listen,
+            admin_listen: config.admin.listen,
+            admin_socket: config.admin.socket,
             limits: config.limits,
         };
         Running::start(shared, fixed).await
@@ -145,6 +160,8 @@ fn tell(recovery: Recovery) {
 struct Shared {
     /// What a connection meets; exchanged whole by a reload, so that no connection sees half of one.
     doors: ArcSwap<Doors>,
+    /// What an operator's connection meets.
+    admin: ArcSwap<AdminEdge>,
     authority: Arc<ArcSwap<RegistrationAuthority>>,
     validation: Arc<ArcSwap<ValidationAuthority>>,
     certificate: Arc<ReloadableCertificate>,
@@ -169,6 +186,8 @@ struct Fixed {
     listen: Vec<SocketAddr>,
     status_listen: SocketAddr,
     public_listen: Vec<SocketAddr>,
+    admin_listen: Vec<SocketAddr>,
+    admin_socket: Option<PathBuf>,
     limits: Limits,
 }
 
@@ -179,6 +198,7 @@ pub struct Running {
     est_addresses: Vec<SocketAddr>,
     status_address: SocketAddr,
     public_addresses: Vec<SocketAddr>,
+    admin_addresses: Vec<SocketAddr>,
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
     renewal: JoinHandle<()>,
@@ -197,12 +217,25 @@ impl Running {
         for address in &fixed.public_listen {
             public.push(bind(*address).await?);
         }
+        let mut admin = Vec::new();
+        for address in &fixed.admin_listen {
+            admin.push(bind(*address).await?);
+        }
+        let socket = fixed.admin_socket.as_deref().map(AdminSocket::bind).transpose()?;
         let (stop, stopping) = watch::channel(false);
         let mut listeners = JoinSet::new();
         let mut est_addresses = Vec::new();
         for (socket, address) in est {
             est_addresses.push(address);
             listeners.spawn(listener::serve_devices(socket, Arc::clone(&shared), stopping.clone()));
+        }
+        let mut admin_addresses = Vec::new();
+        for (socket, address) in admin {
+            admin_addresses.push(address);
+            listeners.spawn(admin_listener::serve_remote(socket, Arc::clone(&shared), stopping.clone()));
+        }
+        if let Some(socket) = socket {
+            listeners.spawn(admin_listener::serve_local(socket, Arc::clone(&shared), stopping.clone()));
         }
         let store = Arc::clone(&shared.store);
         let edge = Arc::new(StatusEdge::new(Arc::clone(&shared.metrics), move || store.is_healthy()));
@@ -226,6 +259,7 @@ impl Running {
             est_addresses,
             status_address,
             public_addresses,
+            admin_addresses,
             stop,
             listeners,
             renewal,
@@ -253,18 +287,29 @@ impl Running {
         self.shared.authority.load_full()
     }
 
+    /// Where operators connect over TLS.
+    pub fn admin_addresses(&self) -> &[SocketAddr] {
+        &self.admin_addresses
+    }
+
+    /// Where operators of this machine connect.
+    pub fn admin_socket(&self) -> Option<&Path> {
+        self.fixed.admin_socket.as_deref()
+    }
+
     /// Takes over a new configuration: labels, authorities and anchors for the next request, TLS and limits for the
     /// next connection. Open connections stay. Returns the keys that differ but that only a restart changes.
     ///
     /// # Errors
     /// When the new configuration does not work out; then all stays as it was.
     pub async fn reload(&self, config: Config) -> Result<Vec<&'static str>, ServerError> {
-        let left = self.fixed.differences(&config.server, &config.limits, &self.shared.data_dir);
+        let left = self.fixed.differences(&config, &self.shared.data_dir);
         let shared = &self.shared;
         let mut renewal = shared.renewal.lock().await;
         let authority = composition::registration_authority(&config, &shared.ports)?;
         let before = shared.validation.load_full();
         let validation = composition::validation_authority(&config, &shared.ports, Some(&before));
+        let admin = composition::admin_edge(&config.admin, &config.limits, Arc::clone(&shared.authority))?;
         let tls_settings = composition::tls_settings(&config);
         let ServerSettings { tls, drain, .. } = config.server;
         let own = Own::obtain(Arc::new(tls.certificate), &shared.data_dir, &shared.ports).await?;
@@ -282,6 +327,7 @@ impl Running {
         shared.authority.store(Arc::new(authority));
         shared.validation.store(Arc::new(validation));
         shared.doors.store(Arc::new(doors));
+        shared.admin.store(Arc::new(admin));
         shared.authority.load().note("server", "configuration reloaded");
         Ok(left)
     }
@@ -315,12 +361,17 @@ impl Drop for Running {
 }
 
 impl Fixed {
-    fn differences(&self, server: &ServerSettings, limits: &Limits, data_dir: &std::path::Path) -> Vec<&'static str> {
+    fn differences(&self, config: &Config, data_dir: &Path) -> Vec<&'static str> {
+        let Config { server, admin, limits, .. } = config;
+        let moved = data_dir != server.data_dir;
         let keys = [
             ("server.listen", self.listen != server.listen),
             ("server.status_listen", self.status_listen != server.status_listen),
             ("server.public_listen", self.public_listen != server.public_listen),
-            ("server.data_dir", data_dir != server.data_dir),
+            ("server.data_dir", moved),
+            ("admin.listen", self.admin_listen != admin.listen),
+            // Where nothing is said it moves with the folder.
+            ("admin.socket", !moved && self.admin_socket != admin.socket),
             ("limits.queue", self.limits.queue != limits.queue),
             ("limits.sync_pause", self.limits.sync_pause != limits.sync_pause),
             (
@@ -341,11 +392,7 @@ struct Own {
 
 impl Own {
     /// Reads or issues, off the runtime: it signs and writes a file.
-    async fn obtain(
-        source: Arc<CertificateSource>,
-        data_dir: &std::path::Path,
-        ports: &Ports,
-    ) -> Result<Self, ServerError> {
+    async fn obtain(source: Arc<CertificateSource>, data_dir: &Path, ports: &Ports) -> Result<Self, ServerError> {
         let (data_dir, ports) = (data_dir.to_owned(), ports.clone());
         let obtained =
             blocking(move || own_certificate::obtain(&source, &data_dir, &ports).map(|presented| (source, presented)));

@@ -1,0 +1,159 @@
+//! One connection of an operator, from its first request to its close.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::response::{IntoResponse as _, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tower::ServiceExt as _;
+
+use super::problem::Problem;
+use super::replay::InFlight;
+use super::{document, gate};
+use crate::access::Standing;
+use crate::http::{HttpLimits, RequestIds, drive};
+use crate::ra::RegistrationAuthority;
+use crate::store::StoreFault;
+
+/// The field that carries the request id.
+pub(super) const REQUEST_ID: &str = "x-request-id";
+
+/// How who connected is known, apart from what a request says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// Over the local socket, by a user whom the operating system names: whoever may connect runs the server anyway.
+    Local {
+        /// The user's number.
+        uid: u32,
+    },
+    /// Over TLS.
+    Remote {
+        /// SHA-256 of the certificate whose key the peer was seen to hold, if it presented one.
+        certificate: Option<[u8; 32]>,
+    },
+}
+
+/// An operator who is known by a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinnedOperator {
+    /// What stands in the audit.
+    pub name: String,
+    /// SHA-256 of the certificate.
+    pub certificate: [u8; 32],
+    /// What the operator may do.
+    pub standing: Standing,
+}
+
+/// Bounds of the admin edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdminLimits {
+    /// Of the connection; `max_body` bounds an import.
+    pub http: HttpLimits,
+}
+
+/// What all connections of operators share.
+pub struct AdminEdge {
+    pub(super) authority: Arc<ArcSwap<RegistrationAuthority>>,
+    pub(super) limits: AdminLimits,
+    pub(super) operators: Vec<PinnedOperator>,
+    pub(super) in_flight: InFlight,
+    request_ids: RequestIds,
+}
+
+/// Who asks, and the id of what is asked.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    pub(super) caller: Caller,
+    pub(super) source: String,
+    pub(super) request_id: String,
+}
+
+impl AdminEdge {
+    /// `start` is random: it sets the request ids of this start of the server apart from those of others.
+    pub fn new(
+        authority: Arc<ArcSwap<RegistrationAuthority>>,
+        limits: AdminLimits,
+        operators: Vec<PinnedOperator>,
+        start: [u8; 8],
+    ) -> Self {
+        Self { authority, limits, operators, in_flight: InFlight::default(), request_ids: RequestIds::new(start) }
+    }
+
+    /// Runs what reads or changes the store where it may block.
+    pub(super) async fn on_store<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&RegistrationAuthority) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let authority = self.authority.load_full();
+        tokio::task::spawn_blocking(move || work(&authority)).await.map_err(|error| {
+            tracing::error!(%error, "a request of an operator ended by a fault of ours");
+            Problem::internal()
+        })
+    }
+}
+
+/// The routes over an edge, to be made once.
+fn router(edge: &Arc<AdminEdge>) -> Router {
+    let (router, document) = document::routes().split_for_parts();
+    router
+        .route(document::PATH, axum::routing::get(move || std::future::ready(axum::Json(document.clone()))))
+        .fallback(|| std::future::ready(Problem::not_found("there is no such resource")))
+        .method_not_allowed_fallback(|| std::future::ready(Problem::method_not_allowed()))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(edge), gate::pass))
+        .with_state(Arc::clone(edge))
+}
+
+/// Serves operators on a connection until it closes. Once `shutdown` resolves, the request in flight is finished and the
+/// connection closed.
+pub async fn serve_admin_connection<Io>(
+    io: Io,
+    caller: Caller,
+    source: String,
+    edge: Arc<AdminEdge>,
+    shutdown: impl Future<Output = ()>,
+) where
+    Io: AsyncRead + AsyncWrite + Unpin,
+{
+    let router = router(&edge);
+    drive(io, edge.limits.http, shutdown, move |request, refused| {
+        let request_id = edge.request_ids.next();
+        let arrival = Arrival { caller: caller.clone(), source: source.clone(), request_id };
+        let (router, mut request) = (router.clone(), request.map(Body::new));
+        async move {
+            let id = HeaderValue::from_str(&arrival.request_id).ok();
+            let mut response: Response = match refused {
+                Some(rejection) => Problem::bad_request(rejection.reason().to_owned()).into_response(),
+                None => {
+                    request.extensions_mut().insert(arrival);
+                    answer(router, request).await
+                }
+            };
+            if let Some(id) = id {
+                response.headers_mut().insert(REQUEST_ID, id);
+            }
+            response
+        }
+    })
+    .await;
+}
+
+async fn answer(router: Router, request: Request) -> Response {
+    match router.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+impl From<StoreFault> for Problem {
+    fn from(fault: StoreFault) -> Self {
+        tracing::error!(%fault, "the store cannot do what an operator asked");
+        match fault {
+            StoreFault::NotDurable(_) | StoreFault::Overloaded { .. } | StoreFault::Closed => Self::unavailable(),
+            StoreFault::Index(_) | StoreFault::Corrupt(_) => Self::internal(),
+        }
+    }
+}

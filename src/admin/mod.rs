@@ -1,0 +1,16 @@
+//! The admin edge: what operators do, as REST with JSON, on listeners of its own.
+//!
+//! `edge` serves a connection, `gate` finds out who asks, `extract` turns that into the grant that a use case wants, the
+//! resources hand it to the registration authority, `problem` writes what is refused (RFC 9457). The document that
+//! describes it all (OpenAPI 3.1) is made from the code.
+
+mod document;
+mod edge;
+mod extract;
+mod gate;
+mod page;
+mod problem;
+mod replay;
+mod resource;
+
+pub use edge::{AdminEdge, AdminLimits, Caller, PinnedOperator, serve_admin_connection};

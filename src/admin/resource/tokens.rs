@@ -1,0 +1,282 @@
+//! The API tokens of operators.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse as _, Response};
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::access::{ManageServer, ManageTokens, ReadServer, Role, Standing};
+use crate::admin::edge::AdminEdge;
+use crate::admin::extract::{Answering, Json, Named, Permitted, ServerPermitted};
+use crate::admin::page::Listed;
+use crate::admin::problem::Problem;
+use crate::ra::{MadeToken, RegistrationAuthority, TokenRequest};
+use crate::store::operator_token::OperatorToken;
+
+/// How long a token lasts when nothing is said.
+const DEFAULT_DAYS: u32 = 90;
+
+/// A token, without what is needed to use it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::admin) struct TokenShown {
+    /// What names it.
+    id: String,
+    /// What people call it by; stands in the audit.
+    name: String,
+    /// The role it gives.
+    role: String,
+    /// The tenant the role is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
+    /// When it was made.
+    created_at: String,
+    /// Who made it.
+    created_by: String,
+    /// When it ends.
+    expires_at: String,
+}
+
+impl From<&OperatorToken> for TokenShown {
+    fn from(token: &OperatorToken) -> Self {
+        Self {
+            id: token.id.clone(),
+            name: token.name.clone(),
+            role: token.role.clone(),
+            tenant: token.tenant.clone(),
+            created_at: super::time(token.created_at),
+            created_by: token.created_by.clone(),
+            expires_at: super::time(token.expires_at),
+        }
+    }
+}
+
+/// A token to be made.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin) struct NewToken {
+    /// What people call it by; stands in the audit. Up to 64 octets.
+    name: String,
+    /// What it gives.
+    role: RoleName,
+    /// The tenant the role is of, for a role of a tenant.
+    tenant: Option<String>,
+    /// How long it lasts.
+    #[schema(default = 90, minimum = 1, maximum = 3650)]
+    days: Option<u32>,
+}
+
+/// A token of a tenant's operators to be made.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin) struct NewTenantToken {
+    /// What people call it by; stands in the audit. Up to 64 octets.
+    name: String,
+    /// What it gives within the tenant.
+    role: RoleName,
+    /// How long it lasts.
+    #[schema(default = 90, minimum = 1, maximum = 3650)]
+    days: Option<u32>,
+}
+
+/// A role.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::admin) enum RoleName {
+    Admin,
+    Auditor,
+    TenantAdmin,
+    TenantOperator,
+    TenantAuditor,
+}
+
+impl From<RoleName> for Role {
+    fn from(name: RoleName) -> Self {
+        match name {
+            RoleName::Admin => Self::Admin,
+            RoleName::Auditor => Self::Auditor,
+            RoleName::TenantAdmin => Self::TenantAdmin,
+            RoleName::TenantOperator => Self::TenantOperator,
+            RoleName::TenantAuditor => Self::TenantAuditor,
+        }
+    }
+}
+
+/// A token that was just made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::admin) struct TokenMade {
+    /// The token itself: shown this once. Missing where the request was answered before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+    /// What names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// What people call it by.
+    name: String,
+    /// When it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+}
+
+/// A token that is no more.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::admin) struct TokenRevoked {
+    /// What named it.
+    id: String,
+    /// revoked.
+    now: &'static str,
+}
+
+impl NewToken {
+    fn request(self) -> Result<TokenRequest, Problem> {
+        let standing = Standing::new(self.role.into(), self.tenant);
+        let standing = standing.map_err(|error| Problem::unprocessable(error.to_string()))?;
+        let life = TimeDelta::days(self.days.unwrap_or(DEFAULT_DAYS).into());
+        Ok(TokenRequest { name: self.name, standing, life })
+    }
+}
+
+/// Every token, whoever's
+#[utoipa::path(get, path = "/tokens", tag = "tokens", operation_id = "listTokens", responses(
+    (status = 200, body = Listed<TokenShown>),
+    (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+))]
+pub(in crate::admin) async fn list_tokens(
+    State(edge): State<Arc<AdminEdge>>,
+    ServerPermitted { grant, .. }: ServerPermitted<ReadServer>,
+) -> Result<axum::Json<Listed<TokenShown>>, Problem> {
+    let tokens = edge.on_store(move |ra| ra.tokens(&grant)).await??;
+    Ok(axum::Json(Listed { items: tokens.iter().map(TokenShown::from).collect(), next: None }))
+}
+
+/// Makes a token, of whichever role
+#[utoipa::path(post, path = "/tokens", tag = "tokens", operation_id = "makeToken", request_body = NewToken, responses(
+    (status = 200, body = TokenMade),
+    (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+))]
+pub(in crate::admin) async fn make_token(
+    State(edge): State<Arc<AdminEdge>>,
+    permitted: ServerPermitted<ManageServer>,
+    Json(new): Json<NewToken>,
+) -> Result<Response, Problem> {
+    let request = new.request()?;
+    if let Some(tenant) = request.standing.tenant()
+        && !edge.authority.load().has_tenant(tenant)
+    {
+        return Err(Problem::unprocessable("there is no such tenant"));
+    }
+    make(&edge, request, move |ra, request, answer| {
+        Ok(ra.make_server_token(&permitted.answering(answer, ra)?, request)?)
+    })
+    .await
+}
+
+/// Revokes a token, whoever's: it opens nothing from the next request on
+#[utoipa::path(delete, path = "/tokens/{token}", tag = "tokens", operation_id = "revokeToken",
+    params(("token" = String, Path, description = "Token id")),
+    responses(
+        (status = 200, body = TokenRevoked),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::admin) async fn revoke_token(
+    State(edge): State<Arc<AdminEdge>>,
+    permitted: ServerPermitted<ManageServer>,
+    Named(id): Named<String>,
+) -> Result<Response, Problem> {
+    let done = edge.on_store(move |ra| {
+        let answer = Answering::new(StatusCode::OK, &TokenRevoked { id: id.clone(), now: "revoked" })?;
+        let receipt = ra.revoke_server_token(&permitted.answering(&answer, ra)?, &id)?;
+        Ok::<_, Problem>((receipt, answer))
+    });
+    let (receipt, answer) = done.await??;
+    receipt.await?;
+    Ok(answer.into_response())
+}
+
+/// The tokens of a tenant's operators
+#[utoipa::path(get, path = "/tenants/{tenant}/tokens", tag = "tokens", operation_id = "listTenantTokens",
+    params(("tenant" = String, Path, description = "Tenant")),
+    responses(
+        (status = 200, body = Listed<TokenShown>),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::admin) async fn list_tenant_tokens(
+    State(edge): State<Arc<AdminEdge>>,
+    Permitted { grant, .. }: Permitted<ManageTokens>,
+) -> Result<axum::Json<Listed<TokenShown>>, Problem> {
+    let tokens = edge.on_store(move |ra| ra.tenant_tokens(&grant)).await??;
+    Ok(axum::Json(Listed { items: tokens.iter().map(TokenShown::from).collect(), next: None }))
+}
+
+/// Makes a token for an operator of a tenant
+#[utoipa::path(post, path = "/tenants/{tenant}/tokens", tag = "tokens", operation_id = "makeTenantToken",
+    params(("tenant" = String, Path, description = "Tenant")),
+    request_body = NewTenantToken,
+    responses(
+        (status = 200, body = TokenMade),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::admin) async fn make_tenant_token(
+    State(edge): State<Arc<AdminEdge>>,
+    permitted: Permitted<ManageTokens>,
+    Json(NewTenantToken { name, role, days }): Json<NewTenantToken>,
+) -> Result<Response, Problem> {
+    let tenant = Some(permitted.grant.tenant().to_owned());
+    let request = NewToken { name, role, tenant, days }.request()?;
+    make(&edge, request, move |ra, request, answer| {
+        Ok(ra.make_tenant_token(&permitted.answering(answer, ra)?, request)?)
+    })
+    .await
+}
+
+/// Revokes a token of a tenant's operator
+#[utoipa::path(delete, path = "/tenants/{tenant}/tokens/{token}", tag = "tokens", operation_id = "revokeTenantToken",
+    params(("tenant" = String, Path, description = "Tenant"), ("token" = String, Path, description = "Token id")),
+    responses(
+        (status = 200, body = TokenRevoked),
+        (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in crate::admin) async fn revoke_tenant_token(
+    State(edge): State<Arc<AdminEdge>>,
+    permitted: Permitted<ManageTokens>,
+    Named((_, id)): Named<(String, String)>,
+) -> Result<Response, Problem> {
+    let done = edge.on_store(move |ra| {
+        let answer = Answering::new(StatusCode::OK, &TokenRevoked { id: id.clone(), now: "revoked" })?;
+        let receipt = ra.revoke_tenant_token(&permitted.answering(&answer, ra)?, &id)?;
+        Ok::<_, Problem>((receipt, answer))
+    });
+    let (receipt, answer) = done.await??;
+    receipt.await?;
+    Ok(answer.into_response())
+}
+
+/// Makes a token, and shows it once it is durable. What is recorded of the answer does not have it.
+async fn make(
+    edge: &Arc<AdminEdge>,
+    request: TokenRequest,
+    make: impl FnOnce(&RegistrationAuthority, &TokenRequest, &Answering) -> Result<MadeToken, Problem> + Send + 'static,
+) -> Result<Response, Problem> {
+    let done = edge.on_store(move |ra| {
+        let without = TokenMade { token: None, id: None, name: request.name.clone(), expires_at: None };
+        let answer = Answering::new(StatusCode::OK, &without)?;
+        make(ra, &request, &answer)
+    });
+    let MadeToken { token, record, receipt } = done.await??;
+    receipt.await?;
+    let made = TokenMade {
+        token: Some(token.reveal().to_owned()),
+        id: Some(record.id),
+        name: record.name,
+        expires_at: Some(super::time(record.expires_at)),
+    };
+    Ok(([(CACHE_CONTROL, "no-store")], axum::Json(made)).into_response())
+}

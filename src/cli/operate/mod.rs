@@ -1,0 +1,108 @@
+//! The commands of operators: each a request to a server that runs, over its local socket.
+
+mod admin;
+mod audit;
+mod certificate;
+mod client;
+mod device;
+mod pending;
+mod table;
+mod tenant;
+mod token;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::CliError;
+use client::Client;
+
+pub(super) use admin::Command as Admin;
+pub(super) use audit::Command as Audit;
+pub(super) use certificate::Command as Certificate;
+pub(super) use client::OperateError;
+pub(super) use device::Command as Device;
+pub(super) use pending::Command as Pending;
+pub(super) use tenant::Command as Tenant;
+pub(super) use token::Command as Token;
+
+/// Which server, and how its answers are shown.
+#[derive(Debug, clap::Args)]
+pub(super) struct Server {
+    /// The configuration file of the server
+    #[arg(long, global = true, default_value = "config.toml", env = "ESTD_CONFIG")]
+    config: PathBuf,
+    /// The server's local socket, instead of the one its configuration names
+    #[arg(long, global = true, value_name = "PATH", env = "ESTD_SOCKET")]
+    socket: Option<PathBuf>,
+    /// Show the answer as JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// Which tenant's.
+#[derive(Debug, clap::Args)]
+pub(super) struct Within {
+    #[command(flatten)]
+    server: Server,
+    /// The tenant; not needed when there is one alone
+    #[arg(long, global = true, env = "ESTD_TENANT")]
+    tenant: Option<String>,
+}
+
+/// How much of a list.
+#[derive(Debug, clap::Args)]
+pub(super) struct Amount {
+    /// Rows at most; all of them with 0
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+}
+
+impl Server {
+    fn client(&self) -> Result<Client, CliError> {
+        Client::open(&self.config, self.socket.as_deref())
+    }
+
+    /// Shows an answer: as JSON, or as `text` puts it.
+    fn show(
+        &self,
+        answer: &Value,
+        out: &mut dyn Write,
+        text: impl FnOnce(&Value, &mut dyn Write) -> std::io::Result<()>,
+    ) -> Result<(), CliError> {
+        if self.json {
+            return Ok(writeln!(out, "{answer:#}")?);
+        }
+        Ok(text(answer, out)?)
+    }
+
+    /// Shows a list: one JSON object a line, or a table of these columns.
+    fn list(&self, rows: &[Value], columns: &[(&str, &str)], out: &mut dyn Write) -> Result<(), CliError> {
+        if self.json {
+            for row in rows {
+                writeln!(out, "{row}")?;
+            }
+            return Ok(());
+        }
+        Ok(table::rows(rows, columns, out)?)
+    }
+}
+
+impl Within {
+    /// A client, and what the addresses of the tenant begin with.
+    fn client(&self) -> Result<(Client, String), CliError> {
+        let client = self.server.client()?;
+        let tenant = match &self.tenant {
+            Some(tenant) => tenant.clone(),
+            None => client.only_tenant()?,
+        };
+        let base = format!("/tenants/{}", client::segment(&tenant));
+        Ok((client, base))
+    }
+}
+
+/// `key: value`, one a line; nested lists indented.
+fn fields(answer: &Value, out: &mut dyn Write) -> std::io::Result<()> {
+    table::fields(answer, out)
+}
