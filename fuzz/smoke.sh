@@ -18,7 +18,7 @@ fi
 # Read, never written to: what a run finds goes into fuzz/corpus, which git does not keep.
 seeds() {
     case $1 in
-        certification_request | certs_only | csr_attributes | enroll_decision) echo asn1/tests/vectors tests/bodies ;;
+        certification_request | certs_only | cmc_request | csr_attributes | enroll_decision) echo asn1/tests/vectors tests/bodies ;;
         transfer) echo tests/bodies ;;
     esac
     # A request that one target decodes is a request to the whole decision as well.
@@ -28,7 +28,7 @@ seeds() {
 
 # Longer inputs make the decision slower and say nothing that shorter ones do not.
 limits() {
-    if [ "$1" = enroll_decision ]; then echo -max_len=2048; fi
+    case $1 in enroll_decision | cmc_request) echo -max_len=2048 ;; esac
 }
 
 # cargo-fuzz takes no --locked: a lockfile that does not fit is told here.

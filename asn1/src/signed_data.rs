@@ -104,6 +104,19 @@ pub fn encode(content: &[u8], certificates: &[&Certificate], signer: &SignerInfo
     )
 }
 
+/// SignedData as a message of its own.
+///
+/// ```asn1
+/// ContentInfo ::= SEQUENCE {
+///   contentType        CONTENT-TYPE.
+///                   &id({ContentSet}),
+///   content            [0] EXPLICIT CONTENT-TYPE.
+///                   &Type({ContentSet}{@contentType})}
+/// ```
+pub fn content_info(signed_data: &[u8]) -> Vec<u8> {
+    der::wrap(tag::SEQUENCE, &[oid::SIGNED_DATA.encode(), der::wrap(EXPLICIT_0, signed_data)].concat())
+}
+
 impl SignerInfo<'_> {
     fn encode(&self) -> Vec<u8> {
         // The SET that was signed, under the tag it stands with.

@@ -82,7 +82,7 @@ fn what_openssl_signs_is_read() {
                 ControlValue::DataReturn(b"kept for the client".to_vec()),
             ]
         );
-        let [TaggedRequest { id: 4, body: RequestBody::Pkcs10(request) }] = data.requests.as_slice() else {
+        let [TaggedRequest { id: 4, body: RequestBody::Pkcs10(request), .. }] = data.requests.as_slice() else {
             panic!("{:?}", data.requests)
         };
         assert_eq!(*CertificationRequest::decode(request, &LIMITS.request).unwrap().subject(), name("SN-0001"));
@@ -125,7 +125,7 @@ fn a_crmf_request_is_read_like_a_pkcs10() {
     let message = crmf::encode_cert_req_msg(&request, &algorithm, &[1, 2, 3]);
     let data = cmc::encode_pki_data(&[], &[TaggedRequest::encode_crmf(&message)], &[]);
     let data = PkiData::decode(&data, &LIMITS).unwrap();
-    let [TaggedRequest { id: 7, body: RequestBody::Crmf(Ok(message)) }] = data.requests.as_slice() else {
+    let [TaggedRequest { id: 7, body: RequestBody::Crmf(Ok(message)), .. }] = data.requests.as_slice() else {
         panic!("{:?}", data.requests)
     };
     let ProofOfPossession::Signature(decoded) = &message.possession else { panic!("{message:?}") };

@@ -111,6 +111,14 @@ pub(crate) fn text(variant: Variant) -> String {
         "device",
         "change_subject_name = \"profile\"\n[tenant.label.ra]\nclients = [\"RA-1\"]\ndevices = [\"EE-*\"]",
     );
+    label(
+        &mut text,
+        "cmc",
+        "p256",
+        "device",
+        "full_cmc = true\n[tenant.label.ra]\nclients = [\"RA-1\"]\ndevices = [\"EE-*\"]",
+    );
+    label(&mut text, "cmc-approval", "p256", "device", "full_cmc = true\nchange_subject_name = \"approval\"");
     label(&mut text, "closed", "p256", "device", "birth_anchors = []");
     if let Variant::Credentials(default) = variant {
         for (name, more) in LABELS {

@@ -5,6 +5,7 @@ mod certificate;
 mod checks;
 mod clients;
 mod clock;
+mod cmc;
 mod command;
 mod commands;
 mod config;

@@ -10,7 +10,7 @@ use estd_asn1::{
 use super::authority::CertificateAuthority;
 use super::signer::{Signer, SignerError};
 use crate::pki::certificate::{
-    birth_extensions, ca_extensions, cross_extensions, key_generator_extensions, server_extensions,
+    Appointment, appointee_extensions, birth_extensions, ca_extensions, cross_extensions, server_extensions,
 };
 use crate::pki::public_key::{KeyPolicy, PublicKey, PublicKeyError};
 use crate::pki::serial::Serial;
@@ -30,6 +30,9 @@ const MAX_COMMON_NAME: usize = 64;
 
 /// The common name of a key generator.
 const KEY_GENERATOR_NAME: &str = "Key Generator";
+
+/// The name of CMC responders.
+const CMC_RESPONDER_NAME: &str = "CMC Responder";
 
 /// Why a certificate was not made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -173,20 +176,25 @@ pub fn server_certificate(
     Issuer::of(issuer).sign(&Contents { subject: &subject, key: &key, validity, serial, extensions: &extensions })
 }
 
-/// Makes the certificate of a key generator, who signs the private keys it made (RFC 7030 section 4.4.2).
+/// Makes the certificate of somebody who signs messages in the CA's name.
 ///
 /// # Errors
 /// When the key is unsound, the issuer ends before the certificate, or does not sign.
-pub fn key_generator_certificate(
+pub fn appointed_certificate(
     issuer: &CertificateAuthority,
+    appointment: Appointment,
     spki: &SubjectPublicKeyInfo,
     validity: Validity,
     serial: &Serial,
 ) -> Result<Certificate, CeremonyError> {
     let key = PublicKey::check(spki, &KeyPolicy::default())?;
     check_end(validity, issuer.certificate())?;
-    let subject = single_attribute(oid::AT_COMMON_NAME, KEY_GENERATOR_NAME)?;
-    let extensions = key_generator_extensions(&key, issuer.key_identifier());
+    let name = match appointment {
+        Appointment::KeyGenerator => KEY_GENERATOR_NAME,
+        Appointment::CmcResponder => CMC_RESPONDER_NAME,
+    };
+    let subject = single_attribute(oid::AT_COMMON_NAME, name)?;
+    let extensions = appointee_extensions(&key, issuer.key_identifier(), appointment);
     Issuer::of(issuer).sign(&Contents { subject: &subject, key: &key, validity, serial, extensions: &extensions })
 }
 

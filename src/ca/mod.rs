@@ -1,7 +1,9 @@
 //! The certificate authority: signs what policy authorized, and nothing else.
 
+mod appointee;
 pub mod authority;
 pub mod ceremony;
+pub mod cmc_responder;
 pub mod crl;
 pub mod issuance;
 mod key_envelope;
@@ -11,7 +13,9 @@ pub mod rollover;
 pub mod signer;
 pub mod software_signer;
 
+pub use appointee::AppointmentFault;
 pub use authority::{AuthorityError, CertificateAuthority};
+pub use cmc_responder::{CmcResponder, SignedResponse};
 pub use crl::CrlContents;
 pub use issuance::{IssuanceFault, PreparedCertificate, SignedCertificate};
 pub use key_envelope::SealFault;

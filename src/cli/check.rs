@@ -74,9 +74,10 @@ fn described(label: &LabelSettings) -> String {
         Some(KeyGenerationRules { plaintext: false, .. }) => ", makes keys, encrypted alone",
         Some(KeyGenerationRules { plaintext: true, .. }) => ", makes keys, unencrypted ones too",
     };
+    let cmc = if label.full_cmc { ", takes full cmc" } else { "" };
     let authentication = label.authentication.as_str();
     format!(
-        "tenant {}, profile {}, {} days, signed by {}, {anchors} manufacturers' CA certificates, by {authentication}{keys}",
+        "tenant {}, profile {}, {} days, signed by {}, {anchors} manufacturers' CA certificates, by {authentication}{keys}{cmc}",
         label.tenant,
         profile.name,
         profile.validity.num_days(),

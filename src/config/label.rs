@@ -50,6 +50,8 @@ pub struct LabelSettings {
     pub wire: LineWrapping,
     /// How keys are made; `None`: they are not.
     pub key_generation: Option<Arc<KeyGenerationRules>>,
+    /// Whether it takes Full PKI Requests.
+    pub full_cmc: bool,
 }
 
 /// What a label of a tenant may refer to.
@@ -135,6 +137,7 @@ pub(super) fn check(
         repeat_window: repeat_window?,
         wire: wire?,
         key_generation,
+        full_cmc: shape.full_cmc,
     })
 }
 

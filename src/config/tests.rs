@@ -152,7 +152,7 @@ fn every_key_that_is_commented_out_shows_its_default() {
         label.retain(|_, value| !value.is_table());
         toml::Value::Table(label)
     };
-    same::<file::Label>(&without_tables(&with["label"][0]), Some(&without["label"][0]), 10);
+    same::<file::Label>(&without_tables(&with["label"][0]), Some(&without["label"][0]), 11);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use subtle::ConstantTimeEq as _;
 
 use super::declared::{self, Credentials, EnrollmentCode};
 use super::identity::{CredentialId, HttpIdentity};
@@ -12,6 +13,7 @@ use super::place::Place;
 use super::scope::DeviceScope;
 use crate::est::{DigestAlgorithm, DigestCredential, EstTarget, PresentedCredential, transfer};
 use crate::pki::device_identity::DeviceId;
+use crate::pki::digest::MacKey;
 
 /// A way to present a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,7 +66,9 @@ impl Accepted {
                 self.takes(HttpScheme::Digest) && self.digest.contains(&digest.algorithm)
             }
             PresentedCredential::Bearer(_) => self.takes(HttpScheme::Bearer),
-            PresentedCredential::OneTimePassword(_) => self.takes(HttpScheme::Code),
+            PresentedCredential::OneTimePassword(_) | PresentedCredential::Witness { .. } => {
+                self.takes(HttpScheme::Code)
+            }
         }
     }
 }
@@ -98,6 +102,9 @@ impl Credentials {
             PresentedCredential::OneTimePassword(code) if accepted.takes(HttpScheme::Code) => {
                 self.verify_code("", code, now)
             }
+            PresentedCredential::Witness { signed, witness } if accepted.takes(HttpScheme::Code) => {
+                self.verify_witness(signed, witness, now)
+            }
             PresentedCredential::Bearer(token) if accepted.takes(HttpScheme::Bearer) => {
                 self.verify_token(token, now).or_else(|| {
                     // libest sends its tokens in base64.
@@ -107,6 +114,7 @@ impl Credentials {
             }
             PresentedCredential::Basic { .. }
             | PresentedCredential::OneTimePassword(_)
+            | PresentedCredential::Witness { .. }
             | PresentedCredential::Bearer(_)
             | PresentedCredential::Digest(_) => None,
         }
@@ -134,7 +142,8 @@ impl Credentials {
             PresentedCredential::Basic { .. }
             | PresentedCredential::Digest(_)
             | PresentedCredential::Bearer(_)
-            | PresentedCredential::OneTimePassword(_) => Err(CredentialError::Wrong),
+            | PresentedCredential::OneTimePassword(_)
+            | PresentedCredential::Witness { .. } => Err(CredentialError::Wrong),
         }
     }
 
@@ -183,6 +192,20 @@ impl Credentials {
         }
         let device = DeviceId::parse(user).ok().filter(|device| code.devices.contains(device.as_str()))?;
         Some(HttpIdentity::new(code.id(), Arc::new(DeviceScope::only(device)), Some(code.uses)))
+    }
+
+    /// The key of a witness is the hash of the secret (RFC 5272 section 6.2.1), and that is what is known of a code. The
+    /// proof does not say which code, so all are tried, each of them to the end.
+    fn verify_witness(&self, signed: &[u8], witness: &[u8], now: DateTime<Utc>) -> Option<HttpIdentity> {
+        let codes = self.codes.values().filter(|code| declared::in_time(code.not_after, now));
+        let mut found = None;
+        for code in codes {
+            if bool::from(MacKey::new(&code.sha256).tag(&[signed]).as_slice().ct_eq(witness)) {
+                found = Some(code);
+            }
+        }
+        let code: &EnrollmentCode = found?;
+        Some(HttpIdentity::new(code.id(), Arc::clone(&code.devices), Some(code.uses)))
     }
 
     fn verify_token(&self, token: &str, now: DateTime<Utc>) -> Option<HttpIdentity> {

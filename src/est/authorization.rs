@@ -20,6 +20,13 @@ pub enum PresentedCredential {
     Bearer(Zeroizing<String>),
     /// RFC 7894 section 3.1: a one-time code in the certification request, as otpChallenge.
     OneTimePassword(Zeroizing<String>),
+    /// RFC 5272 section 6.2.1: a proof that a one-time code is known, as identityProofV2.
+    Witness {
+        /// What it is over.
+        signed: Vec<u8>,
+        /// The tag.
+        witness: Vec<u8>,
+    },
 }
 
 impl PresentedCredential {
@@ -30,6 +37,7 @@ impl PresentedCredential {
             Self::Digest(_) => "Digest",
             Self::Bearer(_) => "Bearer",
             Self::OneTimePassword(_) => "otpChallenge",
+            Self::Witness { .. } => "identityProofV2",
         }
     }
 
@@ -38,7 +46,7 @@ impl PresentedCredential {
         match self {
             Self::Basic { user, .. } => Some(user),
             Self::Digest(digest) => Some(&digest.user),
-            Self::Bearer(_) | Self::OneTimePassword(_) => None,
+            Self::Bearer(_) | Self::OneTimePassword(_) | Self::Witness { .. } => None,
         }
     }
 }

@@ -47,6 +47,13 @@ pub enum ResponseBody {
         /// The certificate, certs-only DER.
         certificate: Vec<u8>,
     },
+    /// A Full PKI Response (RFC 7030 section 4.3.2).
+    FullPki {
+        /// DER.
+        response: Vec<u8>,
+        /// The request waits: the client asks again after so many seconds.
+        retry_after: Option<u32>,
+    },
 }
 
 /// A private key on its way to its owner.

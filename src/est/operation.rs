@@ -15,12 +15,14 @@ pub enum Operation {
     CsrAttrs,
     /// Enrollment with a key that the server makes (RFC 7030 section 4.4).
     ServerKeyGen,
+    /// Full CMC (RFC 7030 section 4.3).
+    FullCmc,
 }
 
 impl Operation {
     /// Every operation served.
-    pub const ALL: [Self; 5] =
-        [Self::CaCerts, Self::SimpleEnroll, Self::SimpleReenroll, Self::CsrAttrs, Self::ServerKeyGen];
+    pub const ALL: [Self; 6] =
+        [Self::CaCerts, Self::SimpleEnroll, Self::SimpleReenroll, Self::CsrAttrs, Self::ServerKeyGen, Self::FullCmc];
 
     /// Every path segment that EST (RFC 7030), its extensions (RFC 8295) and BRSKI (RFC 8995) define, served or not: no
     /// label may be one of them.
@@ -54,6 +56,7 @@ impl Operation {
             Self::SimpleReenroll => "simplereenroll",
             Self::CsrAttrs => "csrattrs",
             Self::ServerKeyGen => "serverkeygen",
+            Self::FullCmc => "fullcmc",
         }
     }
 }
@@ -122,7 +125,7 @@ mod tests {
             "/.well-known/est/a\0b/cacerts",
             "/.well-known/est/a;x=y/cacerts",
             "/.well-known/est/cacerts/cacerts",
-            "/.well-known/est/fullcmc",
+            "/.well-known/est/FullCMC",
             "//.well-known/est/cacerts",
             ".well-known/est/cacerts",
             "/est/cacerts",

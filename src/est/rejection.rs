@@ -98,6 +98,14 @@ rejection_codes! {
     RaScope = "ra_scope",
     /// changeSubjectName asks for names that are not given.
     NameChange = "name_change",
+    /// The body is no Full PKI Request.
+    BadCmc = "bad_cmc",
+    /// A Full PKI Request that is signed by somebody else, or by nobody.
+    CmcSignature = "cmc_signature",
+    /// A control of a Full PKI Request that is not known or not taken, or requests that are not one.
+    CmcControl = "cmc_control",
+    /// A request without a proof that its sender holds the key.
+    PossessionMissing = "pop_missing",
     /// challengePassword or an identity-linking attribute that cannot be checked.
     IdentityLinking = "identity_linking",
     /// A credential is wanted and none came.

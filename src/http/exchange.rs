@@ -15,7 +15,7 @@ use super::reply::{self, Reply};
 use super::route::{Call, Route};
 use super::{authorization, body, metrics};
 use crate::est::transfer::LineWrapping;
-use crate::est::{EstRequest, EstResponse, Operation, PresentedCredential, Rejection, ResponseBody};
+use crate::est::{EstRequest, EstResponse, Operation, PresentedCredential, Rejection, RejectionCode, ResponseBody};
 use crate::ra::{
     Fault, HttpScheme, LabelContext, PeerSession, PendingResponse, Refusal, RegistrationAuthority, RequestKey,
 };
@@ -66,7 +66,7 @@ impl Exchange {
         let body = if unwanted { Ok(Bytes::new()) } else { body::receive(incoming, &self.edge.limits).await };
         let close = unwanted || body.is_err();
 
-        let outcome = match (asked, body) {
+        let outcome = match (asked, body.as_ref().map_err(Rejection::clone)) {
             (Ok(Asked { route, call: Call::CaCerts, .. }), Ok(_)) => {
                 // Who asks for the head alone is given nothing.
                 if head.method == Method::GET {
@@ -78,13 +78,13 @@ impl Exchange {
                 Ok(authority.csr_attrs(&route.label, &self.session))
             }
             (Ok(Asked { route, call: Call::Enroll, credential }), Ok(body)) => {
-                self.enroll(&authority, route, credential, &body).await
+                self.enroll(&authority, route, credential, body).await
             }
             (Err(rejection), _) | (Ok(_), Err(rejection)) => {
                 Err(self.refuse(&authority, route.as_ref().ok(), rejection.into()))
             }
         };
-        let mut reply = self.reply(&authority, route.as_ref().ok(), &outcome);
+        let mut reply = self.reply(&authority, route.as_ref().ok(), body.as_deref().unwrap_or_default(), &outcome);
         if close {
             reply::close_after(&mut reply);
         }
@@ -163,7 +163,14 @@ impl Exchange {
         let turn = match (&request.credential, request.target.operation) {
             (Some(_), _) => Some(self.turn(authority, route).await?),
             (None, Operation::ServerKeyGen) => None,
-            (None, Operation::CaCerts | Operation::CsrAttrs | Operation::SimpleEnroll | Operation::SimpleReenroll) => {
+            (
+                None,
+                Operation::CaCerts
+                | Operation::CsrAttrs
+                | Operation::SimpleEnroll
+                | Operation::SimpleReenroll
+                | Operation::FullCmc,
+            ) => {
                 return authority.enroll(&route.label, request, &self.session, &self.request_id);
             }
         };
@@ -216,6 +223,7 @@ impl Exchange {
         &self,
         authority: &RegistrationAuthority,
         route: Option<&Route>,
+        body: &[u8],
         outcome: &Result<EstResponse, Refusal>,
     ) -> Reply {
         let mut reply = match outcome {
@@ -229,8 +237,37 @@ impl Exchange {
             }
             Err(Refusal::Fault(fault)) => reply::fault(fault, &self.request_id),
         };
+        if let (Err(refusal), Some(route)) = (outcome, route) {
+            reply = self.told_by_cmc(authority, route, body, refusal, reply);
+        }
         reply::identify(&mut reply, &self.request_id);
         reply
+    }
+
+    /// Full CMC has its refusals told in its own way, but for those of requests that hand in no body.
+    fn told_by_cmc(
+        &self,
+        authority: &RegistrationAuthority,
+        route: &Route,
+        body: &[u8],
+        refusal: &Refusal,
+        reply: Reply,
+    ) -> Reply {
+        let hands_in = |rejection: &Rejection| rejection.code() != RejectionCode::MethodNotAllowed;
+        let told = route.target.operation == Operation::FullCmc
+            && match refusal {
+                Refusal::Rejected(rejection) => hands_in(rejection),
+                Refusal::Fault(_) => true,
+            };
+        if !told {
+            return reply;
+        }
+        let body = body::decode(body).ok();
+        let label = &route.label;
+        match authority.full_cmc_refusal(label, body.as_deref(), refusal, &self.session, &self.request_id) {
+            Some(response) => reply::told_by_cmc(reply, &response, label.wire),
+            None => reply,
+        }
     }
 
     /// One log line and one count for each request.
@@ -239,7 +276,9 @@ impl Exchange {
         let operation = route.map(|route| route.target.operation);
         let label = route.map(|route| route.label.as_ref());
         let outcome_label = match outcome {
-            Ok(EstResponse { body: ResponseBody::Deferred { .. } }) => metrics::Outcome::Deferred,
+            Ok(EstResponse {
+                body: ResponseBody::Deferred { .. } | ResponseBody::FullPki { retry_after: Some(_), .. },
+            }) => metrics::Outcome::Deferred,
             Ok(_) => metrics::Outcome::Served,
             Err(Refusal::Rejected(rejection)) => metrics::Outcome::Refused(rejection.code()),
             Err(Refusal::Fault(_)) => metrics::Outcome::Failed,

@@ -230,7 +230,12 @@ impl Metrics {
         let label = label.map_or("-", |label| label.label.as_str()).to_owned();
         self.durations.get_or_create(&OperationLabels { operation: name }).observe(took.as_secs_f64());
         match (operation, code) {
-            (Some(Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::ServerKeyGen), Outcome::Served) => {
+            (
+                Some(
+                    Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::ServerKeyGen | Operation::FullCmc,
+                ),
+                Outcome::Served,
+            ) => {
                 self.issued.get_or_create(&LabelLabels { tenant: tenant.clone(), label: label.clone() }).inc();
             }
             (_, Outcome::Failed) => {

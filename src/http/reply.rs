@@ -35,6 +35,9 @@ const TOO_MANY_REQUESTS_RETRY: u32 = 10;
 /// What a certificate is answered as; one client compares it octet by octet.
 const CERTS_ONLY: &str = "application/pkcs7-mime; smime-type=certs-only";
 
+/// What a Full PKI Response is answered as.
+const CMC_RESPONSE: &str = "application/pkcs7-mime; smime-type=CMC-response";
+
 /// The answer to a request that succeeded.
 pub(super) fn success(response: &EstResponse, wrapping: LineWrapping) -> Reply {
     // Compared literally by some clients: no parameter on the first, this one parameter on the second.
@@ -59,6 +62,15 @@ pub(super) fn success(response: &EstResponse, wrapping: LineWrapping) -> Reply {
             };
             private(mixed(&[key, part(CERTS_ONLY, certificate)]))
         }
+        // RFC 7030 §4.3.2, and §4.2.3 for what waits.
+        ResponseBody::FullPki { response, retry_after } => {
+            let mut reply = private(base64(CMC_RESPONSE, response, wrapping));
+            if let Some(seconds) = retry_after {
+                *reply.status_mut() = StatusCode::ACCEPTED;
+                self::retry_after(reply.headers_mut(), *seconds);
+            }
+            reply
+        }
         // RFC 7030 §4.5.2
         ResponseBody::CsrAttrs { attrs: Some(der), tailored } => {
             let reply = base64("application/csrattrs", der, wrapping);
@@ -71,6 +83,19 @@ pub(super) fn success(response: &EstResponse, wrapping: LineWrapping) -> Reply {
             reply
         }
     }
+}
+
+/// A refusal told by a Full PKI Response (RFC 7030 section 4.3.2): status and fields are what they would be without.
+pub(super) fn told_by_cmc(refusal: Reply, response: &[u8], wrapping: LineWrapping) -> Reply {
+    let (head, _) = refusal.into_parts();
+    let mut reply = base64(CMC_RESPONSE, response, wrapping);
+    *reply.status_mut() = head.status;
+    for (name, value) in &head.headers {
+        if ![CONTENT_TYPE, CONTENT_LENGTH].contains(name) {
+            reply.headers_mut().append(name, value.clone());
+        }
+    }
+    private(reply)
 }
 
 fn base64(content_type: &'static str, der: &[u8], wrapping: LineWrapping) -> Reply {
@@ -100,7 +125,7 @@ pub(super) fn refusal(rejection: &Rejection, operation: Option<Operation>) -> Re
     }
     if rejection.code() == RejectionCode::UnsupportedMediaType {
         // RFC 9110 §15.5.16
-        headers.insert(ACCEPT, HeaderValue::from_static(route::PKCS10));
+        headers.insert(ACCEPT, HeaderValue::from_static(route::media_type_of(operation)));
     }
     if status(rejection.code()) == StatusCode::TOO_MANY_REQUESTS {
         retry_after(headers, rejection.retry_after().unwrap_or(TOO_MANY_REQUESTS_RETRY));
@@ -221,6 +246,10 @@ const fn status(code: RejectionCode) -> StatusCode {
         RejectionCode::BadRequest
         | RejectionCode::BadEncoding
         | RejectionCode::BadRequestSyntax
+        | RejectionCode::BadCmc
+        | RejectionCode::CmcSignature
+        | RejectionCode::CmcControl
+        | RejectionCode::PossessionMissing
         | RejectionCode::PossessionInvalid
         | RejectionCode::SignatureAlgorithm
         | RejectionCode::WeakKey

@@ -12,7 +12,13 @@ use crate::est::{EstTarget, Operation, Rejection, RejectionCode};
 use crate::ra::{LabelContext, PeerSession, RegistrationAuthority};
 
 /// The media type of a certification request (RFC 5967 section 2).
-pub(super) const PKCS10: &str = "application/pkcs10";
+const PKCS10: &str = "application/pkcs10";
+
+/// The media type of a CMC message (RFC 5273 section 3).
+const PKCS7_MIME: &str = "application/pkcs7-mime";
+
+/// Its smime-type (RFC 7030 section 4.3.1).
+const CMC_REQUEST: &str = "CMC-request";
 
 /// What a request target names.
 pub(super) struct Route {
@@ -42,7 +48,7 @@ impl Route {
         check_server_name(host.as_deref(), authority, session)?;
         let not_found = || {
             let reason = "no such path, expected /.well-known/est/[label/] and cacerts, csrattrs, simpleenroll, \
-                          simplereenroll or serverkeygen";
+                          simplereenroll, serverkeygen or fullcmc";
             Rejection::new(RejectionCode::NotFound, "RFC 7030 3.2.2", reason)
         };
         // Byte for byte: the path is neither percent-decoded nor normalized, so no two spellings name one label.
@@ -51,6 +57,9 @@ impl Route {
         // RFC 7030 §6: "It is RECOMMENDED that EST servers not support this operation by default."
         if target.operation == Operation::ServerKeyGen && label.key_generation.is_none() {
             return Err(Rejection::new(RejectionCode::NotFound, "RFC 7030 4.4", "this label makes no keys"));
+        }
+        if target.operation == Operation::FullCmc && label.cmc_responder.is_none() {
+            return Err(Rejection::new(RejectionCode::NotFound, "RFC 7030 4.3", "this label does not take full cmc"));
         }
         Ok(Self { label: Arc::clone(label), target })
     }
@@ -71,11 +80,19 @@ impl Route {
                 let reason = "the Content-Type of a request for a certificate is application/pkcs10";
                 Err(Rejection::new(RejectionCode::UnsupportedMediaType, "RFC 7030 4.2.1", reason))
             }
+            Operation::FullCmc if head.method == Method::POST => {
+                if is_cmc_request(&head.headers) {
+                    return Ok(Call::Enroll);
+                }
+                let reason = "the Content-Type of a full pki request is application/pkcs7-mime; smime-type=CMC-request";
+                Err(Rejection::new(RejectionCode::UnsupportedMediaType, "RFC 7030 4.3.1", reason))
+            }
             operation @ (Operation::CaCerts
             | Operation::CsrAttrs
             | Operation::SimpleEnroll
             | Operation::SimpleReenroll
-            | Operation::ServerKeyGen) => {
+            | Operation::ServerKeyGen
+            | Operation::FullCmc) => {
                 let reason = format!("{} takes {}", operation.segment(), allowed_methods(operation));
                 Err(Rejection::new(RejectionCode::MethodNotAllowed, "RFC 9110 15.5.6", reason))
             }
@@ -87,7 +104,22 @@ impl Route {
 pub(super) const fn allowed_methods(operation: Operation) -> &'static str {
     match operation {
         Operation::CaCerts | Operation::CsrAttrs => "GET, HEAD",
-        Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::ServerKeyGen => "POST",
+        Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::ServerKeyGen | Operation::FullCmc => "POST",
+    }
+}
+
+/// The media type of the bodies that an operation takes.
+pub(super) const fn media_type_of(operation: Option<Operation>) -> &'static str {
+    match operation {
+        Some(Operation::FullCmc) => PKCS7_MIME,
+        Some(
+            Operation::CaCerts
+            | Operation::CsrAttrs
+            | Operation::SimpleEnroll
+            | Operation::SimpleReenroll
+            | Operation::ServerKeyGen,
+        )
+        | None => PKCS10,
     }
 }
 
@@ -137,4 +169,16 @@ fn media_type(headers: &HeaderMap) -> Option<&str> {
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let value = value.to_str().ok()?;
     Some(value.split_once(';').map_or(value, |(name, _)| name).trim())
+}
+
+/// RFC 7030 §4.3.1; compared without regard to case, as RFC 5273 writes it otherwise. A smime-type that is left out leaves it
+/// to the body.
+fn is_cmc_request(headers: &HeaderMap) -> bool {
+    if !media_type(headers).is_some_and(|name| name.eq_ignore_ascii_case(PKCS7_MIME)) {
+        return false;
+    }
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut parameters = value.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    let smime_type = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("smime-type"));
+    smime_type.is_none_or(|(_, value)| value.trim().trim_matches('"').eq_ignore_ascii_case(CMC_REQUEST))
 }

@@ -3,6 +3,7 @@
 mod answers;
 mod authentication;
 mod framing;
+mod full_cmc;
 mod key_generation;
 mod limits;
 mod rollover;

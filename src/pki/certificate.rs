@@ -231,15 +231,29 @@ pub fn server_extensions(
     extensions
 }
 
-/// The extensions of a key generator's certificate: the purpose is the one of CMS signatures, so that nobody takes it
-/// for a device's or a server's.
-pub fn key_generator_extensions(key: &PublicKey, issuer_key_identifier: &[u8]) -> Vec<Extension> {
+/// What somebody signs in the CA's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appointment {
+    /// Private keys that were made here (RFC 7030 section 4.4.2).
+    KeyGenerator,
+    /// Full PKI Responses (RFC 7030 section 4.3.2).
+    CmcResponder,
+}
+
+/// The extensions of an appointee's certificate: its purpose alone, so that nobody takes it for a device's or a server's.
+pub fn appointee_extensions(key: &PublicKey, issuer_key_identifier: &[u8], appointment: Appointment) -> Vec<Extension> {
+    let purpose = match appointment {
+        // The purpose of CMS signatures: there is none for key generators.
+        Appointment::KeyGenerator => oid::KP_EMAIL_PROTECTION,
+        // RFC 6402 §2.10
+        Appointment::CmcResponder => oid::KP_CMC_CA,
+    };
     let mut extensions = vec![
         authority_key_identifier(issuer_key_identifier),
         subject_key_identifier(key),
         key_usage(KeyUsage::DIGITAL_SIGNATURE),
     ];
-    extensions.extend(ext_key_usage(&[oid::KP_EMAIL_PROTECTION]));
+    extensions.extend(ext_key_usage(&[purpose]));
     extensions
 }
 

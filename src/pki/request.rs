@@ -60,7 +60,14 @@ impl CheckedRequest {
     /// # Errors
     /// The first thing found wrong; see [`RequestError`].
     pub fn check(der: &[u8], limits: &RequestLimits) -> Result<Self, RequestError> {
-        let request = CertificationRequest::decode(der, limits)?;
+        Self::check_decoded(CertificationRequest::decode(der, limits)?)
+    }
+
+    /// Checks the names of a decoded request, which may have come in another form than PKCS#10.
+    ///
+    /// # Errors
+    /// The first thing found wrong; see [`RequestError`].
+    pub fn check_decoded(request: CertificationRequest) -> Result<Self, RequestError> {
         let extensions = request.extension_request();
         let value = |oid: Oid| extensions.iter().find(|extension| extension.oid == oid).map(|found| &found.value[..]);
         let key_usage = value(oid::KEY_USAGE).map(KeyUsage::decode).transpose()?;

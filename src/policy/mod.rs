@@ -153,7 +153,7 @@ pub fn authorize(
     rules: &EnrollmentRules,
 ) -> Result<AuthorizedEnrollment, Rejection> {
     let grant = match operation {
-        Operation::SimpleEnroll | Operation::SimpleReenroll => {
+        Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::FullCmc => {
             grant(operation, request, request.key().key_type(), requester, rules)?
         }
         Operation::CaCerts | Operation::CsrAttrs | Operation::ServerKeyGen => {
@@ -197,13 +197,16 @@ fn by_certificate(
     rules: &EnrollmentRules,
 ) -> Result<Grant, Rejection> {
     match (peer.class(), operation) {
-        (AnchorClass::Implicit, Operation::SimpleEnroll | Operation::ServerKeyGen) => {
+        (AnchorClass::Implicit, Operation::SimpleEnroll | Operation::ServerKeyGen | Operation::FullCmc) => {
             initial::authorize(request, peer, rules)
         }
         // RFC 7030 §4.2.2 renews "an existing certificate" of this CA. Azure IoT's client asks for its renewals by
         // simpleenroll: the certificate it holds decides, not the path it took. RFC 7030 §4.4.1 has serverkeygen treat a
         // request "as it would any enroll or re-enroll CSR".
-        (AnchorClass::Explicit, Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::ServerKeyGen) => {
+        (
+            AnchorClass::Explicit,
+            Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::ServerKeyGen | Operation::FullCmc,
+        ) => {
             let device = match recorded_device {
                 Some(device) => device.to_owned(),
                 None => unrecorded_device(peer)?.as_str().to_owned(),
@@ -229,7 +232,7 @@ fn by_credential(
 ) -> Result<Grant, Rejection> {
     let device = requester.proof.device(request)?;
     match (operation, requester.current) {
-        (Operation::SimpleEnroll | Operation::ServerKeyGen, _) => {
+        (Operation::SimpleEnroll | Operation::ServerKeyGen | Operation::FullCmc, _) => {
             initial::authorize_without_certificate(request, &device, rules)
         }
         // RFC 7030 §4.2.2: "an existing certificate", which without client authentication is the one on record.

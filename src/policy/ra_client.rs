@@ -113,7 +113,9 @@ pub(super) fn authorize(
 ) -> Result<Grant, Rejection> {
     let device = client.device(request)?;
     match (operation, requester.current) {
-        (Operation::SimpleEnroll, _) => initial::authorize_without_certificate(request, &device, rules),
+        (Operation::SimpleEnroll | Operation::FullCmc, _) => {
+            initial::authorize_without_certificate(request, &device, rules)
+        }
         // RFC 7030 §4.2.2: "the certificate being renewed/rekeyed" is the device's, on record.
         (Operation::SimpleReenroll, Some(current)) => {
             renewal::authorize(request, current, device.as_str().to_owned(), rules)

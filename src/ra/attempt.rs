@@ -7,7 +7,8 @@ use super::peer_session::PeerSession;
 use crate::audit::{AuditEvent, AuditOutcome, KeyHandover};
 use crate::est::DeliveredKey;
 use crate::pki::digest::sha256;
-use crate::store::CertificateId;
+use crate::pki::serial::Serial;
+use crate::store::{CertificateId, RequestKey};
 
 /// What is known of a request while it is decided.
 pub(super) struct Attempt<'a> {
@@ -20,6 +21,10 @@ pub(super) struct Attempt<'a> {
     pub(super) device: Option<String>,
     /// The RA client that asks for it.
     pub(super) ra: Option<String>,
+    /// The request that a CMC client asks after: no other is decided in its place.
+    pub(super) expected: Option<RequestKey>,
+    /// The certification request as it came by CMC.
+    pub(super) tagged_request: Option<Vec<u8>>,
     /// The credential that was verified, or the declared one that was tried.
     pub(super) credential: Option<String>,
 }
@@ -32,7 +37,18 @@ impl<'a> Attempt<'a> {
         peer: &'a PeerSession,
         request_id: &'a str,
     ) -> Self {
-        Self { at, label, operation, peer, request_id, device: None, ra: None, credential: None }
+        Self {
+            at,
+            label,
+            operation,
+            peer,
+            request_id,
+            device: None,
+            ra: None,
+            expected: None,
+            tagged_request: None,
+            credential: None,
+        }
     }
 
     /// The outcome of a request that was granted; of a key that was made, how it is given out.
@@ -42,6 +58,13 @@ impl<'a> Attempt<'a> {
             DeliveredKey::Encrypted(_) => KeyHandover::Encrypted,
         });
         AuditOutcome::Issued { serial: id.serial.clone(), repeated, generated_key }
+    }
+
+    /// The certificate of an appointee, which had to be issued first.
+    pub(super) fn appointment(&self, operation: &str, serial: &Serial) -> AuditEvent {
+        let serial = serial.octets().to_vec();
+        let outcome = AuditOutcome::Issued { serial, repeated: false, generated_key: None };
+        AuditEvent { operation: operation.to_owned(), peer: None, device: None, ..self.event(outcome) }
     }
 
     pub(super) fn event(&self, outcome: AuditOutcome) -> AuditEvent {

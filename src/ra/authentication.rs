@@ -42,7 +42,7 @@ impl Shown {
         Rejection::new(RejectionCode::AuthRequired, "RFC 7030 3.2.3", reason)
     }
 
-    fn add(&mut self, identity: HttpIdentity) -> Result<(), Rejection> {
+    pub(super) fn add(&mut self, identity: HttpIdentity) -> Result<(), Rejection> {
         if self.credentials.iter().any(|known| known.credential() == identity.credential()) {
             return Ok(());
         }
@@ -242,7 +242,7 @@ impl RegistrationAuthority {
 
     /// Verifies a credential. Codes, tokens and JWTs come first, so that nobody's wrong guesses at a password stand in
     /// their way. As many guesses may run past a limit as are verified at once.
-    fn http_identity(
+    pub(super) fn http_identity(
         &self,
         label: &LabelContext,
         session: &PeerSession,

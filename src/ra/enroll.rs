@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use super::attempt::Attempt;
-use super::authentication::peer_id;
+use super::authentication::{Shown, peer_id};
 use super::key_generation;
 use super::label::LabelContext;
 use super::peer_session::PeerSession;
@@ -42,7 +42,7 @@ pub struct PendingResponse {
 }
 
 /// A request as far as it was looked at.
-enum Asked {
+pub(super) enum Asked {
     /// It proves possession of the key to certify.
     Certificate(VerifiedRequest),
     /// RFC 7030 section 4.4.1: its key and its signature are ignored.
@@ -128,7 +128,14 @@ impl RegistrationAuthority {
     ) -> Result<PendingResponse, Refusal> {
         let operation = request.target.operation;
         let mut attempt = Attempt::new(self.ports.clock.now(), Some(label), operation.segment(), peer, request_id);
-        let outcome = self.decide(label, request, peer, &mut attempt);
+        let outcome = match operation {
+            Operation::FullCmc => self.decide_full_cmc(label, request, peer, &mut attempt),
+            Operation::CaCerts
+            | Operation::CsrAttrs
+            | Operation::SimpleEnroll
+            | Operation::SimpleReenroll
+            | Operation::ServerKeyGen => self.decide(label, request, peer, &mut attempt),
+        };
         if let Err(refusal) = &outcome {
             self.ports.store.record_event(attempt.event(refusal.outcome()));
         }
@@ -145,8 +152,20 @@ impl RegistrationAuthority {
         let mut shown = self.shown(label, request, session, attempt)?;
         let asked = look_at(label, request)?;
         self.show_code(label, &asked, session, attempt, &mut shown)?;
+        self.decide_shown(label, request.target.operation, asked, &shown, session, attempt)
+    }
+
+    /// Decides about a request, whatever message it came in, by what was shown.
+    pub(super) fn decide_shown(
+        &self,
+        label: &LabelContext,
+        operation: Operation,
+        asked: Asked,
+        shown: &Shown,
+        session: &PeerSession,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<PendingResponse, Refusal> {
         let proof = shown.proof(label.authentication.rule)?;
-        let operation = request.target.operation;
         let client = label.rules.ra_client(&proof, shown.recorded_device.as_deref());
         if let (Some(client), Some(peer)) = (&client, proof.peer()) {
             self.judge_ra(label, client, peer, attempt.at)?;
@@ -170,6 +189,11 @@ impl RegistrationAuthority {
         }
 
         let asked = request_key(label, &proof, leave.grant(), leave.asked_key());
+        if attempt.expected.is_some_and(|expected| expected != asked) {
+            let reason =
+                "the pendToken is of another requester, or what it stands for would be certified otherwise now";
+            return Err(Rejection::new(RejectionCode::CmcControl, "RFC 5272 6.13", reason).into());
+        }
         let grant = leave.grant();
         let arrival = Arrival { label, grant, key: leave.key(), peer: holder, request: &asked, now: attempt.at };
         let admitted = match self.admit(&arrival)? {
@@ -387,7 +411,8 @@ impl RegistrationAuthority {
         is_new: bool,
         attempt: &Attempt<'_>,
     ) -> Result<PendingResponse, Refusal> {
-        let request = PendingRequest { ra: attempt.ra.clone(), ..request };
+        let (ra, tagged_request) = (attempt.ra.clone(), attempt.tagged_request.clone());
+        let request = PendingRequest { ra, tagged_request, ..request };
         let store = self.ports.store.as_ref();
         let receipt = if is_new {
             store.record_facts(vec![request.to_fact(&label.tenant)], attempt.event(AuditOutcome::Deferred))
@@ -409,7 +434,11 @@ fn look_at(label: &LabelContext, request: &EstRequest) -> Result<Asked, Rejectio
             key_generation::of(label)?;
             Ok(Asked::Key(checked))
         }
-        Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::CaCerts | Operation::CsrAttrs => {
+        Operation::SimpleEnroll
+        | Operation::SimpleReenroll
+        | Operation::CaCerts
+        | Operation::CsrAttrs
+        | Operation::FullCmc => {
             let verified = checked.verify(&label.rules.profile.keys).map_err(refusal::request_rejection)?;
             Ok(Asked::Certificate(verified))
         }

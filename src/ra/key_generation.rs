@@ -9,12 +9,10 @@ use super::RegistrationAuthority;
 use super::attempt::Attempt;
 use super::label::LabelContext;
 use super::refusal::{Fault, Refusal};
-use crate::audit::{AuditEvent, AuditOutcome};
 use crate::ca::{KeyGenerationFault, KeyGenerator};
 use crate::est::{DeliveredKey, Rejection, RejectionCode};
 use crate::pki::generated_key::{GeneratedKey, KeySpec};
 use crate::pki::public_key::KeyType;
-use crate::pki::serial::Serial;
 use crate::policy::{AuthorizedEnrollment, AuthorizedGeneration, KeyDelivery, KeyGenerationRules};
 
 /// How many RSA keys are made at once, by default.
@@ -55,7 +53,7 @@ impl RegistrationAuthority {
                 let sealed = generator.seal(&key, &encryption, self.ports.entropy.as_ref(), attempt.at);
                 let sealed = sealed.map_err(Fault::from)?;
                 if let Some(serial) = sealed.appointed {
-                    self.ports.store.record_event(appointment(attempt, &serial));
+                    self.ports.store.record_event(attempt.appointment(APPOINTMENT, &serial));
                 }
                 DeliveredKey::Encrypted(sealed.der)
             }
@@ -72,12 +70,6 @@ impl RegistrationAuthority {
         let key = GeneratedKey::generate(spec).map_err(KeyGenerationFault::from);
         Ok(key.map_err(Fault::from)?)
     }
-}
-
-fn appointment(attempt: &Attempt<'_>, serial: &Serial) -> AuditEvent {
-    let serial = serial.octets().to_vec();
-    let outcome = AuditOutcome::Issued { serial, repeated: false, generated_key: None };
-    AuditEvent { operation: APPOINTMENT.to_owned(), peer: None, device: None, ..attempt.event(outcome) }
 }
 
 /// The places for keys that are being made.

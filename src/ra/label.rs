@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use super::key_generation::KeyGeneration;
-use crate::ca::{CertificateAuthority, Rollover};
+use crate::ca::{CertificateAuthority, CmcResponder, Rollover};
 use crate::credential::{Accepted, Credentials, GuessLimits};
 use crate::est::Label;
 use crate::est::transfer::LineWrapping;
@@ -37,6 +37,8 @@ pub struct LabelContext {
     pub wire: LineWrapping,
     /// How it makes keys; `None`: it makes none.
     pub key_generation: Option<KeyGeneration>,
+    /// Who answers Full PKI Requests; `None`: they are not taken.
+    pub cmc_responder: Option<Arc<CmcResponder>>,
 }
 
 impl LabelContext {

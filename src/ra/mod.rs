@@ -2,6 +2,7 @@
 
 mod attempt;
 mod authentication;
+mod cmc;
 mod csr_attrs;
 mod enroll;
 mod key_generation;
@@ -37,6 +38,7 @@ use namespace::Namespaces;
 
 pub use crate::credential::{Challenge, HttpScheme};
 pub use crate::store::RequestKey;
+pub use cmc::MAX_CONTROLS as MAX_CMC_CONTROLS;
 pub use enroll::PendingResponse;
 pub use key_generation::{DEFAULT_RSA_GENERATIONS, KeyGeneration};
 pub use label::{Authentication, LabelContext, RequestRules};

@@ -1,7 +1,7 @@
 //! What comes instead of a certificate: a rejection (the client's doing) or a fault (ours).
 
 use crate::audit::AuditOutcome;
-use crate::ca::{IssuanceFault, KeyGenerationFault, SealFault};
+use crate::ca::{AppointmentFault, IssuanceFault, KeyGenerationFault, SealFault};
 use crate::est::{Rejection, RejectionCode};
 use crate::pki::request::RequestError;
 use crate::pki::signature::SignatureError;
@@ -41,6 +41,9 @@ pub enum Fault {
     /// A key was not made, or not sealed.
     #[error(transparent)]
     KeyGeneration(#[from] KeyGenerationFault),
+    /// The CMC responder.
+    #[error(transparent)]
+    Response(#[from] AppointmentFault),
     /// Too much to do.
     #[error("{verifying} credentials are being verified, the limit")]
     Overloaded {
@@ -65,18 +68,20 @@ impl Fault {
             Self::Issuance(IssuanceFault::Entropy(_) | IssuanceFault::Signer(_))
             | Self::KeyGeneration(
                 KeyGenerationFault::Generation(_)
-                | KeyGenerationFault::Entropy(_)
-                | KeyGenerationFault::Signer(_)
+                | KeyGenerationFault::Signature(AppointmentFault::Entropy(_) | AppointmentFault::Signer(_))
                 | KeyGenerationFault::Seal(SealFault::Entropy(_) | SealFault::Backend),
             )
+            | Self::Response(AppointmentFault::Entropy(_) | AppointmentFault::Signer(_))
             | Self::Overloaded { .. } => Some(RETRY_AFTER_SECONDS),
             Self::Store(StoreFault::Corrupt(_))
             | Self::Issuance(
                 IssuanceFault::Certificate(_) | IssuanceFault::PathLength { .. } | IssuanceFault::BadSignature(_),
             )
             | Self::KeyGeneration(
-                KeyGenerationFault::Certificate(_) | KeyGenerationFault::Seal(SealFault::KeyType { .. }),
+                KeyGenerationFault::Signature(AppointmentFault::Certificate(_))
+                | KeyGenerationFault::Seal(SealFault::KeyType { .. }),
             )
+            | Self::Response(AppointmentFault::Certificate(_))
             | Self::Abandoned => None,
         }
     }

@@ -287,6 +287,7 @@ impl Arrival<'_> {
             requested_at: self.now,
             decision: Decision::Waiting,
             ra: None,
+            tagged_request: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     Authentication, DEFAULT_RSA_GENERATIONS, KeyGeneration, LabelContext, Ports, RegistrationAuthority, RequestRules,
 };
 use crate::ca::software_signer::SoftwareSigner;
-use crate::ca::{CertificateAuthority, KeyGenerator, Rollover, RolloverPhase, Signer as _, ceremony};
+use crate::ca::{CertificateAuthority, CmcResponder, KeyGenerator, Rollover, RolloverPhase, Signer as _, ceremony};
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::credential::Gate;
 use crate::est::transfer::{self, LineWrapping};
@@ -20,21 +20,25 @@ use crate::pki::public_key::{KeyPolicy, KeyType};
 use crate::pki::serial::Serial;
 use crate::pki::template::SubjectAttributeTemplate;
 use crate::pki::trust::{PathLimits, TrustAnchors};
-use crate::policy::{EnrollmentRules, IdentityLinking, KeyGenerationRules, NameChange, RaRules, RegistrationRules};
+use crate::policy::{
+    EnrollmentRules, IdentityLinking, KeyGenerationRules, NameChange, RaRules, RegistrationRule, RegistrationRules,
+};
 use crate::store::memory::MemoryStore;
 use estd_asn1::pkcs10::RequestLimits;
 use estd_asn1::{Certificate, oid};
 
 /// Everything a request that succeeds is made of.
 pub(crate) struct Enrolled {
-    /// With the labels `devices` (the default one), `other`, `keys`, which makes keys, and `turning`,
-    /// whose CA is on the way to a successor, and tenant `globex` at
+    /// With the labels `devices` (the default one), `other`, `keys`, which makes keys, `cmc` and `cmc-waits`, which take full
+    /// CMC, the latter by approval, `turning`, whose CA is on the way to a successor, and tenant `globex` at
     /// `est.globex.example`.
     pub(crate) authority: Arc<RegistrationAuthority>,
     /// What it remembers.
     pub(crate) store: Arc<MemoryStore>,
     /// DER.
     pub(crate) birth_certificate: Vec<u8>,
+    /// Its key.
+    pub(crate) birth_key: SoftwareSigner,
     /// A certification request, as the body of a POST.
     pub(crate) request: String,
     /// The server name that the client asks for.
@@ -98,6 +102,7 @@ pub(crate) fn enrolled_with(store: MemoryStore, authentication: &Authentication,
         },
         wire: LineWrapping::Lines64,
         key_generation: None,
+        cmc_responder: None,
     };
     let store = Arc::new(store);
     let ports = Ports {
@@ -119,7 +124,12 @@ pub(crate) fn enrolled_with(store: MemoryStore, authentication: &Authentication,
     let (old, new) = (below(&authority), below(&authority));
     let rollover = Some(Arc::new(Rollover::new(old, new, None, RolloverPhase::Announce).unwrap()));
     let turning = LabelContext { rollover, ..label("turning") };
-    let labels = vec![label("devices"), label("other"), keys, turning, globex];
+    let cmc_responder = Some(Arc::new(CmcResponder::new(Arc::clone(&authority))));
+    let cmc = LabelContext { cmc_responder: cmc_responder.clone(), ..label("cmc") };
+    let rule = RegistrationRule::Approval;
+    let registration = RegistrationRules { rule, ..RegistrationRules::default() };
+    let cmc_waits = LabelContext { cmc_responder, registration, ..label("cmc-waits") };
+    let labels = vec![label("devices"), label("other"), keys, cmc, cmc_waits, turning, globex];
     let devices = Label::parse("devices").unwrap();
     let hosts = TenantHosts {
         tenant: "globex".into(),
@@ -129,7 +139,8 @@ pub(crate) fn enrolled_with(store: MemoryStore, authentication: &Authentication,
     let authority = RegistrationAuthority::new(labels, Some(&devices), &[hosts], ports).unwrap();
     let authority = authority.with_rsa_generations(rsa_generations);
     let request = String::from_utf8(request).unwrap();
-    Enrolled { authority: Arc::new(authority), store, birth_certificate, request, server_name: None }
+    let birth_key = SoftwareSigner::from_pem(&birth_key.serialize_pem()).unwrap();
+    Enrolled { authority: Arc::new(authority), store, birth_certificate, birth_key, request, server_name: None }
 }
 
 fn ca(name: &str) -> CertifiedIssuer<'static, KeyPair> {

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::ServerError;
 use crate::admin::{AdminEdge, AdminLimits, PinnedOperator};
-use crate::ca::KeyGenerator;
+use crate::ca::{CmcResponder, KeyGenerator};
 use crate::clock::{Entropy as _, EntropyFailure, SystemClock, SystemEntropy};
 use crate::config::{AdminSettings, Authority, Config, LabelSettings, Limits};
 use crate::credential::{Gate, GuessLimits};
@@ -147,6 +147,7 @@ fn label_context(label: &LabelSettings, limits: &Limits) -> LabelContext {
             rules: Arc::clone(rules),
             generator: Arc::new(KeyGenerator::new(Arc::clone(&label.authority))),
         }),
+        cmc_responder: label.full_cmc.then(|| Arc::new(CmcResponder::new(Arc::clone(&label.authority)))),
     }
 }
 

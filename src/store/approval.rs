@@ -39,6 +39,9 @@ pub struct PendingRequest {
     /// The RA client that asked in the device's place.
     #[n(9)]
     pub ra: Option<String>,
+    /// The certification request as it came by CMC, whose client may ask by the key above alone (RFC 5272 section 6.13).
+    #[cbor(n(10), with = "minicbor::bytes")]
+    pub tagged_request: Option<Vec<u8>>,
 }
 
 /// What an operator said to a request.

@@ -388,6 +388,7 @@ pub fn label_context(
         },
         wire: LineWrapping::Lines64,
         key_generation: None,
+        cmc_responder: None,
     }
 }
 
@@ -425,5 +426,6 @@ fn share(label: &LabelContext) -> LabelContext {
         requests: label.requests.clone(),
         wire: label.wire,
         key_generation: label.key_generation.clone(),
+        cmc_responder: label.cmc_responder.clone(),
     }
 }

@@ -69,6 +69,8 @@ pub struct TaggedRequest {
     pub id: BodyPartId,
     /// The request.
     pub body: RequestBody,
+    /// Its TLV, as it came.
+    pub der: Vec<u8>,
 }
 
 /// A certification request in one of its forms.
@@ -137,7 +139,7 @@ impl PkiData {
             controls: controls.iter().map(|control| Control::decode(control.as_bytes())).collect::<Result<_, _>>()?,
             requests: requests
                 .iter()
-                .map(|request| TaggedRequest::decode(request, limits))
+                .map(|request| TaggedRequest::decode_checked(request.as_bytes(), &limits.request))
                 .collect::<Result<_, _>>()?,
             contents: contents.iter().map(TaggedContentInfo::decode).collect::<Result<_, _>>()?,
             request_sequence,
@@ -170,9 +172,20 @@ impl PkiData {
 }
 
 impl TaggedRequest {
-    fn decode(request: &Any, limits: &PkiDataLimits) -> Result<Self, DecodeError> {
+    /// Decodes one that was kept as it came.
+    ///
+    /// # Errors
+    /// When the bytes are not the DER of one.
+    pub fn decode(der: &[u8], limits: &RequestLimits) -> Result<Self, DecodeError> {
+        der::check(der)?;
+        Self::decode_checked(der, limits)
+    }
+
+    /// Decodes a value that the door has let in.
+    fn decode_checked(der: &[u8], limits: &RequestLimits) -> Result<Self, DecodeError> {
         let malformed = || DecodeError::Malformed { what: "TaggedRequest" };
-        let (identifier, content) = der::parts(request.as_bytes()).ok_or_else(malformed)?;
+        let (identifier, content) = der::parts(der).ok_or_else(malformed)?;
+        let tagged = |id, body| Ok(Self { id, body, der: der.to_vec() });
         // Implicitly tagged: the SEQUENCE gets its own tag back.
         let sequence = der::wrap(tag::SEQUENCE, content);
         match identifier {
@@ -180,15 +193,15 @@ impl TaggedRequest {
                 let wire: TaggedCertificationRequestWire =
                     der::decode_unordered("TaggedCertificationRequest", &sequence)?;
                 let body = RequestBody::Pkcs10(wire.certification_request.into_bytes());
-                Ok(Self { id: wire.body_part_id, body })
+                tagged(wire.body_part_id, body)
             }
             CRM => {
                 let id = certificate_request_id(&sequence).ok_or_else(malformed)?;
-                Ok(Self { id, body: RequestBody::Crmf(CertReqMsg::decode_checked(&sequence, &limits.request)) })
+                tagged(id, RequestBody::Crmf(CertReqMsg::decode_checked(&sequence, limits)))
             }
             ORM => {
                 let wire: OtherMsgWire = der::decode_unordered("OtherRequest", &sequence)?;
-                Ok(Self { id: wire.body_part_id, body: RequestBody::Other })
+                tagged(wire.body_part_id, RequestBody::Other)
             }
             _ => Err(malformed()),
         }

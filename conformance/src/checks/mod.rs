@@ -2,6 +2,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod cacerts;
+pub(crate) mod cmc;
 pub(crate) mod conduct;
 pub(crate) mod credentials;
 pub(crate) mod enroll;
@@ -39,6 +40,7 @@ pub(crate) fn run(stage: &Stage, matrix: &mut Matrix) {
     key_protection::run(stage, matrix);
     key_traces::run(stage, matrix);
     ra::run(stage, matrix);
+    cmc::run(stage, matrix);
     conduct::run(stage, matrix);
     x509::run(stage, matrix);
 }
