@@ -18,7 +18,7 @@ fi
 # Read, never written to: what a run finds goes into fuzz/corpus, which git does not keep.
 seeds() {
     case $1 in
-        certification_request | certs_only | cmc_request | csr_attributes | enroll_decision) echo asn1/tests/vectors tests/bodies ;;
+        certification_request | certs_only | cmc_request | csr_attributes | enroll_decision | ocsp_request) echo asn1/tests/vectors tests/bodies ;;
         transfer) echo tests/bodies ;;
     esac
     # A request that one target decodes is a request to the whole decision as well.

@@ -43,6 +43,7 @@ const DOORS: &[(&str, &[&str])] = &[
         "aws_lc_rs",
         &[
             "pki/digest",
+            "pki/cert_id",
             "pki/generated_key",
             "pki/signature",
             "ca/key_envelope",

@@ -102,10 +102,11 @@ fn conduct(arguments: &Arguments, matrix: &mut Matrix) -> Check {
         clients::run(client.as_mut(), &stage, required, matrix);
     }
     checks::run(&stage, matrix);
+    let linted = arguments.require.iter().any(|name| name == "pkilint");
+    checks::publication::run(&stage, &arguments.pkilint_python, linted, matrix);
     let mut made = FILES.map(|name| rollover::file(&stage.rollover, name)).to_vec();
     commands::run(&stage, &mut made, matrix);
-    let required = arguments.require.iter().any(|name| name == "pkilint");
-    linters::run(&stage.pki, &stage.harvest(), &made, &arguments.pkilint_python, required, matrix);
+    linters::run(&stage.pki, &stage.harvest(), &made, &arguments.pkilint_python, linted, matrix);
     crash::run(&stage, arguments.crash_cycles, matrix);
     full_disk::run(&stage, matrix);
     if matrix.is_whole() {

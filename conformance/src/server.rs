@@ -109,6 +109,8 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// Where /healthz and /metrics are.
     pub(crate) status: SocketAddr,
+    /// Where CRLs and OCSP answers are, if anywhere.
+    pub(crate) public: Option<SocketAddr>,
     /// Its standard error.
     pub(crate) log: PathBuf,
 }
@@ -122,7 +124,7 @@ impl Server {
         serve.args(["serve", "--config"]).arg(configuration).stderr(errors);
         let mut process = Background::start(&mut serve)?;
         match announced(&process) {
-            Ok((address, status)) => Ok(Self { process, address, status, log }),
+            Ok((address, public, status)) => Ok(Self { process, address, status, public, log }),
             Err(problem) => {
                 process.kill()?;
                 let said = String::from_utf8_lossy(&command::read(&log)?).into_owned();
@@ -159,18 +161,20 @@ impl Server {
     }
 }
 
-/// Reads the announcements.
-fn announced(process: &Background) -> Result<(SocketAddr, SocketAddr), Problem> {
-    let (mut est, mut status) = (None, None);
+/// Reads the announcements; the one of the status pages is the last.
+fn announced(process: &Background) -> Result<(SocketAddr, Option<SocketAddr>, SocketAddr), Problem> {
+    let (mut est, mut public, mut status) = (None, None, None);
     loop {
         let line = process.line()?;
         if let Some(rest) = line.strip_prefix("estd: listening on https://") {
             est = address(rest.strip_suffix("/.well-known/est"));
+        } else if let Some(rest) = line.strip_prefix("estd: CRLs and OCSP on http://") {
+            public = address(rest.strip_suffix('/'));
         } else if let Some(rest) = line.strip_prefix("estd: status on http://") {
             status = address(rest.strip_suffix('/'));
         }
         if let (Some(est), Some(status)) = (est, status) {
-            return Ok((est, status));
+            return Ok((est, public, status));
         }
     }
 }

@@ -34,6 +34,9 @@ const KEY_GENERATOR_NAME: &str = "Key Generator";
 /// The name of CMC responders.
 const CMC_RESPONDER_NAME: &str = "CMC Responder";
 
+/// The name of OCSP responders.
+const OCSP_RESPONDER_NAME: &str = "OCSP Responder";
+
 /// Why a certificate was not made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CeremonyError {
@@ -192,6 +195,7 @@ pub fn appointed_certificate(
     let name = match appointment {
         Appointment::KeyGenerator => KEY_GENERATOR_NAME,
         Appointment::CmcResponder => CMC_RESPONDER_NAME,
+        Appointment::OcspResponder => OCSP_RESPONDER_NAME,
     };
     let subject = single_attribute(oid::AT_COMMON_NAME, name)?;
     let extensions = appointee_extensions(&key, issuer.key_identifier(), appointment);

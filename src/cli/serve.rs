@@ -58,10 +58,12 @@ pub(super) async fn stop(running: Running, signals: &mut Signals) -> Result<(), 
 
 fn announce(running: &Running, out: &mut dyn Write) -> Result<(), CliError> {
     let est = running.est_addresses().iter().map(|address| format!("listening on https://{address}/.well-known/est"));
+    let public = running.public_addresses().iter().map(|address| format!("CRLs and OCSP on http://{address}/"));
     let status = std::iter::once(format!("status on http://{}/", running.status_address()));
     let admin = running.admin_addresses().iter().map(|address| format!("admin API on https://{address}/api/v1"));
     let socket = running.admin_socket().map(|socket| format!("admin API on {}", socket.display()));
-    let lines: String = est.chain(status).chain(admin).chain(socket).map(|line| format!("estd: {line}\n")).collect();
+    let lines: String =
+        est.chain(public).chain(status).chain(admin).chain(socket).map(|line| format!("estd: {line}\n")).collect();
     // In one write: who reads may leave once it has seen what it waits for.
     out.write_all(lines.as_bytes())?;
     Ok(out.flush()?)

@@ -56,6 +56,11 @@ pub(super) fn check(
         let expected = "less than crl_lifetime: the next list comes so long before the end of the last";
         problems.push(place.key("crl_overlap").value(expected, shape.crl_overlap.to_string()));
     }
+    // An answer must not outlive the responder's certificate, which is replaced at half of its life.
+    if rules.responder_lifetime < rules.ocsp_lifetime * 2 {
+        let expected = "at least twice ocsp_lifetime";
+        problems.push(place.key("ocsp_responder_lifetime").value(expected, shape.ocsp_responder_lifetime.to_string()));
+    }
     if !(1..=MOST_SHARDS).contains(&shape.crl_shards) {
         problems.push(place.key("crl_shards").value(format!("1 to {MOST_SHARDS}"), shape.crl_shards.to_string()));
     }

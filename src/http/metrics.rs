@@ -90,6 +90,11 @@ struct PublicLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OcspLabels {
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AuthorityLabels {
     authority: String,
     key: String,
@@ -123,6 +128,7 @@ pub struct Metrics {
     faults: Counter,
     alarms: Family<AlarmLabels, Counter>,
     public_requests: Family<PublicLabels, Counter>,
+    ocsp_answers: Family<OcspLabels, Counter>,
     crl_this_update: Family<AuthorityLabels, Gauge>,
     crl_entries: Family<AuthorityLabels, Gauge>,
     connections: Gauge,
@@ -158,6 +164,7 @@ impl Metrics {
             faults: Counter::default(),
             alarms: Family::default(),
             public_requests: Family::default(),
+            ocsp_answers: Family::default(),
             crl_this_update: Family::default(),
             crl_entries: Family::default(),
             connections: Gauge::default(),
@@ -182,6 +189,7 @@ impl Metrics {
         registry.register("faults", "Requests that failed by the server's doing", self.faults.clone());
         registry.register("alarms", "What an operator should look at", self.alarms.clone());
         registry.register("public_requests", "Requests to the public listener", self.public_requests.clone());
+        registry.register("ocsp_answers", "OCSP answers, by what they say", self.ocsp_answers.clone());
         let help = "thisUpdate of the last CRLs, in seconds since 1970: time() minus it is their age";
         registry.register("crl_this_update_seconds", help, self.crl_this_update.clone());
         registry.register("crl_entries", "Revoked certificates in the CRL of all", self.crl_entries.clone());
@@ -249,6 +257,13 @@ impl Metrics {
     /// A request to the public listener was answered; `resource` is the kind of what was asked for.
     pub(super) fn public_request(&self, resource: &'static str, status: u16) {
         self.public_requests.get_or_create(&PublicLabels { resource, status }).inc();
+    }
+
+    /// An OCSP request was answered; a status for each certificate, or an error.
+    pub(super) fn ocsp_answered(&self, says: &[&'static str]) {
+        for status in says {
+            self.ocsp_answers.get_or_create(&OcspLabels { status }).inc();
+        }
     }
 
     /// The lists of an authority, `tenant/name`, were made; `key` tells its keys apart.

@@ -13,6 +13,7 @@ mod framing;
 mod guard;
 pub mod metrics;
 mod multipart;
+mod ocsp;
 mod public;
 mod reply;
 mod request_id;

@@ -12,9 +12,11 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
 
 use super::connection::{HttpLimits, drive};
 use super::metrics::Metrics;
+use super::ocsp;
 use super::reply::{self, Reply};
 use crate::est::{Rejection, RejectionCode};
 use crate::va::{Issuer, Published, Resource, ValidationAuthority};
@@ -23,6 +25,10 @@ use crate::va::{Issuer, Published, Resource, ValidationAuthority};
 const LIST_MAX_AGE: TimeDelta = TimeDelta::minutes(5);
 /// The same of a CA certificate.
 const CERTIFICATE_MAX_AGE: TimeDelta = TimeDelta::days(1);
+/// Octets of a body: of an OCSP request for sixteen certificates with a nonce there is room to spare.
+const MAX_BODY: usize = 16 * 1024;
+/// OCSP answers that are worked at, at the same time; tryLater above.
+const MAX_RESPONSES: usize = 64;
 /// Seconds after which what is not there yet may be asked for again.
 const NOT_YET_RETRY: u32 = 1;
 /// RFC 9110 section 5.6.7
@@ -31,37 +37,41 @@ const HTTP_DATE: &str = "%a, %d %b %Y %H:%M:%S GMT";
 /// What the public listener shows.
 pub struct PublicEdge {
     authority: Arc<ArcSwap<ValidationAuthority>>,
-    limits: HttpLimits,
-    metrics: Arc<Metrics>,
+    pub(super) limits: HttpLimits,
+    pub(super) metrics: Arc<Metrics>,
+    /// One for each OCSP answer that may be worked at.
+    pub(super) responses: Arc<Semaphore>,
 }
 
 impl PublicEdge {
     /// `authority` is looked at for each request.
     pub fn new(authority: Arc<ArcSwap<ValidationAuthority>>, limits: HttpLimits, metrics: Arc<Metrics>) -> Self {
-        Self { authority, limits, metrics }
+        // A request for a status is small; nothing else has a body here.
+        let limits = HttpLimits { max_body: limits.max_body.min(MAX_BODY), ..limits };
+        Self { authority, limits, metrics, responses: Arc::new(Semaphore::new(MAX_RESPONSES)) }
     }
 
     async fn answer(&self, request: Request<Incoming>, refused: Option<Rejection>) -> Reply {
         let (resource, reply) = match refused {
             Some(rejection) => ("-", reply::refusal(&rejection, None)),
-            None => self.serve(&request),
+            None => self.serve(request).await,
         };
         self.metrics.public_request(resource, reply.status().as_u16());
         reply
     }
 
     /// The kind of what was asked for, and the answer.
-    fn serve(&self, request: &Request<Incoming>) -> (&'static str, Reply) {
-        let authority = self.authority.load();
+    async fn serve(&self, request: Request<Incoming>) -> (&'static str, Reply) {
+        let authority = self.authority.load_full();
         // Byte for byte: no two spellings of a path name one document.
         let Some((issuer, resource)) = authority.find(request.uri().path()) else {
             return ("-", not_found());
         };
         match resource {
-            Resource::Crl(_) => ("crl", document(request, issuer, resource, authority.now())),
-            Resource::Delta(_) => ("delta", document(request, issuer, resource, authority.now())),
-            Resource::Certificate => ("ca", document(request, issuer, resource, authority.now())),
-            Resource::Ocsp => ("ocsp", not_found()),
+            Resource::Crl(_) => ("crl", document(&request, issuer, resource, authority.now())),
+            Resource::Delta(_) => ("delta", document(&request, issuer, resource, authority.now())),
+            Resource::Certificate => ("ca", document(&request, issuer, resource, authority.now())),
+            Resource::Ocsp => ("ocsp", ocsp::answer(self, &authority, issuer, request).await),
         }
     }
 }
@@ -92,22 +102,28 @@ fn document(request: &Request<Incoming>, issuer: &Issuer, resource: Resource, no
         Resource::Crl(_) | Resource::Delta(_) => ("application/pkix-crl", LIST_MAX_AGE),
         Resource::Certificate | Resource::Ocsp => ("application/pkix-cert", CERTIFICATE_MAX_AGE),
     };
-    let left = published.next_update.map_or(max_age, |end| (end - now).clamp(TimeDelta::zero(), max_age));
+    let left = published.next_update.map_or(max_age, |end| (end - now).min(max_age));
     let mut reply = if is_current(request.headers(), &published) {
         // RFC 9110 §15.4.5
         status_only(StatusCode::NOT_MODIFIED)
     } else {
-        body(&published, content_type)
+        body_of(&published, content_type)
     };
-    let headers = reply.headers_mut();
-    insert(headers, CACHE_CONTROL, &format!("public, max-age={}, must-revalidate", left.num_seconds()));
-    insert(headers, ETAG, &published.tag);
-    insert(headers, LAST_MODIFIED, &http_date(published.this_update));
+    caching(&mut reply, &published, left);
     reply
 }
 
+/// What caches need to know of a document that is true for so long.
+pub(super) fn caching(reply: &mut Reply, published: &Published, left: TimeDelta) {
+    let headers = reply.headers_mut();
+    let left = left.num_seconds().max(0);
+    insert(headers, CACHE_CONTROL, &format!("public, max-age={left}, no-transform, must-revalidate"));
+    insert(headers, ETAG, &published.tag);
+    insert(headers, LAST_MODIFIED, &http_date(published.this_update));
+}
+
 /// The octets are those that are held ready: nothing is copied.
-fn body(published: &Published, content_type: &'static str) -> Reply {
+pub(super) fn body_of(published: &Published, content_type: &'static str) -> Reply {
     let mut reply = Response::new(Full::new(Bytes::from_owner(Arc::clone(&published.der))));
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -129,7 +145,7 @@ fn is_current(headers: &HeaderMap, published: &Published) -> bool {
     since.is_some_and(|since| published.this_update <= since.and_utc())
 }
 
-fn http_date(time: DateTime<Utc>) -> String {
+pub(super) fn http_date(time: DateTime<Utc>) -> String {
     time.format(HTTP_DATE).to_string()
 }
 
@@ -138,10 +154,16 @@ fn not_found() -> Reply {
     reply::refusal(&Rejection::new(RejectionCode::NotFound, "RFC 9110 15.5.5", reason), None)
 }
 
-fn method_not_allowed(allowed: &'static str) -> Reply {
+pub(super) fn method_not_allowed(allowed: &'static str) -> Reply {
     let reason = format!("this takes {allowed}");
     let mut reply = reply::refusal(&Rejection::new(RejectionCode::MethodNotAllowed, "RFC 9110 15.5.6", reason), None);
     reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    reply
+}
+
+/// The last answer of its connection: the rest of a body may still be on its way.
+pub(super) fn with_close(mut reply: Reply) -> Reply {
+    reply::close_after(&mut reply);
     reply
 }
 
@@ -157,7 +179,7 @@ fn status_only(status: StatusCode) -> Reply {
     reply
 }
 
-fn insert(headers: &mut HeaderMap, name: hyper::header::HeaderName, value: &str) {
+pub(super) fn insert(headers: &mut HeaderMap, name: hyper::header::HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }

@@ -238,6 +238,8 @@ pub enum Appointment {
     KeyGenerator,
     /// Full PKI Responses (RFC 7030 section 4.3.2).
     CmcResponder,
+    /// OCSP answers (RFC 6960 section 4.2.2.2).
+    OcspResponder,
 }
 
 /// The extensions of an appointee's certificate: its purpose alone, so that nobody takes it for a device's or a server's.
@@ -247,6 +249,7 @@ pub fn appointee_extensions(key: &PublicKey, issuer_key_identifier: &[u8], appoi
         Appointment::KeyGenerator => oid::KP_EMAIL_PROTECTION,
         // RFC 6402 §2.10
         Appointment::CmcResponder => oid::KP_CMC_CA,
+        Appointment::OcspResponder => oid::KP_OCSP_SIGNING,
     };
     let mut extensions = vec![
         authority_key_identifier(issuer_key_identifier),
@@ -254,6 +257,10 @@ pub fn appointee_extensions(key: &PublicKey, issuer_key_identifier: &[u8], appoi
         key_usage(KeyUsage::DIGITAL_SIGNATURE),
     ];
     extensions.extend(ext_key_usage(&[purpose]));
+    if appointment == Appointment::OcspResponder {
+        // RFC 6960 §4.2.2.2.1: whoever asks need not ask of the responder itself; the value is NULL.
+        extensions.push(plain(oid::OCSP_NO_CHECK, vec![0x05, 0x00]));
+    }
     extensions
 }
 

@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
+use super::answers::Answers;
 use super::ledger::Ledger;
 use super::published::Published;
+use super::responder::Responder;
 use super::{Ports, StatusFault};
 use crate::audit::{AuditEvent, AuditOutcome};
 use crate::ca::{CertificateAuthority, CrlContents, Publication, Resource};
+use crate::pki::cert_id::IssuerDigests;
 use crate::pki::shard::{SerialPlace, Shard};
 use crate::store::crl::{CrlBase, CrlHistory};
 
@@ -21,6 +24,9 @@ pub struct Issuer {
     schedule: Mutex<Schedule>,
     lists: RwLock<BTreeMap<Resource, Arc<Published>>>,
     certificate: Arc<Published>,
+    pub(super) digests: IssuerDigests,
+    pub(super) responder: Arc<Responder>,
+    pub(super) answers: Arc<Answers>,
 }
 
 /// When lists were made, and which must be made again.
@@ -76,6 +82,9 @@ impl Issuer {
             ledger: before.map(|before| Arc::clone(&before.ledger)).unwrap_or_default(),
             schedule: Mutex::new(same.map(|before| locked(&before.schedule).clone()).unwrap_or_default()),
             lists: RwLock::new(lists.unwrap_or_default()),
+            digests: IssuerDigests::of(authority.certificate()),
+            responder: same.map(|before| Arc::clone(&before.responder)).unwrap_or_default(),
+            answers: same.map(|before| Arc::clone(&before.answers)).unwrap_or_default(),
             certificate,
             authority,
         }

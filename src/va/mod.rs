@@ -1,8 +1,11 @@
 //! The validation authority: tells the world what became of the certificates of each CA, by lists and by OCSP.
 
+mod answers;
 mod issuer;
 mod ledger;
+mod ocsp;
 mod published;
+mod responder;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,8 +17,10 @@ use crate::clock::{Clock, Entropy};
 use crate::store::{CertificateStore, StoreFault};
 
 pub use crate::ca::Resource;
+pub use estd_asn1::ocsp_response::OcspResponseStatus;
 pub use issuer::{Issuer, Tended};
 pub use ledger::Ledger;
+pub use ocsp::{MAX_CERTIFICATES, OcspAnswer, ResponderFault};
 pub use published::Published;
 
 /// The outside world, as this part of the core sees it.

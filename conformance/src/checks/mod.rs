@@ -13,6 +13,7 @@ pub(crate) mod key_protection;
 pub(crate) mod key_traces;
 pub(crate) mod names;
 pub(crate) mod p10;
+pub(crate) mod publication;
 pub(crate) mod ra;
 pub(crate) mod reenroll;
 pub(crate) mod rollover;
