@@ -120,6 +120,41 @@ fn lists_are_made_on_schedule_and_upon_revocation_and_no_number_twice() {
     assert_eq!(history.number, fifth);
 }
 
+/// What a killed process leaves is what is in the files; a backup is an older copy of them.
+#[test]
+fn no_number_comes_twice_after_a_crash_or_from_a_backup() {
+    use estd::store::sled::{SledStore, StoreOptions};
+    let world = publishing(&StatusRules::default());
+    let publish = |folder: &std::path::Path| {
+        world.clock.advance(TimeDelta::milliseconds(1));
+        let store = Arc::new(SledStore::open(folder, StoreOptions::default()).unwrap());
+        let ports = va::Ports {
+            store: Arc::clone(&store) as _,
+            clock: Arc::clone(&world.clock) as _,
+            entropy: Arc::clone(&world.entropy) as _,
+        };
+        let all = ValidationAuthority::new([Arc::clone(&world.label("devices").authority)], ports, None);
+        (tend(&all).unwrap(), store)
+    };
+    let copied = |folder: &std::path::Path| {
+        let copy = tempfile::tempdir().unwrap();
+        std::fs::copy(folder.join("journal"), copy.path().join("journal")).unwrap();
+        copy
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (first, store) = publish(folder.path());
+    // Taken while the store is open, as a crash leaves it.
+    let (crashed, backup) = (copied(folder.path()), copied(folder.path()));
+    drop(store);
+    let (second, _) = publish(crashed.path());
+    let (third, _) = publish(backup.path());
+    assert!(first < second && second < third, "{first} {second} {third}");
+    // Also when the clock went back meanwhile, as far as the store remembers.
+    world.clock.advance(TimeDelta::days(-30));
+    let (fourth, _) = publish(backup.path());
+    assert_eq!(fourth, third + 1);
+}
+
 #[test]
 fn what_ended_stays_until_one_list_of_the_schedule_had_it() {
     let world = publishing(&StatusRules::default());
