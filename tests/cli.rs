@@ -242,6 +242,15 @@ fn revocation_waits_for_the_server_to_stop_and_the_journal_tells_of_it() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output).contains("no certificate with serial number 0102"), "{}", text(&output));
 
+    let lists = folder.path().join("lists");
+    let published = estd(&["crl", "publish", "--config", &config, "--out", lists.to_str().unwrap()]);
+    assert!(published.status.success(), "{}", text(&published));
+    assert!(text(&published).contains("1 revoked certificates"), "{}", text(&published));
+    let list = fs::read_dir(&lists).unwrap().next().unwrap().unwrap().path();
+    let shown = Command::new("openssl").args(["crl", "-inform", "DER", "-noout", "-text", "-in"]).arg(&list).output();
+    assert!(text(&shown.unwrap()).contains(&format!("Serial Number: {serial}")));
+    assert!(text(&estd(&["crl", "show", "--config", &config])).contains("last number "));
+
     let data = folder.path().join("demo/data");
     let output = estd(&["journal", "verify", "--data-dir", data.to_str().unwrap()]);
     assert!(text(&output).contains("1 certificates, 1 revocations"), "{}", text(&output));

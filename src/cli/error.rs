@@ -16,6 +16,7 @@ use crate::store::StoreFault;
 use crate::store::journal::JournalError;
 use crate::store::rollover_census::CensusError;
 use crate::store::sled::OpenError;
+use crate::va::StatusFault;
 use estd_asn1::DecodeError;
 
 /// Why a command failed; the exit code is 1 for all of them.
@@ -76,6 +77,9 @@ pub enum CliError {
     /// The store failed.
     #[error(transparent)]
     StoreFault(#[from] StoreFault),
+    /// A list was not made.
+    #[error(transparent)]
+    Status(#[from] StatusFault),
     /// A certificate was not revoked or released.
     #[error(transparent)]
     Revocation(#[from] RevocationError),

@@ -3,6 +3,7 @@
 mod ca;
 mod check;
 mod credential;
+mod crl;
 mod demo;
 mod error;
 mod files;
@@ -52,6 +53,9 @@ enum Command {
     /// Make entries for a tenant's credentials file: users, one-time enrollment codes, API tokens
     #[command(subcommand)]
     Credential(credential::Command),
+    /// Look at the CRLs of the authorities, or make them for a web server of one's own
+    #[command(subcommand)]
+    Crl(crl::Command),
     /// Verify the journal, rebuild the index from it
     #[command(subcommand)]
     Journal(journal::Command),
@@ -111,6 +115,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(arguments) => check::run(&arguments, &mut out),
         Command::Ca(command) => ca::run(&command, &mut out),
         Command::Credential(command) => credential::run(&command, &mut out),
+        Command::Crl(command) => crl::run(&command, &mut out),
         Command::Journal(command) => journal::run(&command, &mut out),
         Command::Admin(Operated { command, server }) => command.run(&server, &mut out),
         Command::Device(OperatedWithin { command, within }) => command.run(&within, &mut out),

@@ -142,6 +142,14 @@ pub fn authority_over(config: &Config, store: Arc<dyn CertificateStore>) -> Resu
     Ok(composition::registration_authority(config, &composition::ports(store)?)?)
 }
 
+/// The same of what a configuration publishes.
+///
+/// # Errors
+/// When there is no randomness.
+pub fn validation_over(config: &Config, store: Arc<dyn CertificateStore>) -> Result<ValidationAuthority, ServerError> {
+    Ok(composition::validation_authority(config, &composition::ports(store)?, None))
+}
+
 /// What opening the store took, when that is worth a look.
 fn tell(recovery: Recovery) {
     let Recovery { rebuilt, replayed, tail } = recovery;
