@@ -22,3 +22,7 @@ if ! "$venv/bin/python" -c 'import pkilint' 2>/dev/null; then
     python3 -m venv "$venv"
     "$venv/bin/pip" --quiet --disable-pip-version-check install 'pkilint==0.13.3'
 fi
+
+if ! "$venv/bin/python" -c 'import schemathesis' 2>/dev/null; then
+    "$venv/bin/pip" --quiet --disable-pip-version-check install 'schemathesis==4.32.5'
+fi

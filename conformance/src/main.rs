@@ -1,6 +1,7 @@
 //! Drives real clients against the built server and judges its answers with tools that share no code with it.
 #![expect(clippy::print_stdout, reason = "a command line program reports on standard output")]
 
+mod admin_api;
 mod certificate;
 mod checks;
 mod clients;
@@ -50,13 +51,14 @@ struct Arguments {
     /// Run only the cases whose name contains this.
     #[arg(long)]
     only: Option<String>,
-    /// Clients that must be there, comma-separated: curl, strongswan, bouncycastle, python, libest, pkilint.
+    /// Clients that must be there, comma-separated: curl, strongswan, bouncycastle, python, libest, pkilint,
+    /// schemathesis.
     #[arg(long, value_delimiter = ',')]
     require: Vec<String>,
     /// libest's estclient, if it is not on PATH.
     #[arg(long, env = "ESTCLIENT")]
     estclient: Option<PathBuf>,
-    /// A Python that has pkilint; see conformance/install-clients.sh.
+    /// A Python that has pkilint and schemathesis; see conformance/install-clients.sh.
     #[arg(long, default_value = "target/conformance-venv/bin/python")]
     pkilint_python: PathBuf,
     /// How often the server is killed under load; 0 leaves that out.
@@ -107,6 +109,8 @@ fn conduct(arguments: &Arguments, matrix: &mut Matrix) -> Check {
     let mut made = FILES.map(|name| rollover::file(&stage.rollover, name)).to_vec();
     commands::run(&stage, &mut made, matrix);
     linters::run(&stage.pki, &stage.harvest(), &made, &arguments.pkilint_python, linted, matrix);
+    let required = arguments.require.iter().any(|name| name == "schemathesis");
+    admin_api::run(&stage, &arguments.pkilint_python, required, matrix);
     crash::run(&stage, arguments.crash_cycles, matrix);
     full_disk::run(&stage, matrix);
     if matrix.is_whole() {

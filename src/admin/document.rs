@@ -21,6 +21,7 @@ pub(super) const PATH: &str = "/api/v1/openapi.json";
                        Whatever is refused is a problem document (RFC 9457). A request that changes something may carry an \
                        Idempotency-Key; sent again within a day it is answered again and not done again."
     ),
+    components(schemas(certificates::Form, devices::StateName, events::Order)),
     modifiers(&Bearer),
     security(("token" = []))
 )]

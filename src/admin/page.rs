@@ -46,7 +46,9 @@ impl PageQuery {
     pub(super) fn place<T>(&self, read: impl FnOnce(&[u8]) -> Option<T>) -> Result<Option<T>, Problem> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
         let place = transfer::decode_base64url(cursor).and_then(|octets| read(&octets));
-        place.map(Some).ok_or_else(|| Problem::bad_request("cursor is not one that this list gave"))
+        place
+            .map(Some)
+            .ok_or_else(|| Problem::not_found("there is no such page: cursor is not one that this list gave"))
     }
 }
 

@@ -91,7 +91,7 @@ impl RegistrationAuthority {
         Ok(standing(&record).map(|standing| Operator::proven(actor, standing)).ok_or(TokenError::Unknown))
     }
 
-    /// Makes a token of the server's, or of any tenant's.
+    /// Makes a token for an operator of the whole server.
     ///
     /// # Errors
     /// When it cannot be.

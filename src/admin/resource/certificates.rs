@@ -99,12 +99,14 @@ impl CertificateShown {
 #[serde(default)]
 pub(in crate::admin) struct CertificateQuery {
     /// With this serial number, in hexadecimal digits. Found at once; the filters beside it do not count.
+    #[param(pattern = "^([0-9A-Fa-f]{2}:?)+$")]
     serial: Option<String>,
     /// Issued at this label.
     label: Option<String>,
     /// Of devices whose ids contain it, whatever the case.
     device: Option<String>,
     /// Over this key: SHA-256 of its SubjectPublicKeyInfo, in hexadecimal digits.
+    #[param(pattern = "^([0-9A-Fa-f]{2}:?){32}$")]
     key: Option<String>,
     /// Revoked, or not.
     revoked: Option<bool>,
@@ -135,10 +137,12 @@ pub(in crate::admin) async fn list_certificates(
         let octets = u128::from_be_bytes(octets.try_into().ok()?);
         Some(ExpiryPlace { not_after: (octets >> 64) as i64, sequence: octets as u64 })
     })?;
-    let serial = query.serial.as_deref().map(|serial| super::octets("serial", serial)).transpose()?;
+    let serial = query.serial.as_deref().map(|serial| super::octets(serial).ok_or_else(|| malformed("serial")));
+    let key = query.key.as_deref().map(|key| super::digest(key).ok_or_else(|| malformed("key")));
+    let (serial, spki_sha256) = (serial.transpose()?, key.transpose()?);
     let filter = CertificateFilter {
         label: query.label,
-        spki_sha256: query.key.as_deref().map(|key| super::digest("key", key)).transpose()?,
+        spki_sha256,
         device: query.device,
         revoked: query.revoked,
         ends_after: query.ends_after,
@@ -256,7 +260,11 @@ pub(in crate::admin) struct RevocationRequest {
     /// A reason of RFC 5280 section 5.3.1: unspecified, keyCompromise, cACompromise, affiliationChanged, superseded,
     /// cessationOfOperation, certificateHold (for a certificate: the one that can be lifted), privilegeWithdrawn,
     /// aACompromise.
-    #[schema(value_type = String, example = "cessationOfOperation")]
+    #[schema(
+        value_type = String,
+        example = "cessationOfOperation",
+        pattern = "^(unspecified|keyCompromise|cACompromise|affiliationChanged|superseded|cessationOfOperation|certificateHold|privilegeWithdrawn|aACompromise)$"
+    )]
     reason: ReasonText,
 }
 
@@ -370,8 +378,14 @@ fn chain(ra: &RegistrationAuthority, found: &StandingCertificate, der: &[u8]) ->
     text
 }
 
+fn malformed(what: &str) -> Problem {
+    Problem::bad_request(format!("{what} is hexadecimal digits, two an octet"))
+}
+
+/// What has another form names no certificate.
 fn id(issuer: &str, serial: &str) -> Result<CertificateId, Problem> {
-    Ok(CertificateId { issuer: super::digest("issuer", issuer)?, serial: super::octets("serial", serial)? })
+    let id = super::digest(issuer).zip(super::octets(serial)).map(|(issuer, serial)| CertificateId { issuer, serial });
+    id.ok_or_else(|| Problem::not_found("there is no such certificate"))
 }
 
 fn find(

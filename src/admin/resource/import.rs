@@ -11,6 +11,7 @@ use crate::ra::{Listing, MAX_LISTED_AT_ONCE};
 #[serde(deny_unknown_fields)]
 pub(in crate::admin) struct Row {
     /// Its id, as the label's `identity` reads it from the birth certificate.
+    #[schema(min_length = 1, max_length = 128)]
     id: String,
     /// What operators call it by.
     #[serde(default)]
@@ -54,6 +55,10 @@ pub(super) fn rows(media_type: &str, body: &[u8]) -> Result<Vec<Listing>, Proble
         }
         "text/csv" => {
             let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(body);
+            // Told also when no row follows that would lack it.
+            if !reader.headers().is_ok_and(|header| header.iter().any(|column| column == "id")) {
+                return Err(Problem::unprocessable("a header with the columns id and, where wanted, tags is expected"));
+            }
             collect(reader.deserialize::<CsvRow>().map(|row| row.map_err(|error| explain(&error))))
         }
         other => {
@@ -118,6 +123,10 @@ mod tests {
         ] {
             let problem = rows(media_type, body.as_bytes()).unwrap_err();
             assert!(serde_json::to_string(&problem).unwrap().contains("row 2: "), "{problem:?}");
+        }
+        for body in [&b""[..], b"true", b"\xff\n", b"SN-1\nSN-2\n"] {
+            let problem = rows("text/csv", body).unwrap_err();
+            assert!(serde_json::to_string(&problem).unwrap().contains("a header with the columns"), "{problem:?}");
         }
         let unknown = rows("text/csv", b"id,color\nSN-1,red\n").unwrap_err();
         assert!(serde_json::to_string(&unknown).unwrap().contains("color"), "{unknown:?}");

@@ -10,15 +10,13 @@ pub(super) mod tokens;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::problem::Problem;
-
 /// A time as it stands in answers (RFC 3339).
 fn time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// The octets of hexadecimal digits; colons between them are as openssl writes them.
-fn octets(what: &str, digits: &str) -> Result<Vec<u8>, Problem> {
+fn octets(digits: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = digits.bytes().filter(|byte| *byte != b':').collect();
     let value = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
     let pair = |pair: &[u8]| match pair {
@@ -26,12 +24,10 @@ fn octets(what: &str, digits: &str) -> Result<Vec<u8>, Problem> {
         _ => None,
     };
     let octets: Option<Vec<u8>> = digits.chunks(2).map(pair).collect();
-    let octets = octets.filter(|octets| !octets.is_empty());
-    octets.ok_or_else(|| Problem::bad_request(format!("{what} is an even number of hexadecimal digits")))
+    octets.filter(|octets| !octets.is_empty())
 }
 
-/// SHA-256 in hexadecimal digits.
-fn digest(what: &str, digits: &str) -> Result<[u8; 32], Problem> {
-    let octets = octets(what, digits)?;
-    octets.try_into().map_err(|_| Problem::bad_request(format!("{what} is 64 hexadecimal digits")))
+/// A SHA-256 in hexadecimal digits.
+fn digest(digits: &str) -> Option<[u8; 32]> {
+    octets(digits)?.try_into().ok()
 }

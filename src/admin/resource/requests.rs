@@ -83,6 +83,7 @@ pub(in crate::admin) struct RequestDecided {
 #[serde(deny_unknown_fields)]
 pub(in crate::admin) struct Denial {
     /// What the device is told; up to 200 octets.
+    #[schema(min_length = 1, max_length = 200)]
     reason: String,
 }
 
@@ -119,8 +120,8 @@ pub(in crate::admin) async fn show_request(
     Permitted { grant, .. }: Permitted<ReadRegistry>,
     Named((_, id)): Named<(String, String)>,
 ) -> Result<axum::Json<RequestShown>, Problem> {
-    let key = RequestKey(super::digest("request", &id)?);
-    let found = edge.on_store(move |ra| ra.request(&grant, &key)).await??;
+    let request = key(&id)?;
+    let found = edge.on_store(move |ra| ra.request(&grant, &request)).await??;
     let found = found.ok_or_else(|| Problem::not_found("there is no such request"))?;
     Ok(axum::Json((&found).into()))
 }
@@ -171,13 +172,18 @@ async fn decide(
     decision: Decision,
     word: &'static str,
 ) -> Result<Response, Problem> {
-    let key = RequestKey(super::digest("request", id)?);
+    let request = key(id)?;
     let done = edge.on_store(move |ra| {
-        let answer = Answering::new(StatusCode::OK, &RequestDecided { id: hex(&key.0), decision: word })?;
-        let receipt = ra.decide_request(&permitted.answering(&answer, ra)?, &key, decision)?;
+        let answer = Answering::new(StatusCode::OK, &RequestDecided { id: hex(&request.0), decision: word })?;
+        let receipt = ra.decide_request(&permitted.answering(&answer, ra)?, &request, decision)?;
         Ok::<_, Problem>((receipt, answer))
     });
     let (receipt, answer) = done.await??;
     receipt.await?;
     Ok(answer.into_response())
+}
+
+/// What has another form names no request.
+fn key(id: &str) -> Result<RequestKey, Problem> {
+    super::digest(id).map(RequestKey).ok_or_else(|| Problem::not_found("there is no such request"))
 }

@@ -55,16 +55,15 @@ impl From<&OperatorToken> for TokenShown {
     }
 }
 
-/// A token to be made.
+/// A token of the server's operators to be made.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::admin) struct NewToken {
     /// What people call it by; stands in the audit. Up to 64 octets.
+    #[schema(min_length = 1, max_length = 64)]
     name: String,
     /// What it gives.
-    role: RoleName,
-    /// The tenant the role is of, for a role of a tenant.
-    tenant: Option<String>,
+    role: ServerRole,
     /// How long it lasts.
     #[schema(default = 90, minimum = 1, maximum = 3650)]
     days: Option<u32>,
@@ -75,33 +74,49 @@ pub(in crate::admin) struct NewToken {
 #[serde(deny_unknown_fields)]
 pub(in crate::admin) struct NewTenantToken {
     /// What people call it by; stands in the audit. Up to 64 octets.
+    #[schema(min_length = 1, max_length = 64)]
     name: String,
     /// What it gives within the tenant.
-    role: RoleName,
+    role: TenantRole,
     /// How long it lasts.
     #[schema(default = 90, minimum = 1, maximum = 3650)]
     days: Option<u32>,
 }
 
-/// A role.
+/// A role of the whole server.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(in crate::admin) enum RoleName {
+pub(in crate::admin) enum ServerRole {
     Admin,
     Auditor,
-    TenantAdmin,
-    TenantOperator,
-    TenantAuditor,
 }
 
-impl From<RoleName> for Role {
-    fn from(name: RoleName) -> Self {
-        match name {
-            RoleName::Admin => Self::Admin,
-            RoleName::Auditor => Self::Auditor,
-            RoleName::TenantAdmin => Self::TenantAdmin,
-            RoleName::TenantOperator => Self::TenantOperator,
-            RoleName::TenantAuditor => Self::TenantAuditor,
+/// A role within one tenant.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+pub(in crate::admin) enum TenantRole {
+    #[serde(rename = "tenant-admin")]
+    Admin,
+    #[serde(rename = "tenant-operator")]
+    Operator,
+    #[serde(rename = "tenant-auditor")]
+    Auditor,
+}
+
+impl From<ServerRole> for Role {
+    fn from(role: ServerRole) -> Self {
+        match role {
+            ServerRole::Admin => Self::Admin,
+            ServerRole::Auditor => Self::Auditor,
+        }
+    }
+}
+
+impl From<TenantRole> for Role {
+    fn from(role: TenantRole) -> Self {
+        match role {
+            TenantRole::Admin => Self::TenantAdmin,
+            TenantRole::Operator => Self::TenantOperator,
+            TenantRole::Auditor => Self::TenantAuditor,
         }
     }
 }
@@ -131,13 +146,9 @@ pub(in crate::admin) struct TokenRevoked {
     now: &'static str,
 }
 
-impl NewToken {
-    fn request(self) -> Result<TokenRequest, Problem> {
-        let standing = Standing::new(self.role.into(), self.tenant);
-        let standing = standing.map_err(|error| Problem::unprocessable(error.to_string()))?;
-        let life = TimeDelta::days(self.days.unwrap_or(DEFAULT_DAYS).into());
-        Ok(TokenRequest { name: self.name, standing, life })
-    }
+fn requested(name: String, role: Role, tenant: Option<String>, days: Option<u32>) -> Result<TokenRequest, Problem> {
+    let standing = Standing::new(role, tenant).map_err(|error| Problem::unprocessable(error.to_string()))?;
+    Ok(TokenRequest { name, standing, life: TimeDelta::days(days.unwrap_or(DEFAULT_DAYS).into()) })
 }
 
 /// Every token, whoever's
@@ -153,7 +164,7 @@ pub(in crate::admin) async fn list_tokens(
     Ok(axum::Json(Listed { items: tokens.iter().map(TokenShown::from).collect(), next: None }))
 }
 
-/// Makes a token, of whichever role
+/// Makes a token for an operator of the whole server
 #[utoipa::path(post, path = "/tokens", tag = "tokens", operation_id = "makeToken", request_body = NewToken, responses(
     (status = 200, body = TokenMade),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
@@ -163,12 +174,7 @@ pub(in crate::admin) async fn make_token(
     permitted: ServerPermitted<ManageServer>,
     Json(new): Json<NewToken>,
 ) -> Result<Response, Problem> {
-    let request = new.request()?;
-    if let Some(tenant) = request.standing.tenant()
-        && !edge.authority.load().has_tenant(tenant)
-    {
-        return Err(Problem::unprocessable("there is no such tenant"));
-    }
+    let request = requested(new.name, new.role.into(), None, new.days)?;
     make(&edge, request, move |ra, request, answer| {
         Ok(ra.make_server_token(&permitted.answering(answer, ra)?, request)?)
     })
@@ -176,8 +182,8 @@ pub(in crate::admin) async fn make_token(
 }
 
 /// Revokes a token, whoever's: it opens nothing from the next request on
-#[utoipa::path(delete, path = "/tokens/{token}", tag = "tokens", operation_id = "revokeToken",
-    params(("token" = String, Path, description = "Token id")),
+#[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens", operation_id = "revokeToken",
+    params(("id" = String, Path, description = "Token id")),
     responses(
         (status = 200, body = TokenRevoked),
         (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
@@ -229,7 +235,7 @@ pub(in crate::admin) async fn make_tenant_token(
     Json(NewTenantToken { name, role, days }): Json<NewTenantToken>,
 ) -> Result<Response, Problem> {
     let tenant = Some(permitted.grant.tenant().to_owned());
-    let request = NewToken { name, role, tenant, days }.request()?;
+    let request = requested(name, role.into(), tenant, days)?;
     make(&edge, request, move |ra, request, answer| {
         Ok(ra.make_tenant_token(&permitted.answering(answer, ra)?, request)?)
     })
@@ -237,8 +243,8 @@ pub(in crate::admin) async fn make_tenant_token(
 }
 
 /// Revokes a token of a tenant's operator
-#[utoipa::path(delete, path = "/tenants/{tenant}/tokens/{token}", tag = "tokens", operation_id = "revokeTenantToken",
-    params(("tenant" = String, Path, description = "Tenant"), ("token" = String, Path, description = "Token id")),
+#[utoipa::path(delete, path = "/tenants/{tenant}/tokens/{id}", tag = "tokens", operation_id = "revokeTenantToken",
+    params(("tenant" = String, Path, description = "Tenant"), ("id" = String, Path, description = "Token id")),
     responses(
         (status = 200, body = TokenRevoked),
         (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),

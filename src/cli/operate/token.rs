@@ -51,11 +51,9 @@ impl Command {
         let answer = match self {
             Self::List => return server.list(&client.list("/tokens", &[], 0)?, &COLUMNS, out),
             Self::Create { name, role, tenant, days } => {
-                let mut body = json!({ "name": name, "role": role, "days": days });
-                if let Some(tenant) = tenant {
-                    body["tenant"] = json!(tenant);
-                }
-                client.post("/tokens", Some(("application/json", body.to_string().into_bytes())))?
+                let body = json!({ "name": name, "role": role, "days": days }).to_string().into_bytes();
+                let path = tenant.as_ref().map_or_else(String::new, |tenant| format!("/tenants/{}", segment(tenant)));
+                client.post(&format!("{path}/tokens"), Some(("application/json", body)))?
             }
             Self::Revoke { id } => client.call(&Method::DELETE, &format!("/tokens/{}", segment(id)), None)?,
         };
