@@ -504,3 +504,85 @@ async fn the_command_line_operates_a_running_server() {
     let (done, _, error) = estd(&["device", "list"]);
     assert!(!done && error.contains("is it running?"), "{error}");
 }
+
+/// Names are free text: neither keys nor the audit go by them.
+#[tokio::test]
+async fn operators_of_one_name_are_told_apart() {
+    let server = Operated::start("").await;
+    let own = server.tenant().await;
+    assert_eq!(server.post(&format!("/tenants/{own}/devices"), &json!([{ "id": "SN-1" }])).await.status, 200);
+    let mut tokens = Vec::new();
+    for tenant in [own.as_str(), "globex"] {
+        let body = json!({ "name": "ci", "role": "tenant-operator" });
+        let made = server.post(&format!("/tenants/{tenant}/tokens"), &body).await.json();
+        tokens.push(made["token"].as_str().unwrap().to_owned());
+    }
+    let suspend = async |token: &str| {
+        let (path, fields) = (format!("/tenants/{own}/devices/SN-1/suspend"), [("Idempotency-Key", "key")]);
+        server.ask("POST", &path, Ask { token: Some(token), fields: &fields, ..Ask::default() }).await
+    };
+    assert_eq!(suspend(&tokens[0]).await.status, 200);
+    assert_eq!(suspend(&tokens[0]).await.field("idempotency-replayed"), Some("true"));
+    assert_eq!(suspend(&tokens[1]).await.code(), "not-found", "another's answer is not told");
+    let events = server.get(&format!("/tenants/{own}/devices/SN-1/events")).await.json();
+    let id = tokens[0].split('_').nth(1).unwrap();
+    assert_eq!(events["items"][0]["credential"], format!("token:{id}"));
+    let local = server.post("/tokens", &json!({ "name": "local:0", "role": "auditor" })).await;
+    assert_eq!(local.code(), "unprocessable", "a name of the system's");
+    server.running.shutdown().await;
+}
+
+#[tokio::test]
+async fn nobody_sends_a_body_and_everybody_reads_no_more_than_there_is() {
+    let server = Operated::start("[admin]\nlisten = [\"127.0.0.1:0\"]\n").await;
+    let devices = format!("/tenants/{}/devices", server.tenant().await);
+    let large = vec![b' '; 100_000];
+    let ask = Ask { body: Some(("application/json", &large)), ..Ask::default() };
+    assert_eq!(server.ask_remotely(None, "POST", &devices, ask).await.status, 401);
+    // Misspelt it would import in earnest.
+    assert_eq!(server.post(&format!("{devices}?dryrun=true"), &json!([{ "id": "SN-1" }])).await.code(), "bad-request");
+    let twice = server.post(&devices, &json!([{ "id": "SN-a" }, { "id": "sn-A" }])).await;
+    assert_eq!(twice.code(), "unprocessable", "ids that differ in case alone name one device");
+    assert_eq!(server.post(&devices, &json!([{ "id": "SN-1" }])).await.status, 200);
+    assert_eq!(server.post(&format!("{devices}/SN-1/resume"), &json!({})).await.code(), "conflict");
+    for (method, path, body) in [("DELETE", "", None), ("POST", "/revoke", Some(&b"{\"reason\":\"superseded\"}"[..]))] {
+        let (fields, body) = ([("If-Match", "\"0000000000000000\"")], body.map(|body| ("application/json", body)));
+        let path = format!("{devices}/SN-1{path}");
+        let answer = server.ask(method, &path, Ask { fields: &fields, body, ..Ask::default() }).await;
+        assert_eq!(answer.code(), "changed", "{method} {path}");
+    }
+    let events = server.get("/events?order=oldest").await.json()["items"].as_array().unwrap().clone();
+    let middle = events[events.len() / 2]["sequence"].as_u64().unwrap();
+    let rest = server.get(&format!("/events?order=oldest&after={middle}")).await.json();
+    assert_eq!(rest["items"][0]["sequence"], middle + 1);
+    server.running.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_removed_operator_is_nobody_on_the_connection_that_is_open() {
+    let pinned = rcgen::generate_simple_self_signed(vec!["olga".to_owned()]).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), pinned.cert.pem()).unwrap();
+    let operator = format!("[[admin.operator]]\nname = \"olga\"\ncertificate = {:?}\nrole = \"admin\"\n", file.path());
+    let server = Operated::start(&format!("[admin]\nlisten = [\"127.0.0.1:0\"]\n{operator}")).await;
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(server.folder.join("ca/root.pem")).unwrap()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(pinned.signing_key.serialize_pem().as_bytes()).unwrap();
+    let config = ClientConfig::builder().with_root_certificates(roots);
+    let config = config.with_client_auth_cert(vec![pinned.cert.der().clone()], key).unwrap();
+    let stream = tokio::net::TcpStream::connect(server.running.admin_addresses()[0]).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    let mut ask = async || {
+        stream.write_all(b"GET /api/v1/whoami HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let mut answer = [0; 4096];
+        let read = stream.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..read]).split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(ask().await, "200");
+    let path = server.folder.join("config.toml");
+    fs::write(&path, fs::read_to_string(&path).unwrap().replace(&operator, "")).unwrap();
+    server.running.reload(Config::load(&path, SystemClock.now()).unwrap()).await.unwrap();
+    assert_eq!(ask().await, "401");
+    server.running.shutdown().await;
+}

@@ -274,3 +274,23 @@ fn a_certificate_is_superseded_once_its_successor_is_seen_in_use_and_not_before(
     assert_eq!(code(renew(&world, &second)), Some(RejectionCode::Superseded));
     assert!(renew(&world, &lost).is_ok(), "it was issued all the same, and nobody renewed it");
 }
+
+/// What enrolls while a list is imported that names it is neither lost nor listed over.
+#[test]
+fn an_import_and_an_enrollment_at_once_leave_one_of_two_states() {
+    for _ in 0..20 {
+        let world = world(RegistrationRule::Open);
+        let rows: Vec<_> = (0..500).map(|number| listing(&format!("SN-{number}"))).collect();
+        let device = world.birth("SN-1", KeyType::P256);
+        std::thread::scope(|scope| {
+            let import =
+                scope.spawn(|| world.ra.list_devices(&grant("acme"), &rows, false).map(|it| it.wait().unwrap()));
+            enroll(&world, &device.session(), &body()).unwrap().receipt.wait().unwrap();
+            // Either the list came first and the device then enrolled from it, or it is refused for the device that is there.
+            let imported = import.join().unwrap();
+            assert!(matches!(imported, Ok(()) | Err(RegistryError::Registered { .. })), "{imported:?}");
+        });
+        let known = self::device(&world, "SN-1").unwrap();
+        assert_eq!((known.state, known.latest.len()), (DeviceState::Active, 1));
+    }
+}

@@ -116,7 +116,7 @@ fn a_device_is_revoked_with_all_its_certificates_in_one_record() {
     let birth = world.birth("SN-1", KeyType::P256);
     let devices: Vec<_> = (0..3).map(|_| world.operational(&birth, KeyType::P256)).collect();
     let bystander = world.operational(&world.birth("SN-2", KeyType::P256), KeyType::P256);
-    let revoke = |reason| world.ra.revoke_device(&grant("acme"), "sn-1", reason);
+    let revoke = |reason| world.ra.revoke_device(&grant("acme"), "sn-1", None, reason);
     assert!(matches!(revoke(RevocationReason::CertificateHold), Err(RevocationError::HoldOfDevice)));
     let events = world.store.events().len();
     revoke(RevocationReason::CessationOfOperation).unwrap().wait().unwrap();
@@ -150,7 +150,7 @@ fn what_is_another_tenants_does_not_exist() {
     let revoked = world.ra.revoke_certificate(&grant("other"), &id, RevocationReason::Superseded);
     assert!(matches!(revoked, Err(RevocationError::NoCertificate)));
     assert!(matches!(world.ra.release_hold(&grant("other"), &id), Err(RevocationError::NoCertificate)));
-    let device = world.ra.revoke_device(&grant("other"), "SN-1", RevocationReason::Superseded);
+    let device = world.ra.revoke_device(&grant("other"), "SN-1", None, RevocationReason::Superseded);
     assert!(matches!(device, Err(RevocationError::NoDevice(_))));
     assert_eq!((standing(&world, &current), world.store.events().len()), (None, events));
 }
@@ -163,7 +163,7 @@ fn a_revocation_is_acknowledged_only_when_it_is_durable() {
     world.store.settle(Ok(()));
     let revoke = || world.ra.revoke_certificate(&grant("acme"), &world.id(&current), RevocationReason::Superseded);
     let (first, second) = (revoke().unwrap(), revoke().unwrap());
-    let device = world.ra.revoke_device(&grant("acme"), "SN-1", RevocationReason::Superseded).unwrap();
+    let device = world.ra.revoke_device(&grant("acme"), "SN-1", None, RevocationReason::Superseded).unwrap();
     world.store.settle(Err(StoreFault::Closed));
     for receipt in [first, second, device] {
         assert!(receipt.wait().is_err());

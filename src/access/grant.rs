@@ -10,6 +10,8 @@ use crate::store::Fact;
 pub struct Actor {
     /// The operator.
     pub name: String,
+    /// What the operator was known by, `token:<id>` for instance: names may be alike.
+    pub credential: Option<String>,
     /// Where from.
     pub source: String,
     /// The id that stands in the log lines of the request.

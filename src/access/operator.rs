@@ -43,6 +43,12 @@ impl Operator {
         &self.standing
     }
 
+    /// What tells operators apart who have one name: what each was known by, and what it may do.
+    pub fn identity(&self) -> String {
+        let known_by = self.actor.credential.as_deref().unwrap_or(&self.actor.name);
+        format!("{known_by}|{}|{}", self.standing.role(), self.standing.tenant().unwrap_or_default())
+    }
+
     /// Whether a tenant is the operator's to see.
     pub fn sees(&self, tenant: &str) -> bool {
         self.standing.tenant().is_none_or(|own| own == tenant)

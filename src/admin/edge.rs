@@ -18,6 +18,7 @@ use crate::access::Standing;
 use crate::http::{HttpLimits, RequestIds, drive};
 use crate::ra::RegistrationAuthority;
 use crate::store::StoreFault;
+use estd_asn1::Validity;
 
 /// The field that carries the request id.
 pub(super) const REQUEST_ID: &str = "x-request-id";
@@ -44,6 +45,8 @@ pub struct PinnedOperator {
     pub name: String,
     /// SHA-256 of the certificate.
     pub certificate: [u8; 32],
+    /// When the certificate is valid.
+    pub valid: Validity,
     /// What the operator may do.
     pub standing: Standing,
 }
@@ -55,11 +58,19 @@ pub struct AdminLimits {
     pub http: HttpLimits,
 }
 
+/// What a reload exchanges; it takes effect on open connections too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminSettings {
+    /// Bounds: of a connection from its start on, of a body at once.
+    pub limits: AdminLimits,
+    /// Who is known by a certificate.
+    pub operators: Vec<PinnedOperator>,
+}
+
 /// What all connections of operators share.
 pub struct AdminEdge {
     pub(super) authority: Arc<ArcSwap<RegistrationAuthority>>,
-    pub(super) limits: AdminLimits,
-    pub(super) operators: Vec<PinnedOperator>,
+    pub(super) settings: ArcSwap<AdminSettings>,
     pub(super) in_flight: InFlight,
     request_ids: RequestIds,
 }
@@ -74,13 +85,14 @@ pub(super) struct Arrival {
 
 impl AdminEdge {
     /// `start` is random: it sets the request ids of this start of the server apart from those of others.
-    pub fn new(
-        authority: Arc<ArcSwap<RegistrationAuthority>>,
-        limits: AdminLimits,
-        operators: Vec<PinnedOperator>,
-        start: [u8; 8],
-    ) -> Self {
-        Self { authority, limits, operators, in_flight: InFlight::default(), request_ids: RequestIds::new(start) }
+    pub fn new(authority: Arc<ArcSwap<RegistrationAuthority>>, settings: AdminSettings, start: [u8; 8]) -> Self {
+        let (settings, request_ids) = (ArcSwap::from_pointee(settings), RequestIds::new(start));
+        Self { authority, settings, in_flight: InFlight::default(), request_ids }
+    }
+
+    /// Takes over other settings.
+    pub fn reconfigure(&self, settings: AdminSettings) {
+        self.settings.store(Arc::new(settings));
     }
 
     /// Runs what reads or changes the store where it may block.
@@ -119,7 +131,8 @@ pub async fn serve_admin_connection<Io>(
     Io: AsyncRead + AsyncWrite + Unpin,
 {
     let router = router(&edge);
-    drive(io, edge.limits.http, shutdown, move |request, refused| {
+    let limits = edge.settings.load().limits.http;
+    drive(io, limits, shutdown, move |request, refused| {
         let request_id = edge.request_ids.next();
         let arrival = Arrival { caller: caller.clone(), source: source.clone(), request_id };
         let (router, mut request) = (router.clone(), request.map(Body::new));

@@ -6,14 +6,14 @@ use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request
 use axum::http::header::{CONTENT_TYPE, ETAG, IF_MATCH};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::edge::AdminEdge;
 use super::problem::Problem;
 use super::replay::Keyed;
-use crate::access::{Grant, Operator, Permission, ServerGrant};
+use crate::access::{Denied, Grant, Operator, Permission, ServerGrant};
 use crate::pki::digest::hex;
 use crate::ra::RegistrationAuthority;
 use crate::store::StoreFault;
@@ -82,15 +82,51 @@ impl FromRequestParts<Arc<AdminEdge>> for Asking {
     type Rejection = Problem;
 
     async fn from_request_parts(head: &mut Parts, _: &Arc<AdminEdge>) -> Result<Self, Problem> {
-        let expected = "a token or the certificate of an operator is expected, none came";
-        head.extensions.get::<Operator>().cloned().map(Self).ok_or_else(|| Problem::unauthenticated(expected))
+        head.extensions.get::<Operator>().cloned().map(Self).ok_or_else(Problem::nobody)
     }
 }
 
-impl<P: Permission> FromRequestParts<Arc<AdminEdge>> for Permitted<P> {
-    type Rejection = Problem;
+/// What is answered in the place of a handler.
+pub(super) enum Instead {
+    /// A refusal.
+    Refused(Problem),
+    /// What the same request was answered before.
+    Answered(Box<Response>),
+}
 
-    async fn from_request_parts(head: &mut Parts, edge: &Arc<AdminEdge>) -> Result<Self, Problem> {
+impl From<Problem> for Instead {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
+impl From<Denied> for Instead {
+    fn from(denied: Denied) -> Self {
+        Self::Refused(denied.into())
+    }
+}
+
+impl IntoResponse for Instead {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Refused(problem) => problem.into_response(),
+            Self::Answered(response) => *response,
+        }
+    }
+}
+
+/// The key of the request, unless it was answered before. Only to be asked once it is clear that the operator may.
+async fn unanswered(head: &Parts, edge: &Arc<AdminEdge>) -> Result<Option<Keyed>, Instead> {
+    let Some(keyed) = head.extensions.get::<Keyed>().cloned() else { return Ok(None) };
+    let found = keyed.clone();
+    let before = edge.on_store(move |ra| found.before(ra.ports().store.as_ref(), ra.ports().clock.now())).await??;
+    before.map_or(Ok(Some(keyed)), |response| Err(Instead::Answered(Box::new(response))))
+}
+
+impl<P: Permission> FromRequestParts<Arc<AdminEdge>> for Permitted<P> {
+    type Rejection = Instead;
+
+    async fn from_request_parts(head: &mut Parts, edge: &Arc<AdminEdge>) -> Result<Self, Instead> {
         let Asking(operator) = Asking::from_request_parts(head, edge).await?;
         let params = RawPathParams::from_request_parts(head, edge).await;
         let params = params.map_err(|error| Problem::bad_request(error.to_string()))?;
@@ -98,18 +134,18 @@ impl<P: Permission> FromRequestParts<Arc<AdminEdge>> for Permitted<P> {
         let tenant = tenant.ok_or_else(Problem::internal)?;
         let grant = operator.within::<P>(tenant)?;
         if !edge.authority.load().has_tenant(tenant) {
-            return Err(Problem::not_found("there is no such tenant"));
+            return Err(Problem::not_found("there is no such tenant").into());
         }
-        Ok(Self { grant, keyed: head.extensions.get().cloned() })
+        Ok(Self { grant, keyed: unanswered(head, edge).await? })
     }
 }
 
 impl<P: Permission> FromRequestParts<Arc<AdminEdge>> for ServerPermitted<P> {
-    type Rejection = Problem;
+    type Rejection = Instead;
 
-    async fn from_request_parts(head: &mut Parts, edge: &Arc<AdminEdge>) -> Result<Self, Problem> {
+    async fn from_request_parts(head: &mut Parts, edge: &Arc<AdminEdge>) -> Result<Self, Instead> {
         let Asking(operator) = Asking::from_request_parts(head, edge).await?;
-        Ok(Self { grant: operator.everywhere::<P>()?, keyed: head.extensions.get().cloned() })
+        Ok(Self { grant: operator.everywhere::<P>()?, keyed: unanswered(head, edge).await? })
     }
 }
 

@@ -12,10 +12,11 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::edge::{AdminEdge, Arrival, Caller};
 use super::problem::Problem;
-use super::replay::MAX_KEY_OCTETS;
+use super::replay::{Keyed, MAX_KEY_OCTETS};
 use crate::access::{Actor, Operator, PresentedToken, Standing};
 use crate::http::receive;
-use crate::pki::digest::sha256;
+use crate::pki::digest::{hex, sha256};
+use crate::ra::LOCAL_PREFIX;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
@@ -26,8 +27,7 @@ pub(super) async fn pass(State(edge): State<Arc<AdminEdge>>, request: Request, n
     let arrival = request.extensions().get::<Arrival>().cloned();
     let mut who = None;
     let response = match admit(&edge, request, &mut who).await {
-        Ok(Passed::On(request)) => next.run(request).await,
-        Ok(Passed::Answered(response)) => response,
+        Ok(request) => run(request, next).await,
         Err(problem) => problem.into_response(),
     };
     if let Some(Arrival { source, request_id, .. }) = arrival {
@@ -37,12 +37,22 @@ pub(super) async fn pass(State(edge): State<Arc<AdminEdge>>, request: Request, n
     response
 }
 
-enum Passed {
-    On(Request),
-    Answered(Response),
+/// Runs to its end, whether somebody still waits for it or not: the key of a request is given back when what it changed is
+/// durable, and not before.
+async fn run(request: Request, next: Next) -> Response {
+    let keyed = request.extensions().get::<Keyed>().cloned();
+    let running = tokio::spawn(async move {
+        let response = next.run(request).await;
+        drop(keyed);
+        response
+    });
+    running.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request of an operator ended by a fault of ours");
+        Problem::internal().into_response()
+    })
 }
 
-async fn admit(edge: &Arc<AdminEdge>, request: Request, who: &mut Option<String>) -> Result<Passed, Problem> {
+async fn admit(edge: &Arc<AdminEdge>, request: Request, who: &mut Option<String>) -> Result<Request, Problem> {
     let (mut head, body) = request.into_parts();
     let Some(arrival) = head.extensions.get::<Arrival>().cloned() else { return Err(Problem::internal()) };
     let changes = !matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
@@ -51,15 +61,18 @@ async fn admit(edge: &Arc<AdminEdge>, request: Request, who: &mut Option<String>
     }
     let presented = bearer(&head.headers)?;
     let operator = identify(edge, arrival, presented).await?;
-    let body = receive(body, &edge.limits.http).await.map_err(|rejection| Problem::of_body(&rejection))?;
-    if let Some(operator) = operator {
-        *who = Some(operator.actor().name.clone());
-        if changes && let Some(response) = replay(edge, &mut head, &operator, &body).await? {
-            return Ok(Passed::Answered(response));
-        }
-        head.extensions.insert(operator);
+    let Some(operator) = operator else {
+        // Nobody changes anything, and of nobody nothing more is read.
+        return if changes { Err(Problem::nobody()) } else { Ok(Request::from_parts(head, Body::empty())) };
+    };
+    let limits = edge.settings.load().limits.http;
+    let body = receive(body, &limits).await.map_err(|rejection| Problem::of_body(&rejection))?;
+    *who = Some(operator.actor().name.clone());
+    if changes && let Some(keyed) = keyed(edge, &head, &operator, &body)? {
+        head.extensions.insert(keyed);
     }
-    Ok(Passed::On(Request::from_parts(head, Body::from(body))))
+    head.extensions.insert(operator);
+    Ok(Request::from_parts(head, Body::from(body)))
 }
 
 /// Who asks; `None` when nothing says so, which the documents that everybody may read do not mind.
@@ -74,15 +87,22 @@ async fn identify(
         let recognised = edge.on_store(move |ra| ra.recognise(&token, &source, &request_id)).await??;
         return recognised.map(Some).map_err(|error| Problem::unauthenticated(error.to_string()));
     }
-    let (name, standing) = match caller {
-        Caller::Local { uid } => (format!("local:{uid}"), Standing::admin()),
+    let (name, credential, standing) = match caller {
+        Caller::Local { uid } => (format!("{LOCAL_PREFIX}{uid}"), None, Standing::admin()),
         Caller::Remote { certificate } => {
-            let pinned = edge.operators.iter().find(|operator| Some(operator.certificate) == certificate);
+            // Looked up for each request: who is removed from the configuration is nobody from the reload on.
+            let settings = edge.settings.load();
+            let pinned = settings.operators.iter().find(|operator| Some(operator.certificate) == certificate);
             let Some(pinned) = pinned else { return Ok(None) };
-            (pinned.name.clone(), pinned.standing.clone())
+            let now = edge.authority.load().ports().clock.now();
+            if !(pinned.valid.not_before..=pinned.valid.not_after).contains(&now) {
+                return Err(Problem::unauthenticated("the operator's certificate is not valid now"));
+            }
+            let credential = format!("certificate:{}", hex(&pinned.certificate));
+            (pinned.name.clone(), Some(credential), pinned.standing.clone())
         }
     };
-    Ok(Some(Operator::proven(Actor { name, source, request_id }, standing)))
+    Ok(Some(Operator::proven(Actor { name, credential, source, request_id }, standing)))
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Option<PresentedToken>, Problem> {
@@ -106,13 +126,8 @@ fn is_cross_site(headers: &HeaderMap) -> bool {
     site || origin
 }
 
-/// The answer that was given to the same request before, or `None` and the key among the extensions.
-async fn replay(
-    edge: &Arc<AdminEdge>,
-    head: &mut Parts,
-    operator: &Operator,
-    body: &Bytes,
-) -> Result<Option<Response>, Problem> {
+/// The request under its key, when it has one.
+fn keyed(edge: &AdminEdge, head: &Parts, operator: &Operator, body: &Bytes) -> Result<Option<Keyed>, Problem> {
     let Some(key) = head.headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let key = key.to_str().ok().filter(|key| (1..=MAX_KEY_OCTETS).contains(&key.len()));
     let key = key.ok_or_else(|| {
@@ -120,9 +135,5 @@ async fn replay(
     })?;
     let target = head.uri.path_and_query().map_or("", |target| target.as_str());
     let parts = [head.method.as_str().as_bytes(), b" ", target.as_bytes(), b"\n", body];
-    let keyed = edge.in_flight.take_up(&operator.actor().name, key, sha256(&parts))?;
-    let found = keyed.clone();
-    let before = edge.on_store(move |ra| found.before(ra.ports().store.as_ref(), ra.ports().clock.now())).await??;
-    head.extensions.insert(keyed);
-    Ok(before)
+    edge.in_flight.take_up(operator.identity(), key, sha256(&parts)).map(Some)
 }

@@ -41,6 +41,11 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Nobody vouches for who asks", detail)
     }
 
+    /// Nothing says who asks.
+    pub(super) fn nobody() -> Self {
+        Self::unauthenticated("a token or the certificate of an operator is expected, none came")
+    }
+
     pub(super) fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "The operator may not", detail)
     }
@@ -169,6 +174,7 @@ impl From<RevocationError> for Problem {
         match error {
             RevocationError::NoCertificate | RevocationError::NoDevice(_) => Self::not_found(detail),
             RevocationError::NotOnHold { .. } => Self::conflict(detail),
+            RevocationError::Changed(_) => Self::changed(detail),
             RevocationError::HoldOfDevice => Self::unprocessable(detail),
             RevocationError::Store(fault) => fault.into(),
         }

@@ -42,8 +42,8 @@ struct Held {
 
 impl InFlight {
     /// Takes a request up, unless another with its key is under way.
-    pub(super) fn take_up(&self, operator: &str, key: &str, request: [u8; 32]) -> Result<Keyed, Problem> {
-        let (operator, key) = (operator.to_owned(), sha256(&[key.as_bytes()]));
+    pub(super) fn take_up(&self, operator: String, key: &str, request: [u8; 32]) -> Result<Keyed, Problem> {
+        let key = sha256(&[key.as_bytes()]);
         let new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((operator.clone(), key));
         if !new {
             return Err(Problem::conflict("a request with this Idempotency-Key is under way"));

@@ -185,7 +185,12 @@ impl Found {
 
     /// Whoever may read the keys of the authorities may revoke.
     fn grant(&self) -> Result<Grant<RevokeCertificates>, CliError> {
-        let actor = Actor { name: "command line".to_owned(), source: String::new(), request_id: String::new() };
+        let actor = Actor {
+            name: "command line".to_owned(),
+            credential: None,
+            source: String::new(),
+            request_id: String::new(),
+        };
         Ok(Operator::proven(actor, Standing::admin()).within(&self.record.tenant)?)
     }
 }

@@ -9,6 +9,7 @@ use super::problem::{Place, Problem, ProblemKind};
 use super::read;
 use crate::access::{Role, Standing};
 use crate::pki::digest::sha256;
+use estd_asn1::Validity;
 
 /// Least and most octets of a body: an import of one device, and one of as many as there may be.
 const BODY: std::ops::RangeInclusive<u64> = 4096..=64 * 1024 * 1024;
@@ -35,6 +36,8 @@ pub struct OperatorSettings {
     pub name: String,
     /// SHA-256 of the certificate.
     pub certificate: [u8; 32],
+    /// When the certificate is valid.
+    pub valid: Validity,
     /// What the operator may do.
     pub standing: Standing,
 }
@@ -131,6 +134,11 @@ fn check_operator(
         }));
     }
     let standing = Standing::new(role?, shape.tenant).map_err(|error| problems.push(place.refused(&error))).ok();
-    let certificate = sha256(&[certificate?.first()?.der()]);
-    Some(OperatorSettings { name: shape.name?, certificate, standing: standing? })
+    let certificates = certificate?;
+    let [certificate] = certificates.as_slice() else {
+        problems.push(place.key("certificate").value("one certificate", format!("{} of them", certificates.len())));
+        return None;
+    };
+    let (valid, certificate) = (certificate.validity(), sha256(&[certificate.der()]));
+    Some(OperatorSettings { name: shape.name?, certificate, valid, standing: standing? })
 }

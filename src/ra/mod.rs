@@ -44,7 +44,9 @@ pub use key_generation::{DEFAULT_RSA_GENERATIONS, KeyGeneration};
 pub use label::{Authentication, LabelContext, RequestRules};
 pub use lookup::{CertificateFilter, DeviceFilter, EventFilter, MAX_LOOKED_AT, Page, StandingCertificate};
 pub use namespace::LabelsError;
-pub use operators::{MAX_TOKEN_LIFE, MAX_TOKEN_NAME_OCTETS, MAX_TOKENS, MadeToken, TokenRefused, TokenRequest};
+pub use operators::{
+    LOCAL_PREFIX, MAX_TOKEN_LIFE, MAX_TOKEN_NAME_OCTETS, MAX_TOKENS, MadeToken, TokenRefused, TokenRequest,
+};
 pub use peer_session::PeerSession;
 pub use refusal::{Fault, Refusal};
 pub use registry::{Listing, MAX_LISTED_AT_ONCE, MAX_TAG_OCTETS, MAX_TAGS, RegistryError};

@@ -14,10 +14,15 @@ use crate::store::{Fact, Receipt, StoreFault};
 
 /// Longest life of a token.
 pub const MAX_TOKEN_LIFE: TimeDelta = TimeDelta::days(3650);
+/// Tokens that ended and are forgotten when one is made.
+const SWEPT_AT_ONCE: usize = 64;
 /// Longest name of a token, in octets.
 pub const MAX_TOKEN_NAME_OCTETS: usize = 64;
-/// Most tokens there are at once.
-pub const MAX_TOKENS: usize = 1_000;
+/// Most tokens of the server's operators, and of each tenant's.
+pub const MAX_TOKENS: usize = 200;
+
+/// Names of operators who are known by the system, not by a token.
+pub const LOCAL_PREFIX: &str = "local:";
 
 /// A token to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +39,9 @@ pub struct TokenRequest {
 #[derive(Debug, thiserror::Error)]
 pub enum TokenRefused {
     /// The name.
-    #[error("a token's name has 1 to {MAX_TOKEN_NAME_OCTETS} octets and no control characters")]
+    #[error(
+        "a token's name has 1 to {MAX_TOKEN_NAME_OCTETS} octets, no control characters, and does not begin with {LOCAL_PREFIX}"
+    )]
     Name,
     /// The life.
     #[error("a token lasts 1 minute to {} days", MAX_TOKEN_LIFE.num_days())]
@@ -87,7 +94,12 @@ impl RegistrationAuthority {
         if record.expires_at <= self.ports.clock.now() {
             return Ok(Err(TokenError::Expired));
         }
-        let actor = Actor { name: record.name.clone(), source: source.to_owned(), request_id: request_id.to_owned() };
+        let actor = Actor {
+            name: record.name.clone(),
+            credential: Some(format!("token:{}", record.id)),
+            source: source.to_owned(),
+            request_id: request_id.to_owned(),
+        };
         Ok(standing(&record).map(|standing| Operator::proven(actor, standing)).ok_or(TokenError::Unknown))
     }
 
@@ -120,14 +132,18 @@ impl RegistrationAuthority {
 
     fn make_token(&self, request: &TokenRequest, actor: &Actor, answer: Vec<Fact>) -> Result<MadeToken, TokenRefused> {
         let TokenRequest { name, standing, life } = request;
-        if !(1..=MAX_TOKEN_NAME_OCTETS).contains(&name.len()) || name.contains(char::is_control) {
+        let sound = !name.contains(char::is_control) && !name.starts_with(LOCAL_PREFIX);
+        if !(1..=MAX_TOKEN_NAME_OCTETS).contains(&name.len()) || !sound {
             return Err(TokenRefused::Name);
         }
         if !(TimeDelta::minutes(1)..=MAX_TOKEN_LIFE).contains(life) {
             return Err(TokenRefused::Life);
         }
         let (store, now) = (self.ports.store.as_ref(), self.ports.clock.now());
-        if store.facts(&OperatorToken::prefix(), None, MAX_TOKENS)?.len() >= MAX_TOKENS {
+        // Counted and recorded by one at a time.
+        let _held = store.hold(&OperatorToken::prefix());
+        let (over, live): (Vec<_>, Vec<_>) = self.all_tokens()?.into_iter().partition(|token| token.expires_at <= now);
+        if live.iter().filter(|token| token.tenant.as_deref() == standing.tenant()).count() >= MAX_TOKENS {
             return Err(TokenRefused::TooMany);
         }
         let token = PresentedToken::generate(self.ports.entropy.as_ref())?;
@@ -143,7 +159,9 @@ impl RegistrationAuthority {
         };
         let tenant = record.tenant.as_deref().unwrap_or_default();
         let what = format!("token {} of {name} made, {}", record.id, record.role);
-        let facts = std::iter::once(record.to_fact()).chain(answer).collect();
+        // Those that ended are forgotten, a few at a time: a record has its limit.
+        let over = over.iter().take(SWEPT_AT_ONCE).map(|token| OperatorToken::over(&token.id));
+        let facts = std::iter::once(record.to_fact()).chain(over).chain(answer).collect();
         let receipt = store.record_facts(facts, changed(tenant, None, "token", what, now, actor))?;
         Ok(MadeToken { token, record, receipt })
     }
@@ -167,7 +185,7 @@ impl RegistrationAuthority {
     }
 
     fn all_tokens(&self) -> Result<Vec<OperatorToken>, StoreFault> {
-        let rows = self.ports.store.facts(&OperatorToken::prefix(), None, MAX_TOKENS)?;
+        let rows = self.ports.store.facts(&OperatorToken::prefix(), None, usize::from(u16::MAX))?;
         rows.iter().map(|(_, value)| OperatorToken::decode(value)).collect()
     }
 

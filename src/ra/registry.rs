@@ -1,6 +1,6 @@
 //! What operators do to the registry: devices listed, suspended, resumed and revoked, requests decided.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
 
@@ -103,6 +103,10 @@ impl RegistrationAuthority {
         }
         let now = self.ports.clock.now();
         let (store, tenant) = (self.ports.store.as_ref(), grant.tenant());
+        // Held in one order by all, so that two imports do not wait for each other, from reading to recording: a device may
+        // enroll meanwhile, or be revoked.
+        let keys: BTreeSet<_> = rows.iter().map(|row| DeviceRecord::key(tenant, &row.id)).collect();
+        let _held: Vec<_> = keys.iter().map(|key| store.hold(key)).collect();
         let mut seen = HashSet::new();
         let mut facts = Vec::with_capacity(rows.len());
         for (index, listing) in rows.iter().enumerate() {
@@ -112,7 +116,8 @@ impl RegistrationAuthority {
             if !are_tags(&listing.tags) {
                 return Err(RegistryError::Tags { row });
             }
-            if !seen.insert(id.clone()) {
+            // Ids that differ in case alone name one device.
+            if !seen.insert(id.to_lowercase()) {
                 return Err(RegistryError::Duplicate { row, id });
             }
             if DeviceRecord::find(store, tenant, &id)?.is_some() {
@@ -173,11 +178,19 @@ impl RegistrationAuthority {
     ///
     /// # Errors
     /// When there is no such device, or it came already.
-    pub fn unlist_device(&self, grant: &Grant<ManageDevices>, id: &str) -> Result<Receipt, RegistryError> {
+    pub fn unlist_device(
+        &self,
+        grant: &Grant<ManageDevices>,
+        id: &str,
+        seen: Option<DeviceVersion>,
+    ) -> Result<Receipt, RegistryError> {
         let (store, tenant) = (self.ports.store.as_ref(), grant.tenant());
         let key = DeviceRecord::key(tenant, id);
         let _held = store.hold(&key);
         let device = DeviceRecord::find(store, tenant, id)?.ok_or_else(|| RegistryError::NoDevice(id.to_owned()))?;
+        if seen.is_some_and(|seen| seen != device.version()) {
+            return Err(RegistryError::Changed(device.id));
+        }
         match device.state {
             DeviceState::Listed => {}
             DeviceState::Active | DeviceState::Suspended | DeviceState::Revoked => {
@@ -276,7 +289,7 @@ impl Actor {
             peer: None,
             device: device.map(str::to_owned),
             actor: Some(self.name.clone()),
-            credential: None,
+            credential: self.credential.clone(),
             outcome,
         }
     }

@@ -7,7 +7,7 @@ use crate::access::{Grant, RevokeCertificates};
 use crate::audit::AuditOutcome;
 use crate::pki::revocation::RevocationReason;
 use crate::store::compromise::facts_of_revocation;
-use crate::store::device::{DeviceRecord, DeviceState};
+use crate::store::device::{DeviceRecord, DeviceState, DeviceVersion};
 use crate::store::{
     CertificateId, CertificateRecord, CertificateStatus, Fact, Receipt, Revocation, StandingChange, StoreFault,
 };
@@ -31,6 +31,9 @@ pub enum RevocationError {
     /// A device is suspended, not held.
     #[error("a device cannot be revoked for certificateHold, which is not for good; suspend it")]
     HoldOfDevice,
+    /// It was changed by somebody else since it was looked at.
+    #[error("the device {0} was changed since; look at it again")]
+    Changed(String),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -63,7 +66,9 @@ impl RegistrationAuthority {
         let _standing = store.hold(&StandingChange::key());
         let revocations = self.revocations(&records, reason, now)?;
         if revocations.changes.is_empty() {
-            return Ok(Receipt::all(revocations.earlier));
+            let mut receipts = revocations.earlier;
+            receipts.extend(self.record_answer(grant, &record.device, "certificate.revoke")?);
+            return Ok(Receipt::all(receipts));
         }
         let event =
             grant.actor().event(tenant, Some(&record.device), "certificate.revoke", now, revocations.outcome(reason));
@@ -86,7 +91,11 @@ impl RegistrationAuthority {
         let record = self.certificate_of(tenant, id)?;
         let _standing = store.hold(&StandingChange::key());
         match self.revocation_reason(id)? {
-            None => Ok(store.standing_receipt(id)),
+            None => {
+                let mut receipts = vec![store.standing_receipt(id)];
+                receipts.extend(self.record_answer(grant, &record.device, "certificate.release")?);
+                Ok(Receipt::all(receipts))
+            }
             // RFC 5280 §5.3.1: removeFromCRL is for what was on hold.
             Some(reason) if !reason.is_hold() => Err(RevocationError::NotOnHold { reason }),
             Some(_) => {
@@ -107,6 +116,7 @@ impl RegistrationAuthority {
         &self,
         grant: &Grant<RevokeCertificates>,
         device: &str,
+        seen: Option<DeviceVersion>,
         reason: RevocationReason,
     ) -> Result<Receipt, RevocationError> {
         if reason.is_hold() {
@@ -116,6 +126,9 @@ impl RegistrationAuthority {
         let _device = store.hold(&DeviceRecord::key(tenant, device));
         let known = DeviceRecord::find(store, tenant, device)?;
         let known = known.ok_or_else(|| RevocationError::NoDevice(device.to_owned()))?;
+        if seen.is_some_and(|seen| seen != known.version()) {
+            return Err(RevocationError::Changed(known.id));
+        }
         let now = self.ports.clock.now();
         let mut records = store.device_certificates(tenant, device)?;
         records.retain(|record| record.not_after > now);
@@ -129,6 +142,22 @@ impl RegistrationAuthority {
             facts.extend(grant.answer());
             store.change_standing(changes, facts, event)
         })
+    }
+
+    /// Records what an operator is told although nothing changes: asked again later, it is told the same and nothing is done.
+    fn record_answer(
+        &self,
+        grant: &Grant<RevokeCertificates>,
+        device: &str,
+        operation: &str,
+    ) -> Result<Option<Receipt>, StoreFault> {
+        let answer = grant.answer();
+        if answer.is_empty() {
+            return Ok(None);
+        }
+        let outcome = AuditOutcome::Changed { what: "nothing, it was so".to_owned() };
+        let event = grant.actor().event(grant.tenant(), Some(device), operation, self.ports.clock.now(), outcome);
+        self.ports.store.record_facts(answer, event).map(Some)
     }
 
     /// A certificate that is another tenant's is none.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 
+use super::admission::Admissions;
 use super::listener::{Listener, accept, stopped};
 use super::{ServerError, Shared};
 use crate::admin::{Caller, serve_admin_connection};
@@ -19,6 +20,8 @@ use crate::tls;
 
 /// Connections of operators at once, on each listener.
 const MAX_CONNECTIONS: usize = 64;
+/// Of them from one address: a stranger leaves room for others.
+const MAX_CONNECTIONS_PER_ADDRESS: usize = 16;
 /// Whoever may connect is an admin: the owner alone.
 const MODE: u32 = 0o600;
 const ROOT: u32 = 0;
@@ -27,29 +30,35 @@ const ROOT: u32 = 0;
 pub(super) struct AdminSocket {
     listener: UnixListener,
     path: PathBuf,
+    inode: u64,
 }
 
 impl AdminSocket {
     /// Binds it, in the place of one that a server left behind which is gone.
     pub(super) fn bind(path: &Path) -> Result<Self, ServerError> {
         let failed = |source: io::Error| ServerError::Socket { path: path.to_owned(), source };
-        if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
-            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        match fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_socket() => {
+                return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket is there")));
+            }
+            Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
                 return Err(failed(io::ErrorKind::AddrInUse.into()));
             }
-            fs::remove_file(path).map_err(failed)?;
+            Ok(_) | Err(_) => {}
         }
-        // Made where nobody else looks, then shown under its name: it is never open to others.
-        let draft = path.with_extension("draft");
-        drop(fs::remove_file(&draft));
+        // Made under another name, then shown under its own: it is never open to others.
+        let mut draft = path.as_os_str().to_owned();
+        draft.push(format!(".{}", std::process::id()));
+        let draft = PathBuf::from(draft);
         let bound = || {
             let listener = StdListener::bind(&draft)?;
             fs::set_permissions(&draft, fs::Permissions::from_mode(MODE))?;
             fs::rename(&draft, path)?;
             listener.set_nonblocking(true)?;
-            UnixListener::from_std(listener)
+            Ok((UnixListener::from_std(listener)?, fs::symlink_metadata(path)?.ino()))
         };
-        Ok(Self { listener: bound().map_err(failed)?, path: path.to_owned() })
+        let (listener, inode) = bound().map_err(failed)?;
+        Ok(Self { listener, path: path.to_owned(), inode })
     }
 }
 
@@ -64,7 +73,10 @@ impl Listener for AdminSocket {
 
 impl Drop for AdminSocket {
     fn drop(&mut self) {
-        drop(fs::remove_file(&self.path));
+        // Another server may have taken the place.
+        if fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
+            drop(fs::remove_file(&self.path));
+        }
     }
 }
 
@@ -87,16 +99,20 @@ async fn serve_local_operator(stream: UnixStream, shared: &Shared, stopping: wat
     if uid != own && uid != ROOT {
         return tracing::warn!(uid, "a user of this machine who may not operate the server");
     }
-    let edge = shared.admin.load_full();
+    let edge = Arc::clone(&shared.admin);
     serve_admin_connection(stream, Caller::Local { uid }, "local".to_owned(), edge, stopped(stopping)).await;
 }
 
 /// Serves operators over TLS until told to stop.
 pub(super) async fn serve_remote(listener: TcpListener, shared: Arc<Shared>, stopping: watch::Receiver<bool>) {
-    let open = |stream: TcpStream, peer: SocketAddr, connections: usize| {
+    let admissions = Admissions::default();
+    let open = |stream: TcpStream, peer: SocketAddr, _: usize| {
         let (shared, stopping) = (Arc::clone(&shared), stopping.clone());
-        (connections < MAX_CONNECTIONS)
-            .then_some(async move { serve_remote_operator(stream, peer, &shared, stopping).await })
+        let admission = admissions.admit(peer.ip(), MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS).ok()?;
+        Some(async move {
+            let _open = admission;
+            serve_remote_operator(stream, peer, &shared, stopping).await;
+        })
     };
     accept(listener, stopping.clone(), open, || shared.doors.load().drain).await;
 }
@@ -113,6 +129,6 @@ async fn serve_remote_operator(stream: TcpStream, peer: SocketAddr, shared: &Sha
         () = stopped(stopping.clone()) => return,
     };
     let certificate = tls::presented_chain(stream.get_ref().1).map(|chain| sha256(&[chain.leaf()]));
-    let edge = shared.admin.load_full();
+    let edge = Arc::clone(&shared.admin);
     serve_admin_connection(stream, Caller::Remote { certificate }, peer.to_string(), edge, stopped(stopping)).await;
 }

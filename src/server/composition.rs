@@ -9,10 +9,10 @@ use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use super::ServerError;
-use crate::admin::{AdminEdge, AdminLimits, PinnedOperator};
+use crate::admin::{AdminEdge, AdminLimits, AdminSettings, PinnedOperator};
 use crate::ca::{CmcResponder, KeyGenerator};
 use crate::clock::{Entropy as _, EntropyFailure, SystemClock, SystemEntropy};
-use crate::config::{AdminSettings, Authority, Config, LabelSettings, Limits};
+use crate::config::{Authority, Config, LabelSettings, Limits};
 use crate::credential::{Gate, GuessLimits};
 use crate::http::{HttpEdge, HttpLimits, Metrics};
 use crate::pki::trust::PathLimits;
@@ -50,19 +50,25 @@ impl Doors {
 
 /// What an operator's connection meets.
 pub(super) fn admin_edge(
-    settings: &AdminSettings,
-    limits: &Limits,
+    config: &Config,
     authority: Arc<ArcSwap<RegistrationAuthority>>,
 ) -> Result<AdminEdge, EntropyFailure> {
     let mut start = [0; 8];
     SystemEntropy.fill(&mut start)?;
+    Ok(AdminEdge::new(authority, admin_settings(config), start))
+}
+
+/// Operators and their bounds.
+pub(super) fn admin_settings(config: &Config) -> AdminSettings {
+    let Config { admin: settings, limits, .. } = config;
     let operators = settings.operators.iter().map(|operator| PinnedOperator {
         name: operator.name.clone(),
         certificate: operator.certificate,
+        valid: operator.valid,
         standing: operator.standing.clone(),
     });
     let limits = AdminLimits { http: HttpLimits { max_body: settings.max_body, ..http_limits(limits) } };
-    Ok(AdminEdge::new(authority, limits, operators.collect(), start))
+    AdminSettings { limits, operators: operators.collect() }
 }
 
 /// The outside world over a store.

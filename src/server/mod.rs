@@ -97,6 +97,7 @@ impl Server {
         let authority = Arc::new(ArcSwap::from_pointee(authority));
         let validation = composition::validation_authority(&config, &ports, None);
         let tls_settings = composition::tls_settings(&config);
+        let admin = composition::admin_edge(&config, Arc::clone(&authority))?;
         let own = Own::obtain(Arc::new(config.server.tls.certificate), &config.server.data_dir, &ports).await?;
         let certificate = Arc::new(ReloadableCertificate::new(&own.certificate));
         let doors = Doors::new(
@@ -107,10 +108,9 @@ impl Server {
             &certificate,
             &metrics,
         )?;
-        let admin = composition::admin_edge(&config.admin, &config.limits, Arc::clone(&authority))?;
         let shared = Arc::new(Shared {
             doors: ArcSwap::from_pointee(doors),
-            admin: ArcSwap::from_pointee(admin),
+            admin: Arc::new(admin),
             authority,
             validation: Arc::new(ArcSwap::from_pointee(validation)),
             certificate,
@@ -169,7 +169,7 @@ struct Shared {
     /// What a connection meets; exchanged whole by a reload, so that no connection sees half of one.
     doors: ArcSwap<Doors>,
     /// What an operator's connection meets.
-    admin: ArcSwap<AdminEdge>,
+    admin: Arc<AdminEdge>,
     authority: Arc<ArcSwap<RegistrationAuthority>>,
     validation: Arc<ArcSwap<ValidationAuthority>>,
     certificate: Arc<ReloadableCertificate>,
@@ -317,7 +317,7 @@ impl Running {
         let authority = composition::registration_authority(&config, &shared.ports)?;
         let before = shared.validation.load_full();
         let validation = composition::validation_authority(&config, &shared.ports, Some(&before));
-        let admin = composition::admin_edge(&config.admin, &config.limits, Arc::clone(&shared.authority))?;
+        let admin = composition::admin_settings(&config);
         let tls_settings = composition::tls_settings(&config);
         let ServerSettings { tls, drain, .. } = config.server;
         let own = Own::obtain(Arc::new(tls.certificate), &shared.data_dir, &shared.ports).await?;
@@ -335,7 +335,7 @@ impl Running {
         shared.authority.store(Arc::new(authority));
         shared.validation.store(Arc::new(validation));
         shared.doors.store(Arc::new(doors));
-        shared.admin.store(Arc::new(admin));
+        shared.admin.reconfigure(admin);
         shared.authority.load().note("server", "configuration reloaded");
         Ok(left)
     }

@@ -84,12 +84,14 @@ impl DeviceState {
     /// Every state.
     pub const ALL: [Self; 4] = [Self::Listed, Self::Active, Self::Suspended, Self::Revoked];
 
-    /// Whether an operator may make `next` of it. What is revoked stays so, and nothing becomes unseen again.
+    /// Whether an operator may make `next` of it. What is revoked stays so, nothing
+    /// becomes unseen again, and what was never seen does not become active by an operator's word.
     pub const fn may_become(self, next: Self) -> bool {
         match (self, next) {
             (Self::Revoked, Self::Revoked) => true,
-            (Self::Revoked, _) | (_, Self::Listed) => false,
-            (Self::Listed | Self::Active | Self::Suspended, Self::Active | Self::Suspended | Self::Revoked) => true,
+            (Self::Revoked, _) | (_, Self::Listed) | (Self::Listed, Self::Active) => false,
+            (Self::Listed, Self::Suspended | Self::Revoked) => true,
+            (Self::Active | Self::Suspended, Self::Active | Self::Suspended | Self::Revoked) => true,
         }
     }
 

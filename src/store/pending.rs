@@ -73,33 +73,42 @@ struct Rows {
     /// All changes of each standing, in the order they came: the last one counts.
     standings: HashMap<CertificateId, Vec<Arc<PendingStanding>>>,
     /// All that were laid for each key, in the order they came: the last one counts.
-    facts: BTreeMap<FactKey, Vec<Arc<[Fact]>>>,
+    facts: BTreeMap<FactKey, Vec<Laid>>,
     /// For those who wait when nothing more becomes durable.
     changes: Vec<Weak<PendingFacts>>,
 }
 
+/// A fact among those it was laid with.
+#[derive(Debug)]
+struct Laid {
+    facts: Arc<[Fact]>,
+    index: usize,
+}
+
+impl Laid {
+    fn value(&self) -> Option<Vec<u8>> {
+        self.facts[self.index].value.clone()
+    }
+}
+
 impl Rows {
     fn lay(&mut self, facts: &Arc<[Fact]>) {
-        for fact in facts.iter() {
-            self.facts.entry(fact.key.clone()).or_default().push(Arc::clone(facts));
+        for (index, fact) in facts.iter().enumerate() {
+            let laid = Laid { facts: Arc::clone(facts), index };
+            self.facts.entry(fact.key.clone()).or_default().push(laid);
         }
     }
 
     fn take_off(&mut self, facts: &Arc<[Fact]>) {
         for fact in facts.iter() {
             if let Some(of_key) = self.facts.get_mut(&fact.key) {
-                of_key.retain(|other| !Arc::ptr_eq(other, facts));
+                of_key.retain(|other| !Arc::ptr_eq(&other.facts, facts));
                 if of_key.is_empty() {
                     self.facts.remove(&fact.key);
                 }
             }
         }
     }
-}
-
-/// What the last of those laid for `key` says.
-fn last_value(laid: &[Arc<[Fact]>], key: &FactKey) -> Option<Vec<u8>> {
-    laid.last()?.iter().rfind(|fact| fact.key == *key)?.value.clone()
 }
 
 impl Pending {
@@ -178,7 +187,7 @@ impl Pending {
 
     /// The value of a fact, durable or not.
     pub(super) fn fact(&self, key: &FactKey, durable: &dyn Durable) -> Result<Option<Vec<u8>>, StoreFault> {
-        let pending = locked(&self.0).facts.get(key).map(|laid| last_value(laid, key));
+        let pending = locked(&self.0).facts.get(key).map(|laid| laid.last().and_then(Laid::value));
         pending.map_or_else(|| durable.fact(key), Ok)
     }
 
@@ -196,7 +205,7 @@ impl Pending {
             .facts
             .range::<FactKey, _>((from, Bound::Unbounded))
             .take_while(|(key, _)| key.is_under(prefix))
-            .map(|(key, laid)| (key.clone(), last_value(laid, key)))
+            .map(|(key, laid)| (key.clone(), laid.last().and_then(Laid::value)))
             .collect();
         // Some of what is durable may be forgotten by what is pending.
         let mut found: BTreeMap<_, _> = durable.facts(prefix, after, limit + pending.len())?.into_iter().collect();

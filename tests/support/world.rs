@@ -221,7 +221,7 @@ impl World {
 
 /// What an admin may.
 pub fn grant<P: Permission>(tenant: &str) -> Grant<P> {
-    let actor = Actor { name: "olga".into(), source: "192.0.2.9".into(), request_id: "r-1".into() };
+    let actor = Actor { name: "olga".into(), credential: None, source: "192.0.2.9".into(), request_id: "r-1".into() };
     Operator::proven(actor, Standing::admin()).within(tenant).unwrap()
 }
 

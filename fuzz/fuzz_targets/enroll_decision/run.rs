@@ -75,7 +75,7 @@ pub struct Traces {
 }
 
 fn grant<P: Permission>(tenant: &str) -> Grant<P> {
-    let actor = Actor { name: "olga".into(), source: String::new(), request_id: String::new() };
+    let actor = Actor { name: "olga".into(), credential: None, source: String::new(), request_id: String::new() };
     Operator::proven(actor, Standing::admin()).within(tenant).expect("an admin may")
 }
 

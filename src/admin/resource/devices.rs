@@ -142,7 +142,7 @@ pub(in crate::admin) async fn list_devices(
 /// How devices are imported.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(in crate::admin) struct ImportQuery {
     /// Everything is checked and nothing changed.
     dry_run: bool,
@@ -255,10 +255,11 @@ pub(in crate::admin) async fn unlist_device(
     State(edge): State<Arc<AdminEdge>>,
     permitted: Permitted<ManageDevices>,
     Named((_, id)): Named<(String, String)>,
+    Seen(seen): Seen,
 ) -> Result<Response, Problem> {
     let done = edge.on_store(move |ra| {
         let answer = Answering::new(StatusCode::OK, &DeviceChanged { device: id.clone(), now: "unlisted" })?;
-        let receipt = ra.unlist_device(&permitted.answering(&answer, ra)?, &id)?;
+        let receipt = ra.unlist_device(&permitted.answering(&answer, ra)?, &id, seen)?;
         Ok::<_, Problem>((receipt, answer))
     });
     let (receipt, answer) = done.await??;
@@ -315,11 +316,12 @@ pub(in crate::admin) async fn revoke_device(
     State(edge): State<Arc<AdminEdge>>,
     permitted: Permitted<RevokeCertificates>,
     Named((_, id)): Named<(String, String)>,
+    Seen(seen): Seen,
     Json(request): Json<RevocationRequest>,
 ) -> Result<Response, Problem> {
     let done = edge.on_store(move |ra| {
         let answer = Answering::new(StatusCode::OK, &DeviceChanged { device: id.clone(), now: "revoked" })?;
-        let receipt = ra.revoke_device(&permitted.answering(&answer, ra)?, &id, request.reason())?;
+        let receipt = ra.revoke_device(&permitted.answering(&answer, ra)?, &id, seen, request.reason())?;
         Ok::<_, Problem>((receipt, answer))
     });
     let (receipt, answer) = done.await??;

@@ -138,6 +138,8 @@ pub(in crate::admin) struct EventQuery {
     until: Option<DateTime<Utc>>,
     /// Which is shown first.
     order: Order,
+    /// Only what comes after this sequence number, with `order=oldest`: to read on as more happens.
+    after: Option<u64>,
 }
 
 /// Which event is shown first.
@@ -147,7 +149,7 @@ pub(in crate::admin) enum Order {
     /// The last one.
     #[default]
     Newest,
-    /// The first one: to read on as more happens, keep the last `sequence`.
+    /// The first one.
     Oldest,
 }
 
@@ -161,9 +163,12 @@ impl From<Order> for Direction {
 }
 
 impl EventQuery {
-    fn split(self) -> (EventFilter, Direction) {
-        let Self { kind, code, label, actor, since, until, order } = self;
-        (EventFilter { kind, code, label, actor, since, until }, order.into())
+    /// The filter, and where to begin when no page was there before.
+    fn split(self) -> (EventFilter, Direction, Option<u64>) {
+        let Self { kind, code, label, actor, since, until, order, after } = self;
+        let direction = Direction::from(order);
+        let begin = after.filter(|_| direction == Direction::Ascending);
+        (EventFilter { kind, code, label, actor, since, until }, direction, begin)
     }
 }
 
@@ -188,7 +193,8 @@ pub(in crate::admin) async fn server_events(
     Parameters(page): Parameters<PageQuery>,
 ) -> Result<Json<Listed<Event>>, Problem> {
     let (limit, place) = (page.limit()?, page.place(sequence)?);
-    let (filter, direction) = query.split();
+    let (filter, direction, begin) = query.split();
+    let place = place.or(begin);
     let found = edge.on_store(move |ra| ra.server_events(&grant, &filter, place, direction, limit)).await??;
     Ok(shown(&found))
 }
@@ -208,7 +214,8 @@ pub(in crate::admin) async fn tenant_events(
     Parameters(page): Parameters<PageQuery>,
 ) -> Result<Json<Listed<Event>>, Problem> {
     let (limit, place) = (page.limit()?, page.place(sequence)?);
-    let (filter, direction) = query.split();
+    let (filter, direction, begin) = query.split();
+    let place = place.or(begin);
     let found = edge.on_store(move |ra| ra.tenant_events(&grant, &filter, place, direction, limit)).await??;
     Ok(shown(&found))
 }
