@@ -90,6 +90,21 @@ fn device(world: &World, serial_number: &str) -> Certificate {
 const FULL: Resource = Resource::Crl(Shard::COMPLETE);
 const DELTA: Resource = Resource::Delta(Shard::COMPLETE);
 
+/// Whoever looks after the lists while the configuration is exchanged may see a revocation first.
+#[test]
+fn a_revocation_during_a_reload_is_published_by_the_configuration_that_follows() {
+    let world = publishing(&StatusRules::default());
+    let old = validation(&world, None);
+    tend(&old).unwrap();
+    let revoked = device(&world, "SN-1");
+    let new = validation(&world, Some(&old));
+    let at = world.clock.now();
+    world.revoke(&revoked, RevocationReason::Superseded);
+    tend(&old).unwrap();
+    tend(&new);
+    assert_eq!(list(&new, FULL).0, entry(&revoked, at, CrlReason::Superseded));
+}
+
 #[test]
 fn lists_are_made_on_schedule_and_upon_revocation_and_no_number_twice() {
     let world = publishing(&StatusRules::default());

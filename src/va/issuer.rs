@@ -20,13 +20,13 @@ use crate::store::crl::{CrlBase, CrlHistory};
 pub struct Issuer {
     authority: Arc<CertificateAuthority>,
     publication: Publication,
-    ledger: Arc<Mutex<Ledger>>,
+    ledger: Mutex<Ledger>,
     schedule: Mutex<Schedule>,
     lists: RwLock<BTreeMap<Resource, Arc<Published>>>,
     certificate: Arc<Published>,
     pub(super) digests: IssuerDigests,
-    pub(super) responder: Arc<Responder>,
-    pub(super) answers: Arc<Answers>,
+    pub(super) responder: Responder,
+    pub(super) answers: Answers,
 }
 
 /// When lists were made, and which must be made again.
@@ -70,24 +70,24 @@ pub enum Tended {
 }
 
 impl Issuer {
-    pub(super) fn new(authority: Arc<CertificateAuthority>, publication: Publication, before: Option<&Self>) -> Self {
+    pub(super) fn new(authority: Arc<CertificateAuthority>, publication: Publication) -> Self {
         let since = authority.certificate().validity().not_before;
-        let certificate = Arc::new(Published::new(authority.certificate().der().to_vec(), since, None));
-        let before = before.filter(|before| before.authority.issuer_id() == authority.issuer_id());
-        let same =
-            before.filter(|before| before.publication == publication && before.certificate.der == certificate.der);
-        let lists = same.map(|before| before.lists.read().unwrap_or_else(PoisonError::into_inner).clone());
         Self {
             publication,
-            ledger: before.map(|before| Arc::clone(&before.ledger)).unwrap_or_default(),
-            schedule: Mutex::new(same.map(|before| locked(&before.schedule).clone()).unwrap_or_default()),
-            lists: RwLock::new(lists.unwrap_or_default()),
+            ledger: Mutex::default(),
+            schedule: Mutex::default(),
+            lists: RwLock::default(),
             digests: IssuerDigests::of(authority.certificate()),
-            responder: same.map(|before| Arc::clone(&before.responder)).unwrap_or_default(),
-            answers: same.map(|before| Arc::clone(&before.answers)).unwrap_or_default(),
-            certificate,
+            responder: Responder::default(),
+            answers: Answers::default(),
+            certificate: Arc::new(Published::new(authority.certificate().der().to_vec(), since, None)),
             authority,
         }
+    }
+
+    /// Whether it is the one for this CA that publishes so.
+    pub(super) fn is_of(&self, authority: &CertificateAuthority, publication: &Publication) -> bool {
+        self.publication == *publication && *self.certificate.der == *authority.certificate().der()
     }
 
     /// `tenant/authority`

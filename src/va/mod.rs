@@ -55,7 +55,8 @@ pub struct ValidationAuthority {
 }
 
 impl ValidationAuthority {
-    /// The CAs that publish; of those that share a name the first one has it. What `before` knows of revocations is taken over.
+    /// The CAs that publish; of those that share a name the first one has it. Those
+    /// of `before` that publish as before stay as they are; the others begin anew, from what is on record.
     pub fn new(
         authorities: impl IntoIterator<Item = Arc<CertificateAuthority>>,
         ports: Ports,
@@ -64,11 +65,13 @@ impl ValidationAuthority {
         let (mut issuers, mut names) = (BTreeMap::new(), BTreeMap::new());
         for authority in authorities {
             let Some(publication) = authority.publication().cloned() else { continue };
-            let known = before.and_then(|before| before.issuers.get(&publication.key_name));
+            // The very same one, lists and all: two that shared what they know would take changes from each other.
+            let before = before.and_then(|before| before.issuers.get(&publication.key_name));
+            let same = before.filter(|before| before.is_of(&authority, &publication));
             names.entry(publication.name.clone()).or_insert_with(|| publication.key_name.clone());
             let key_name = publication.key_name.clone();
-            let issuer = Issuer::new(Arc::clone(&authority), publication, known.map(Arc::as_ref));
-            issuers.insert(key_name, Arc::new(issuer));
+            let issuer = same.map_or_else(|| Arc::new(Issuer::new(Arc::clone(&authority), publication)), Arc::clone);
+            issuers.insert(key_name, issuer);
         }
         Self { issuers, names, ports }
     }
