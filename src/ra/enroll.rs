@@ -208,6 +208,8 @@ impl RegistrationAuthority {
         let (enrollment, key) = match leave {
             Leave::Certify(enrollment) => (*enrollment, None),
             Leave::Generate { authorized, .. } => {
+                // Looked at before a key is made, which costs far more; it is counted when the certificate is recorded.
+                drop(self.claim_use(label, &proof)?);
                 let (enrollment, key) = self.generate_key(label, *authorized, attempt)?;
                 (enrollment, Some(key))
             }
