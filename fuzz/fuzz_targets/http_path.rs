@@ -26,8 +26,8 @@ fn judge_path(path: &str) {
 
 /// RFC 7030 section 3.2.2, read by segments.
 fn is_est_path(path: &str) -> bool {
-    let is_operation =
-        |segment: &str| ["cacerts", "simpleenroll", "simplereenroll", "csrattrs", "serverkeygen"].contains(&segment);
+    let operations = ["cacerts", "simpleenroll", "simplereenroll", "csrattrs", "serverkeygen", "fullcmc"];
+    let is_operation = |segment: &str| operations.contains(&segment);
     match path.split('/').collect::<Vec<_>>().as_slice() {
         ["", ".well-known", "est", operation] => is_operation(operation),
         ["", ".well-known", "est", label, operation] => is_label(label) && is_operation(operation),
