@@ -139,7 +139,8 @@ pub(in crate::admin) struct EventQuery {
     /// Which is shown first.
     order: Order,
     /// Only what comes after this sequence number, with `order=oldest`: to read on as more happens.
-    after: Option<u64>,
+    #[param(minimum = 0)]
+    after: Option<i64>,
 }
 
 /// Which event is shown first.
@@ -164,11 +165,13 @@ impl From<Order> for Direction {
 
 impl EventQuery {
     /// The filter, and where to begin when no page was there before.
-    fn split(self) -> (EventFilter, Direction, Option<u64>) {
+    fn split(self) -> Result<(EventFilter, Direction, Option<u64>), Problem> {
         let Self { kind, code, label, actor, since, until, order, after } = self;
         let direction = Direction::from(order);
+        let after = after.map(u64::try_from).transpose();
+        let after = after.map_err(|_| Problem::bad_request("after is the sequence number of an event"))?;
         let begin = after.filter(|_| direction == Direction::Ascending);
-        (EventFilter { kind, code, label, actor, since, until }, direction, begin)
+        Ok((EventFilter { kind, code, label, actor, since, until }, direction, begin))
     }
 }
 
@@ -193,7 +196,7 @@ pub(in crate::admin) async fn server_events(
     Parameters(page): Parameters<PageQuery>,
 ) -> Result<Json<Listed<Event>>, Problem> {
     let (limit, place) = (page.limit()?, page.place(sequence)?);
-    let (filter, direction, begin) = query.split();
+    let (filter, direction, begin) = query.split()?;
     let place = place.or(begin);
     let found = edge.on_store(move |ra| ra.server_events(&grant, &filter, place, direction, limit)).await??;
     Ok(shown(&found))
@@ -214,7 +217,7 @@ pub(in crate::admin) async fn tenant_events(
     Parameters(page): Parameters<PageQuery>,
 ) -> Result<Json<Listed<Event>>, Problem> {
     let (limit, place) = (page.limit()?, page.place(sequence)?);
-    let (filter, direction, begin) = query.split();
+    let (filter, direction, begin) = query.split()?;
     let place = place.or(begin);
     let found = edge.on_store(move |ra| ra.tenant_events(&grant, &filter, place, direction, limit)).await??;
     Ok(shown(&found))
