@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::CliError;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::pki::digest::hex;
+use crate::pki::digest::{hex, unhex};
 use crate::store::journal::Tail;
 use crate::store::sled as stored;
 
@@ -99,9 +99,8 @@ fn rebuild(arguments: &Rebuild, out: &mut dyn Write) -> Result<(), CliError> {
 
 /// `23:9f86d0…`
 fn parse_head(text: &str) -> Result<(u64, [u8; 32]), String> {
-    let parsed = text.split_once(':').and_then(|(number, hash)| {
-        let octets = (0..hash.len()).step_by(2).map(|at| u8::from_str_radix(hash.get(at..at + 2)?, 16).ok());
-        Some((number.parse().ok()?, octets.collect::<Option<Vec<u8>>>()?.try_into().ok()?))
-    });
+    let parsed = text
+        .split_once(':')
+        .and_then(|(number, hash)| Some((number.parse().ok()?, unhex(hash)?.as_slice().try_into().ok()?)));
     parsed.ok_or_else(|| "expected a record's number, a colon and its hash in 64 hexadecimal digits".to_owned())
 }

@@ -7,6 +7,7 @@ use estd_asn1::Certificate;
 use super::problem::{Place, Problem, ProblemKind};
 use super::profile::required;
 use super::{file, read};
+use crate::pki::digest::unhex;
 use crate::pki::key_encryption::SharedKey;
 use crate::policy::KeyGenerationRules;
 
@@ -37,14 +38,14 @@ pub(super) fn check(
 
 fn shared_key(table: file::Table, folder: &Path, place: &Place, problems: &mut Vec<Problem>) -> Option<SharedKey> {
     let shape: file::DecryptKey = file::decode(table, place, problems);
-    let id = required(shape.id, read::hexadecimal, "id", "octets in hexadecimal", place, problems);
+    let id = required(shape.id, unhex, "id", "octets in hexadecimal", place, problems);
     if shape.key.is_none() {
         problems.push(place.missing("key", "a file with an AES key in hexadecimal"));
     }
     let path = folder.join(shape.key?);
     let place = place.key("key");
     let text = read::secret(&path).map_err(|problem| problems.push(place.problem(problem))).ok()?;
-    let Some(octets) = read::hexadecimal(text.trim()) else {
+    let Some(octets) = unhex(text.trim()) else {
         let error = "expected an AES key in hexadecimal".to_owned();
         problems.push(place.problem(ProblemKind::Content { path, error }));
         return None;

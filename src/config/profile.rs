@@ -7,7 +7,8 @@ use chrono::TimeDelta;
 use estd_asn1::{Extension, KeyUsage, Oid};
 
 use super::problem::{Place, Problem};
-use super::{file, read, tenant, usage};
+use super::{file, tenant, usage};
+use crate::pki::digest::unhex;
 use crate::pki::profile::{EnrollmentProfile, KeyUsagePolicy, RequestNames};
 use crate::pki::public_key::{KeyPolicy, KeyType};
 use crate::pki::template::{SubjectAltNameTemplate, SubjectAttributeTemplate};
@@ -123,7 +124,7 @@ impl Check<'_> {
             let place = self.place.named("extension", oid.as_deref(), position);
             let shape: file::Extension = file::decode(table, &place, self.problems);
             let oid = required(shape.oid, Oid::parse, "oid", "an OID", &place, self.problems);
-            let value = required(shape.value, read::hexadecimal, "value", "DER in hexadecimal", &place, self.problems);
+            let value = required(shape.value, unhex, "value", "DER in hexadecimal", &place, self.problems);
             if let (Some(oid), Some(value)) = (oid, value) {
                 extensions.push(Extension { oid, critical: shape.critical, value: value.to_vec() });
             }

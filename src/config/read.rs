@@ -45,20 +45,6 @@ pub(crate) fn secret(path: &Path) -> Result<Zeroizing<String>, ProblemKind> {
     }
 }
 
-/// Octets in hexadecimal, at least one; wiped when dropped, since some are keys.
-pub(super) fn hexadecimal(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let digit = |octet: u8| char::from(octet).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.is_empty() || !rest.is_empty() {
-        return None;
-    }
-    let mut octets = Zeroizing::new(Vec::with_capacity(pairs.len()));
-    for [high, low] in pairs {
-        octets.push(digit(*high)? << 4 | digit(*low)?);
-    }
-    Some(octets)
-}
-
 /// The certificates of a PEM file, at least one.
 pub(super) fn certificates(path: &Path) -> Result<Vec<Certificate>, ProblemKind> {
     let octets = octets(path)?;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
 
 /// SHA-256 of the concatenation of `parts`.
 ///
@@ -117,6 +118,19 @@ pub(crate) fn write_hex(target: &mut impl fmt::Write, octets: &[u8]) -> fmt::Res
 /// Octets as lower-case hexadecimal digits.
 pub(crate) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// The octets of hexadecimal digits, at least one; wiped when dropped, since some are keys.
+pub fn unhex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.is_empty() || !rest.is_empty() {
+        return None;
+    }
+    let mut octets = Zeroizing::new(Vec::with_capacity(pairs.len()));
+    for [high, low] in pairs {
+        octets.push(hex_digit(*high).ok()? << 4 | hex_digit(*low).ok()?);
+    }
+    Some(octets)
 }
 
 fn hex_digit(character: u8) -> Result<u8, FingerprintError> {
