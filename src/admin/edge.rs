@@ -11,13 +11,14 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower::ServiceExt as _;
 
+use super::extract::Answering;
 use super::problem::Problem;
 use super::replay::InFlight;
 use super::{document, gate};
 use crate::access::Standing;
 use crate::http::{HttpLimits, RequestIds, drive};
 use crate::ra::RegistrationAuthority;
-use crate::store::StoreFault;
+use crate::store::{Receipt, StoreFault};
 use estd_asn1::Validity;
 
 /// The field that carries the request id.
@@ -51,18 +52,11 @@ pub struct PinnedOperator {
     pub standing: Standing,
 }
 
-/// Bounds of the admin edge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AdminLimits {
-    /// Of the connection; `max_body` bounds an import.
-    pub http: HttpLimits,
-}
-
 /// What a reload exchanges; it takes effect on open connections too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminSettings {
-    /// Bounds: of a connection from its start on, of a body at once.
-    pub limits: AdminLimits,
+    /// Bounds: of a connection from its start on, of a body at once; `max_body` bounds an import.
+    pub limits: HttpLimits,
     /// Who is known by a certificate.
     pub operators: Vec<PinnedOperator>,
 }
@@ -90,9 +84,14 @@ impl AdminEdge {
         Self { authority, settings, in_flight: InFlight::default(), request_ids }
     }
 
-    /// Takes over other settings.
-    pub fn reconfigure(&self, settings: AdminSettings) {
-        self.settings.store(Arc::new(settings));
+    /// Makes a change, and answers once that is durable.
+    pub(super) async fn record(
+        self: &Arc<Self>,
+        change: impl FnOnce(&RegistrationAuthority) -> Result<(Receipt, Answering), Problem> + Send + 'static,
+    ) -> Result<Response, Problem> {
+        let (receipt, answer) = self.on_store(change).await??;
+        receipt.await?;
+        Ok(answer.into_response())
     }
 
     /// Runs what reads or changes the store where it may block.
@@ -108,7 +107,25 @@ impl AdminEdge {
     }
 }
 
-/// The routes over an edge, to be made once.
+/// What a server keeps: the edge, and the routes over it, made once.
+pub struct AdminService {
+    edge: Arc<AdminEdge>,
+    router: Router,
+}
+
+impl AdminService {
+    /// Over an edge.
+    pub fn new(edge: AdminEdge) -> Self {
+        let edge = Arc::new(edge);
+        Self { router: router(&edge), edge }
+    }
+
+    /// Takes over other settings.
+    pub fn reconfigure(&self, settings: AdminSettings) {
+        self.edge.settings.store(Arc::new(settings));
+    }
+}
+
 fn router(edge: &Arc<AdminEdge>) -> Router {
     let (router, document) = document::routes().split_for_parts();
     router
@@ -125,13 +142,13 @@ pub async fn serve_admin_connection<Io>(
     io: Io,
     caller: Caller,
     source: String,
-    edge: Arc<AdminEdge>,
+    service: &AdminService,
     shutdown: impl Future<Output = ()>,
 ) where
     Io: AsyncRead + AsyncWrite + Unpin,
 {
-    let router = router(&edge);
-    let limits = edge.settings.load().limits.http;
+    let AdminService { edge, router } = service;
+    let limits = edge.settings.load().limits;
     drive(io, limits, shutdown, move |request, refused| {
         let request_id = edge.request_ids.next();
         let arrival = Arrival { caller: caller.clone(), source: source.clone(), request_id };

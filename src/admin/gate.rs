@@ -65,7 +65,7 @@ async fn admit(edge: &Arc<AdminEdge>, request: Request, who: &mut Option<String>
         // Nobody changes anything, and of nobody nothing more is read.
         return if changes { Err(Problem::nobody()) } else { Ok(Request::from_parts(head, Body::empty())) };
     };
-    let limits = edge.settings.load().limits.http;
+    let limits = edge.settings.load().limits;
     let body = receive(body, &limits).await.map_err(|rejection| Problem::of_body(&rejection))?;
     *who = Some(operator.actor().name.clone());
     if changes && let Some(keyed) = keyed(edge, &head, &operator, &body)? {

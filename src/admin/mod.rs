@@ -13,4 +13,4 @@ mod problem;
 mod replay;
 mod resource;
 
-pub use edge::{AdminEdge, AdminLimits, AdminSettings, Caller, PinnedOperator, serve_admin_connection};
+pub use edge::{AdminEdge, AdminService, AdminSettings, Caller, PinnedOperator, serve_admin_connection};

@@ -99,8 +99,7 @@ async fn serve_local_operator(stream: UnixStream, shared: &Shared, stopping: wat
     if uid != own && uid != ROOT {
         return tracing::warn!(uid, "a user of this machine who may not operate the server");
     }
-    let edge = Arc::clone(&shared.admin);
-    serve_admin_connection(stream, Caller::Local { uid }, "local".to_owned(), edge, stopped(stopping)).await;
+    serve_admin_connection(stream, Caller::Local { uid }, "local".to_owned(), &shared.admin, stopped(stopping)).await;
 }
 
 /// Serves operators over TLS until told to stop.
@@ -129,6 +128,6 @@ async fn serve_remote_operator(stream: TcpStream, peer: SocketAddr, shared: &Sha
         () = stopped(stopping.clone()) => return,
     };
     let certificate = tls::presented_chain(stream.get_ref().1).map(|chain| sha256(&[chain.leaf()]));
-    let edge = Arc::clone(&shared.admin);
-    serve_admin_connection(stream, Caller::Remote { certificate }, peer.to_string(), edge, stopped(stopping)).await;
+    serve_admin_connection(stream, Caller::Remote { certificate }, peer.to_string(), &shared.admin, stopped(stopping))
+        .await;
 }

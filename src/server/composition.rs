@@ -9,7 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use super::ServerError;
-use crate::admin::{AdminEdge, AdminLimits, AdminSettings, PinnedOperator};
+use crate::admin::{AdminEdge, AdminSettings, PinnedOperator};
 use crate::ca::{CmcResponder, KeyGenerator};
 use crate::clock::{Entropy as _, EntropyFailure, SystemClock, SystemEntropy};
 use crate::config::{Authority, Config, LabelSettings, Limits};
@@ -67,7 +67,7 @@ pub(super) fn admin_settings(config: &Config) -> AdminSettings {
         valid: operator.valid,
         standing: operator.standing.clone(),
     });
-    let limits = AdminLimits { http: HttpLimits { max_body: settings.max_body, ..http_limits(limits) } };
+    let limits = HttpLimits { max_body: settings.max_body, ..http_limits(limits) };
     AdminSettings { limits, operators: operators.collect() }
 }
 

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::admin::AdminEdge;
+use crate::admin::AdminService;
 use crate::clock::EntropyFailure;
 use crate::config::{CertificateSource, Config, Limits, ServerSettings};
 use crate::http::{Metrics, PublicEdge, StatusEdge};
@@ -110,7 +110,7 @@ impl Server {
         )?;
         let shared = Arc::new(Shared {
             doors: ArcSwap::from_pointee(doors),
-            admin: Arc::new(admin),
+            admin: AdminService::new(admin),
             authority,
             validation: Arc::new(ArcSwap::from_pointee(validation)),
             certificate,
@@ -169,7 +169,7 @@ struct Shared {
     /// What a connection meets; exchanged whole by a reload, so that no connection sees half of one.
     doors: ArcSwap<Doors>,
     /// What an operator's connection meets.
-    admin: Arc<AdminEdge>,
+    admin: AdminService,
     authority: Arc<ArcSwap<RegistrationAuthority>>,
     validation: Arc<ArcSwap<ValidationAuthority>>,
     certificate: Arc<ReloadableCertificate>,

@@ -356,14 +356,12 @@ async fn change(
     + Send
     + 'static,
 ) -> Result<Response, Problem> {
-    let done = edge.on_store(move |ra| {
+    edge.record(move |ra| {
         let answer = Answering::new(StatusCode::OK, &CertificateChanged { serial: hex(&id.serial), now })?;
         let receipt = change(ra, &permitted.answering(&answer, ra)?, &id)?;
-        Ok::<_, Problem>((receipt, answer))
-    });
-    let (receipt, answer) = done.await??;
-    receipt.await?;
-    Ok(answer.into_response())
+        Ok((receipt, answer))
+    })
+    .await
 }
 
 /// The certificate, then those of its CAs as far as they are configured.

@@ -177,16 +177,14 @@ pub(in crate::admin) async fn import_devices(
     Parameters(ImportQuery { dry_run }): Parameters<ImportQuery>,
     body: Octets,
 ) -> Result<Response, Problem> {
-    let done = edge.on_store(move |ra| {
+    edge.record(move |ra| {
         let rows = import::rows(&body.media_type, &body.octets)?;
         let answer = Answering::new(StatusCode::OK, &Imported { devices: rows.len(), dry_run })?;
         let grant = permitted.answering(&answer, ra)?;
         let receipt = ra.list_devices(&grant, &rows, dry_run)?;
-        Ok::<_, Problem>((receipt, answer))
-    });
-    let (receipt, answer) = done.await??;
-    receipt.await?;
-    Ok(answer.into_response())
+        Ok((receipt, answer))
+    })
+    .await
 }
 
 /// A device
@@ -257,14 +255,12 @@ pub(in crate::admin) async fn unlist_device(
     Named((_, id)): Named<(String, String)>,
     Seen(seen): Seen,
 ) -> Result<Response, Problem> {
-    let done = edge.on_store(move |ra| {
+    edge.record(move |ra| {
         let answer = Answering::new(StatusCode::OK, &DeviceChanged { device: id.clone(), now: "unlisted" })?;
         let receipt = ra.unlist_device(&permitted.answering(&answer, ra)?, &id, seen)?;
-        Ok::<_, Problem>((receipt, answer))
-    });
-    let (receipt, answer) = done.await??;
-    receipt.await?;
-    Ok(answer.into_response())
+        Ok((receipt, answer))
+    })
+    .await
 }
 
 /// Keeps a device out until it is resumed: it neither enrolls nor renews
@@ -319,14 +315,12 @@ pub(in crate::admin) async fn revoke_device(
     Seen(seen): Seen,
     Json(request): Json<RevocationRequest>,
 ) -> Result<Response, Problem> {
-    let done = edge.on_store(move |ra| {
+    edge.record(move |ra| {
         let answer = Answering::new(StatusCode::OK, &DeviceChanged { device: id.clone(), now: "revoked" })?;
         let receipt = ra.revoke_device(&permitted.answering(&answer, ra)?, &id, seen, request.reason())?;
-        Ok::<_, Problem>((receipt, answer))
-    });
-    let (receipt, answer) = done.await??;
-    receipt.await?;
-    Ok(answer.into_response())
+        Ok((receipt, answer))
+    })
+    .await
 }
 
 /// Forgets the birth certificate and the certificates of a device, so that it may enroll anew: it was repaired

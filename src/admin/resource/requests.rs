@@ -173,14 +173,12 @@ async fn decide(
     word: &'static str,
 ) -> Result<Response, Problem> {
     let request = key(id)?;
-    let done = edge.on_store(move |ra| {
+    edge.record(move |ra| {
         let answer = Answering::new(StatusCode::OK, &RequestDecided { id: hex(&request.0), decision: word })?;
         let receipt = ra.decide_request(&permitted.answering(&answer, ra)?, &request, decision)?;
-        Ok::<_, Problem>((receipt, answer))
-    });
-    let (receipt, answer) = done.await??;
-    receipt.await?;
-    Ok(answer.into_response())
+        Ok((receipt, answer))
+    })
+    .await
 }
 
 /// What has another form names no request.

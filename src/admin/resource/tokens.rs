@@ -194,14 +194,12 @@ pub(in crate::admin) async fn revoke_token(
     permitted: ServerPermitted<ManageServer>,
     Named(id): Named<String>,
 ) -> Result<Response, Problem> {
-    let done = edge.on_store(move |ra| {
+    edge.record(move |ra| {
         let answer = Answering::new(StatusCode::OK, &TokenRevoked { id: id.clone(), now: "revoked" })?;
         let receipt = ra.revoke_server_token(&permitted.answering(&answer, ra)?, &id)?;
-        Ok::<_, Problem>((receipt, answer))
-    });
-    let (receipt, answer) = done.await??;
-    receipt.await?;
-    Ok(answer.into_response())
+        Ok((receipt, answer))
+    })
+    .await
 }
 
 /// The tokens of a tenant's operators
@@ -255,14 +253,12 @@ pub(in crate::admin) async fn revoke_tenant_token(
     permitted: Permitted<ManageTokens>,
     Named((_, id)): Named<(String, String)>,
 ) -> Result<Response, Problem> {
-    let done = edge.on_store(move |ra| {
+    edge.record(move |ra| {
         let answer = Answering::new(StatusCode::OK, &TokenRevoked { id: id.clone(), now: "revoked" })?;
         let receipt = ra.revoke_tenant_token(&permitted.answering(&answer, ra)?, &id)?;
-        Ok::<_, Problem>((receipt, answer))
-    });
-    let (receipt, answer) = done.await??;
-    receipt.await?;
-    Ok(answer.into_response())
+        Ok((receipt, answer))
+    })
+    .await
 }
 
 /// Makes a token, and shows it once it is durable. What is recorded of the answer does not have it.

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::CliError;
 use client::Client;
+use table::fields;
 
 pub(super) use admin::Command as Admin;
 pub(super) use audit::Command as Audit;
@@ -100,9 +101,4 @@ impl Within {
         let base = format!("/tenants/{}", client::segment(&tenant));
         Ok((client, base))
     }
-}
-
-/// `key: value`, one a line; nested lists indented.
-fn fields(answer: &Value, out: &mut dyn Write) -> std::io::Result<()> {
-    table::fields(answer, out)
 }
