@@ -1,33 +1,26 @@
-//! The enrollment: peer, request, policy, key, claim, certificate, record; each step takes the proof of the one before.
-
-use std::ops::Deref;
+//! The enrollment: judgement, key, claim, certificate, record; each step takes the proof of the one before.
 
 use super::attempt::Attempt;
-use super::authentication::{Shown, peer_id};
-use super::key_generation;
+use super::authentication::Shown;
+use super::judgement::{Asked, Judged, Leave, look_at};
 use super::label::LabelContext;
 use super::peer_session::PeerSession;
-use super::refusal::{self, Fault, Refusal};
+use super::refusal::{Fault, Refusal};
 use super::registration::{Admission, Admitted, Arrival, AskedKey};
 use super::request_key::request_key;
 use super::{AuditOutcome, RegistrationAuthority};
 use crate::audit::Alarm;
 use crate::ca::SignedCertificate;
-use crate::est::{DeliveredKey, EstRequest, EstResponse, Operation, Rejection, RejectionCode, ResponseBody};
-use crate::pki::digest::sha256;
-use crate::pki::request::{CheckedRequest, VerifiedRequest};
+use crate::est::{DeliveredKey, EstRequest, EstResponse, Operation, ResponseBody};
 use crate::pki::trust::AuthenticatedPeer;
-use crate::policy::{
-    self, AuthorizedEnrollment, AuthorizedGeneration, EnrollmentKind, Grant, Proof, RaClient, Requester,
-};
+use crate::policy::{AuthorizedEnrollment, EnrollmentKind, Grant, Proof};
 use crate::store::approval::PendingRequest;
-use crate::store::compromise::is_compromised;
 use crate::store::credential_uses::CredentialUses;
 use crate::store::device::{DeviceRecord, LatestCertificate};
 use crate::store::succession::Succession;
 use crate::store::{CertificateId, CertificateRecord, Claim, ClaimGuard, Fact, FactKey, FactKind, Receipt, RequestKey};
-use chrono::{DateTime, TimeDelta, Utc};
-use estd_asn1::{Certificate, certs_only};
+use chrono::TimeDelta;
+use estd_asn1::certs_only;
 
 /// An answer that must not leave before its receipt resolves to `Ok`.
 pub struct PendingResponse {
@@ -39,63 +32,6 @@ pub struct PendingResponse {
     pub waits: Option<RequestKey>,
     /// What an operator should look at.
     pub alarm: Option<&'static str>,
-}
-
-/// A request as far as it was looked at.
-pub(super) enum Asked {
-    /// It proves possession of the key to certify.
-    Certificate(VerifiedRequest),
-    /// RFC 7030 section 4.4.1: its key and its signature are ignored.
-    Key(CheckedRequest),
-}
-
-/// Both are checked.
-impl Deref for Asked {
-    type Target = CheckedRequest;
-
-    fn deref(&self) -> &CheckedRequest {
-        match self {
-            Self::Certificate(request) => request,
-            Self::Key(request) => request,
-        }
-    }
-}
-
-/// What policy allowed.
-enum Leave<'a> {
-    /// To certify the key of the request.
-    Certify(Box<AuthorizedEnrollment>),
-    /// To make a key and certify that.
-    Generate {
-        authorized: Box<AuthorizedGeneration<'a>>,
-        /// SHA-256 of the key in the request, which counts for nothing.
-        claimed: [u8; 32],
-    },
-}
-
-impl Leave<'_> {
-    fn grant(&self) -> &Grant {
-        match self {
-            Self::Certify(enrollment) => enrollment,
-            Self::Generate { authorized, .. } => authorized.grant(),
-        }
-    }
-
-    fn key(&self) -> AskedKey {
-        match self {
-            Self::Certify(enrollment) => AskedKey::Held(enrollment.key().spki_sha256()),
-            Self::Generate { claimed, .. } => AskedKey::Claimed(*claimed),
-        }
-    }
-
-    /// What a request that waits for an operator is recognised by, when it comes again. RFC 7030 section 4.4.1 has the
-    /// key in a serverkeygen request ignored: a client may make another one each time.
-    fn asked_key(&self) -> &[u8] {
-        match self {
-            Self::Certify(enrollment) => enrollment.key().spki_der(),
-            Self::Generate { .. } => Operation::ServerKeyGen.segment().as_bytes(),
-        }
-    }
 }
 
 /// A device about to be certified.
@@ -165,41 +101,12 @@ impl RegistrationAuthority {
         session: &PeerSession,
         attempt: &mut Attempt<'_>,
     ) -> Result<PendingResponse, Refusal> {
-        let proof = shown.proof(label.authentication.rule)?;
-        let client = label.rules.ra_client(&proof, shown.recorded_device.as_deref());
-        if let (Some(client), Some(peer)) = (&client, proof.peer()) {
-            self.judge_ra(label, client, peer, attempt.at)?;
-            // What follows is about another device, which is yet to be named.
-            (attempt.ra, attempt.device) = (Some(client.id().to_owned()), None);
-        }
-        // Who presents the device's own certificate.
-        let holder = proof.peer().filter(|_| client.is_none());
-        let current = self.current(label, operation, &proof, client.as_ref(), &asked)?;
-        let requester = Requester {
-            proof,
-            recorded_device: shown.recorded_device.as_deref(),
-            current: current.as_ref().map(|(_, certificate)| certificate),
-            binding: session.binding(),
-            cipher_strength: session.cipher_strength(),
-        };
-        let leave = authorize(label, operation, &asked, &requester, attempt.at)?;
-        attempt.device = Some(leave.grant().device().to_owned());
-        if let Leave::Certify(enrollment) = &leave {
-            self.refuse_foreign_key(label, enrollment)?;
-        }
-
-        let asked = request_key(label, &proof, leave.grant(), leave.asked_key());
-        if attempt.expected.is_some_and(|expected| expected != asked) {
-            let reason =
-                "the pendToken is of another requester, or what it stands for would be certified otherwise now";
-            return Err(Rejection::new(RejectionCode::CmcControl, "RFC 5272 6.13", reason).into());
-        }
-        let grant = leave.grant();
-        let arrival = Arrival { label, grant, key: leave.key(), peer: holder, request: &asked, now: attempt.at };
-        let admitted = match self.admit(&arrival)? {
+        let judged = self.judge(label, operation, &asked, shown, session, attempt)?;
+        let Judged { leave, admission, asked, proof, holder, renewed } = judged;
+        let admitted = match admission {
             Admission::Granted(admitted) => admitted,
             Admission::Deferred { request, is_new } => {
-                return match self.issued_before(label, grant, &asked, attempt)? {
+                return match self.issued_before(label, leave.grant(), &asked, attempt)? {
                     Some(response) => Ok(response),
                     None => self.defer(label, *request, is_new, attempt),
                 };
@@ -209,12 +116,11 @@ impl RegistrationAuthority {
             Leave::Certify(enrollment) => (*enrollment, None),
             Leave::Generate { authorized, .. } => {
                 // Looked at before a key is made, which costs far more; it is counted when the certificate is recorded.
-                drop(self.claim_use(label, &proof)?);
+                self.uses_left(label, &proof)?;
                 let (enrollment, key) = self.generate_key(label, *authorized, attempt)?;
                 (enrollment, Some(key))
             }
         };
-        let renewed = holder.map(peer_id).or(current.map(|(id, _)| id));
         self.certify(label, Candidate { enrollment, key, admitted, asked, proof, holder, renewed }, attempt)
     }
 
@@ -265,70 +171,6 @@ impl RegistrationAuthority {
                 self.issue(label, candidate, claim, attempt)
             }
         }
-    }
-
-    /// The certificate on record that is renewed for a requester who does not present it: by HTTP authentication, or an RA.
-    fn current(
-        &self,
-        label: &LabelContext,
-        operation: Operation,
-        proof: &Proof<'_>,
-        client: Option<&RaClient<'_>>,
-        request: &CheckedRequest,
-    ) -> Result<Option<(CertificateId, Certificate)>, Refusal> {
-        if operation != Operation::SimpleReenroll {
-            return Ok(None);
-        }
-        let device = match (client, proof.peer()) {
-            (Some(client), _) => client.device(request)?,
-            (None, None) => proof.device(request)?,
-            (None, Some(_)) => return Ok(None),
-        };
-        self.certificate_on_record(label, device.as_str())
-    }
-
-    /// One key is one device's: a key that was certified for another device, is a CA's, or is known to be in the wrong
-    /// hands, is not certified.
-    fn refuse_foreign_key(&self, label: &LabelContext, enrollment: &AuthorizedEnrollment) -> Result<(), Refusal> {
-        let refused = |code, reason| Err(Rejection::new(code, "RFC 7030 3.7", reason).into());
-        if self.is_ca_key(enrollment.key().spki_der()) {
-            let reason = "the key of the request is the key of a certificate authority";
-            return refused(RejectionCode::KeyInUse, reason);
-        }
-        let key = enrollment.key().spki_sha256();
-        let store = self.ports.store.as_ref();
-        if is_compromised(store, &key).map_err(Fault::from)? {
-            let reason = "a certificate over the key of the request was revoked because the key was compromised; make a new \
-                          key";
-            return refused(RejectionCode::KeyCompromised, reason);
-        }
-        match store.key_holder(&label.tenant, &key).map_err(Fault::from)? {
-            Some(holder) if holder != enrollment.device() => {
-                let reason =
-                    "the key of the request was certified for another device; each device needs a key of its own";
-                refused(RejectionCode::KeyInUse, reason)
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// Where a profile wants a new key each time, one that was certified before is none, and neither is the birth key.
-    fn refuse_known_key(
-        &self,
-        label: &LabelContext,
-        enrollment: &AuthorizedEnrollment,
-        peer: Option<&AuthenticatedPeer>,
-    ) -> Result<(), Refusal> {
-        if label.rules.profile.allow_key_reuse {
-            return Ok(());
-        }
-        let key = enrollment.key();
-        let holder = self.ports.store.key_holder(&label.tenant, &key.spki_sha256()).map_err(Fault::from)?;
-        if holder.is_some() || peer.is_some_and(|peer| key.spki_der() == peer.certificate().public_key().der()) {
-            let reason = "this profile expects a new key each time, the key of the request was certified before";
-            return Err(Rejection::new(RejectionCode::KeyNotAllowed, "RFC 7030 4.2.2", reason).into());
-        }
-        Ok(())
     }
 
     fn issue(
@@ -394,15 +236,11 @@ impl RegistrationAuthority {
 
     /// One use of a credential that is good for so many certificates, as it will be recorded.
     fn claim_use(&self, label: &LabelContext, proof: &Proof<'_>) -> Result<Option<(Fact, ClaimGuard<'_>)>, Refusal> {
-        let Some((credential, most)) = proof.counted() else { return Ok(None) };
-        let (store, tenant, credential) = (self.ports.store.as_ref(), label.tenant.as_str(), credential.as_str());
-        let held = store.hold(&CredentialUses::key(tenant, credential));
-        let uses = CredentialUses::of(store, tenant, credential).map_err(Fault::from)?;
-        if uses.0 < most {
-            return Ok(Some((uses.once_more(tenant, credential), held)));
-        }
-        let reason = format!("the enrollment code is good for {most} certificates and was used as often");
-        Err(Rejection::new(RejectionCode::CodeUsed, "RFC 7030 3.7", reason).into())
+        let Some((credential, _)) = proof.counted() else { return Ok(None) };
+        let (tenant, credential) = (label.tenant.as_str(), credential.as_str());
+        let held = self.ports.store.hold(&CredentialUses::key(tenant, credential));
+        let uses = self.uses_left(label, proof)?;
+        Ok(uses.map(|uses| (uses.once_more(tenant, credential), held)))
     }
 
     /// The request waits for an operator: it is recorded when it comes for the first time.
@@ -424,48 +262,6 @@ impl RegistrationAuthority {
         let body = ResponseBody::Deferred { retry_after: label.registration.approval.retry_after };
         let receipt = receipt.map_err(Fault::from)?;
         Ok(PendingResponse { response: EstResponse { body }, receipt, waits: Some(request.request), alarm: None })
-    }
-}
-
-/// Checks of a request what needs nothing but the request and the profile.
-fn look_at(label: &LabelContext, request: &EstRequest) -> Result<Asked, Rejection> {
-    let checked = CheckedRequest::check(&request.body, &label.requests.limits);
-    let checked = checked.map_err(refusal::request_rejection)?;
-    match request.target.operation {
-        Operation::ServerKeyGen => {
-            key_generation::of(label)?;
-            Ok(Asked::Key(checked))
-        }
-        Operation::SimpleEnroll
-        | Operation::SimpleReenroll
-        | Operation::CaCerts
-        | Operation::CsrAttrs
-        | Operation::FullCmc => {
-            let verified = checked.verify(&label.rules.profile.keys).map_err(refusal::request_rejection)?;
-            Ok(Asked::Certificate(verified))
-        }
-    }
-}
-
-/// What policy says to a request.
-fn authorize<'a>(
-    label: &'a LabelContext,
-    operation: Operation,
-    asked: &Asked,
-    requester: &Requester<'_>,
-    now: DateTime<Utc>,
-) -> Result<Leave<'a>, Rejection> {
-    match asked {
-        Asked::Key(request) => {
-            let rules = &key_generation::of(label)?.rules;
-            let authorized = policy::authorize_generation(request, requester, &label.rules, rules, now)?;
-            let claimed = sha256(&[request.claimed_key().der()]);
-            Ok(Leave::Generate { authorized: Box::new(authorized), claimed })
-        }
-        Asked::Certificate(request) => {
-            let enrollment = policy::authorize(operation, request, requester, &label.rules)?;
-            Ok(Leave::Certify(Box::new(enrollment)))
-        }
     }
 }
 

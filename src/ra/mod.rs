@@ -5,6 +5,7 @@ mod authentication;
 mod cmc;
 mod csr_attrs;
 mod enroll;
+mod judgement;
 mod key_generation;
 mod label;
 mod lookup;

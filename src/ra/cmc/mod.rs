@@ -15,7 +15,8 @@ use estd_asn1::{Certificate, DecodeError, certs_only, oid};
 
 use super::attempt::Attempt;
 use super::authentication::Shown;
-use super::enroll::{Asked, PendingResponse};
+use super::enroll::PendingResponse;
+use super::judgement::Asked;
 use super::label::LabelContext;
 use super::peer_session::PeerSession;
 use super::refusal::{self, Fault, Refusal};

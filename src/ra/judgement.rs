@@ -1,0 +1,262 @@
+//! The judgement of an enrollment: peer, request, policy, key, registry; it changes nothing, and nothing is left of it.
+
+use std::ops::Deref;
+
+use super::RegistrationAuthority;
+use super::attempt::Attempt;
+use super::authentication::{Shown, peer_id};
+use super::key_generation;
+use super::label::LabelContext;
+use super::peer_session::PeerSession;
+use super::refusal::{self, Fault, Refusal};
+use super::registration::{Admission, Arrival, AskedKey};
+use super::request_key::request_key;
+use crate::est::{EstRequest, Operation, Rejection, RejectionCode};
+use crate::pki::digest::sha256;
+use crate::pki::request::{CheckedRequest, VerifiedRequest};
+use crate::pki::trust::AuthenticatedPeer;
+use crate::policy::{self, AuthorizedEnrollment, AuthorizedGeneration, Grant, Proof, RaClient, Requester};
+use crate::store::compromise::is_compromised;
+use crate::store::credential_uses::CredentialUses;
+use crate::store::{CertificateId, RequestKey};
+use chrono::{DateTime, Utc};
+use estd_asn1::Certificate;
+
+/// A request as far as it was looked at.
+pub(super) enum Asked {
+    /// It proves possession of the key to certify.
+    Certificate(VerifiedRequest),
+    /// RFC 7030 section 4.4.1: its key and its signature are ignored.
+    Key(CheckedRequest),
+}
+
+/// Both are checked.
+impl Deref for Asked {
+    type Target = CheckedRequest;
+
+    fn deref(&self) -> &CheckedRequest {
+        match self {
+            Self::Certificate(request) => request,
+            Self::Key(request) => request,
+        }
+    }
+}
+
+/// What policy allowed.
+pub(super) enum Leave<'a> {
+    /// To certify the key of the request.
+    Certify(Box<AuthorizedEnrollment>),
+    /// To make a key and certify that.
+    Generate {
+        authorized: Box<AuthorizedGeneration<'a>>,
+        /// SHA-256 of the key in the request, which counts for nothing.
+        claimed: [u8; 32],
+    },
+}
+
+impl Leave<'_> {
+    pub(super) fn grant(&self) -> &Grant {
+        match self {
+            Self::Certify(enrollment) => enrollment,
+            Self::Generate { authorized, .. } => authorized.grant(),
+        }
+    }
+
+    pub(super) fn key(&self) -> AskedKey {
+        match self {
+            Self::Certify(enrollment) => AskedKey::Held(enrollment.key().spki_sha256()),
+            Self::Generate { claimed, .. } => AskedKey::Claimed(*claimed),
+        }
+    }
+
+    /// What a request that waits for an operator is recognised by, when it comes again. RFC 7030 section 4.4.1 has the
+    /// key in a serverkeygen request ignored: a client may make another one each time.
+    fn asked_key(&self) -> &[u8] {
+        match self {
+            Self::Certify(enrollment) => enrollment.key().spki_der(),
+            Self::Generate { .. } => Operation::ServerKeyGen.segment().as_bytes(),
+        }
+    }
+}
+
+/// A request that policy would certify, and what the registry says to it. Nothing was changed for it.
+pub(super) struct Judged<'a> {
+    pub(super) leave: Leave<'a>,
+    pub(super) admission: Admission,
+    /// The request as the registry knows it.
+    pub(super) asked: RequestKey,
+    pub(super) proof: Proof<'a>,
+    /// The device by its own certificate, if it came so.
+    pub(super) holder: Option<&'a AuthenticatedPeer>,
+    /// The certificate that the new one takes the place of, if it is a renewal.
+    pub(super) renewed: Option<CertificateId>,
+}
+
+impl RegistrationAuthority {
+    /// Judges a request, whatever message it came in, by what was shown. What becomes known of it is noted in `attempt`.
+    pub(super) fn judge<'a>(
+        &self,
+        label: &'a LabelContext,
+        operation: Operation,
+        asked: &Asked,
+        shown: &'a Shown,
+        session: &PeerSession,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<Judged<'a>, Refusal> {
+        let proof = shown.proof(label.authentication.rule)?;
+        let client = label.rules.ra_client(&proof, shown.recorded_device.as_deref());
+        if let (Some(client), Some(peer)) = (&client, proof.peer()) {
+            self.judge_ra(label, client, peer, attempt.at)?;
+            // What follows is about another device, which is yet to be named.
+            (attempt.ra, attempt.device) = (Some(client.id().to_owned()), None);
+        }
+        // Who presents the device's own certificate.
+        let holder = proof.peer().filter(|_| client.is_none());
+        let current = self.current(label, operation, &proof, client.as_ref(), asked)?;
+        let requester = Requester {
+            proof,
+            recorded_device: shown.recorded_device.as_deref(),
+            current: current.as_ref().map(|(_, certificate)| certificate),
+            binding: session.binding(),
+            cipher_strength: session.cipher_strength(),
+        };
+        let leave = authorize(label, operation, asked, &requester, attempt.at)?;
+        attempt.device = Some(leave.grant().device().to_owned());
+        if let Leave::Certify(enrollment) = &leave {
+            self.refuse_foreign_key(label, enrollment)?;
+        }
+
+        let asked = request_key(label, &proof, leave.grant(), leave.asked_key());
+        if attempt.expected.is_some_and(|expected| expected != asked) {
+            let reason =
+                "the pendToken is of another requester, or what it stands for would be certified otherwise now";
+            return Err(Rejection::new(RejectionCode::CmcControl, "RFC 5272 6.13", reason).into());
+        }
+        let (grant, key) = (leave.grant(), leave.key());
+        let admission = self.admit(&Arrival { label, grant, key, peer: holder, request: &asked, now: attempt.at })?;
+        let renewed = holder.map(peer_id).or(current.map(|(id, _)| id));
+        Ok(Judged { leave, admission, asked, proof, holder, renewed })
+    }
+
+    /// How often a credential was used that is good for so many certificates; refused when it was used as often.
+    pub(super) fn uses_left(&self, label: &LabelContext, proof: &Proof<'_>) -> Result<Option<CredentialUses>, Refusal> {
+        let Some((credential, most)) = proof.counted() else { return Ok(None) };
+        let uses = CredentialUses::of(self.ports.store.as_ref(), &label.tenant, credential.as_str());
+        let uses = uses.map_err(Fault::from)?;
+        if uses.0 < most {
+            return Ok(Some(uses));
+        }
+        let reason = format!("the enrollment code is good for {most} certificates and was used as often");
+        Err(Rejection::new(RejectionCode::CodeUsed, "RFC 7030 3.7", reason).into())
+    }
+
+    /// The certificate on record that is renewed for a requester who does not present it: by HTTP authentication, or an RA.
+    fn current(
+        &self,
+        label: &LabelContext,
+        operation: Operation,
+        proof: &Proof<'_>,
+        client: Option<&RaClient<'_>>,
+        request: &CheckedRequest,
+    ) -> Result<Option<(CertificateId, Certificate)>, Refusal> {
+        if operation != Operation::SimpleReenroll {
+            return Ok(None);
+        }
+        let device = match (client, proof.peer()) {
+            (Some(client), _) => client.device(request)?,
+            (None, None) => proof.device(request)?,
+            (None, Some(_)) => return Ok(None),
+        };
+        self.certificate_on_record(label, device.as_str())
+    }
+
+    /// One key is one device's: a key that was certified for another device, is a CA's, or is known to be in the wrong
+    /// hands, is not certified.
+    pub(super) fn refuse_foreign_key(
+        &self,
+        label: &LabelContext,
+        enrollment: &AuthorizedEnrollment,
+    ) -> Result<(), Refusal> {
+        let refused = |code, reason| Err(Rejection::new(code, "RFC 7030 3.7", reason).into());
+        if self.is_ca_key(enrollment.key().spki_der()) {
+            let reason = "the key of the request is the key of a certificate authority";
+            return refused(RejectionCode::KeyInUse, reason);
+        }
+        let key = enrollment.key().spki_sha256();
+        let store = self.ports.store.as_ref();
+        if is_compromised(store, &key).map_err(Fault::from)? {
+            let reason = "a certificate over the key of the request was revoked because the key was compromised; make a new \
+                          key";
+            return refused(RejectionCode::KeyCompromised, reason);
+        }
+        match store.key_holder(&label.tenant, &key).map_err(Fault::from)? {
+            Some(holder) if holder != enrollment.device() => {
+                let reason =
+                    "the key of the request was certified for another device; each device needs a key of its own";
+                refused(RejectionCode::KeyInUse, reason)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Where a profile wants a new key each time, one that was certified before is none, and neither is the birth key.
+    pub(super) fn refuse_known_key(
+        &self,
+        label: &LabelContext,
+        enrollment: &AuthorizedEnrollment,
+        peer: Option<&AuthenticatedPeer>,
+    ) -> Result<(), Refusal> {
+        if label.rules.profile.allow_key_reuse {
+            return Ok(());
+        }
+        let key = enrollment.key();
+        let holder = self.ports.store.key_holder(&label.tenant, &key.spki_sha256()).map_err(Fault::from)?;
+        if holder.is_some() || peer.is_some_and(|peer| key.spki_der() == peer.certificate().public_key().der()) {
+            let reason = "this profile expects a new key each time, the key of the request was certified before";
+            return Err(Rejection::new(RejectionCode::KeyNotAllowed, "RFC 7030 4.2.2", reason).into());
+        }
+        Ok(())
+    }
+}
+
+/// Checks of a request what needs nothing but the request and the profile.
+pub(super) fn look_at(label: &LabelContext, request: &EstRequest) -> Result<Asked, Rejection> {
+    let checked = CheckedRequest::check(&request.body, &label.requests.limits);
+    let checked = checked.map_err(refusal::request_rejection)?;
+    match request.target.operation {
+        Operation::ServerKeyGen => {
+            key_generation::of(label)?;
+            Ok(Asked::Key(checked))
+        }
+        Operation::SimpleEnroll
+        | Operation::SimpleReenroll
+        | Operation::CaCerts
+        | Operation::CsrAttrs
+        | Operation::FullCmc => {
+            let verified = checked.verify(&label.rules.profile.keys).map_err(refusal::request_rejection)?;
+            Ok(Asked::Certificate(verified))
+        }
+    }
+}
+
+/// What policy says to a request.
+fn authorize<'a>(
+    label: &'a LabelContext,
+    operation: Operation,
+    asked: &Asked,
+    requester: &Requester<'_>,
+    now: DateTime<Utc>,
+) -> Result<Leave<'a>, Rejection> {
+    match asked {
+        Asked::Key(request) => {
+            let rules = &key_generation::of(label)?.rules;
+            let authorized = policy::authorize_generation(request, requester, &label.rules, rules, now)?;
+            let claimed = sha256(&[request.claimed_key().der()]);
+            Ok(Leave::Generate { authorized: Box::new(authorized), claimed })
+        }
+        Asked::Certificate(request) => {
+            let enrollment = policy::authorize(operation, request, requester, &label.rules)?;
+            Ok(Leave::Certify(Box::new(enrollment)))
+        }
+    }
+}
