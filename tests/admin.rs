@@ -195,6 +195,9 @@ const MATRIX: &[(&str, [bool; 5])] = &[
     ("showRequest", [true; 5]),
     ("approveRequest", [true, false, true, true, false]),
     ("denyRequest", [true, false, true, true, false]),
+    ("listCodes", [true; 5]),
+    ("makeCodes", [true, false, true, true, false]),
+    ("revokeCode", [true, false, true, true, false]),
     ("listTenantEvents", [true; 5]),
     ("listEvents", [true, true, false, false, false]),
     ("listTenantTokens", [true, false, true, false, false]),
@@ -225,7 +228,8 @@ async fn each_role_may_exactly_what_the_matrix_says_and_no_tenant_sees_another()
                 for tenant in [own.as_str(), "globex", "nobody"] {
                     let path = path.strip_prefix("/api/v1").unwrap().replace("{tenant}", tenant);
                     let named = path.contains(tenant);
-                    let path = path.replace("{device}", "SN-none").replace("{id}", "none");
+                    let path =
+                        path.replace("{device}", "SN-none").replace("{id}", "none").replace("{code}", &"00".repeat(16));
                     let path = path.replace("{request}", &"00".repeat(32)).replace("{issuer}", &"00".repeat(32));
                     let path = path.replace("{serial}", "01");
                     // Nothing is there and no body says anything: who may gets another refusal or an empty list.
@@ -352,6 +356,48 @@ async fn an_idempotency_key_stands_for_one_request() {
     let journal = fs::read(server.folder.join("data/journal")).unwrap();
     let secret = &made.as_bytes()[made.len() - 32..];
     assert!(!journal.windows(secret.len()).any(|window| window == secret), "and kept nowhere");
+    server.running.shutdown().await;
+}
+
+#[tokio::test]
+async fn enrollment_codes_are_shown_once_and_kept_as_hashes() {
+    let server = Operated::start("").await;
+    let codes = format!("/tenants/{}/codes", server.tenant().await);
+    let make = async || {
+        let body = json!({ "devices": ["SN-1", "AX-*"], "count": 2, "days": 7 }).to_string();
+        let (fields, body) = ([("Idempotency-Key", "codes-1")], Some(("application/json", body.as_bytes())));
+        server.ask("POST", &codes, Ask { fields: &fields, body, ..Ask::default() }).await
+    };
+    let made = make().await;
+    assert_eq!((made.status, made.field("cache-control")), (200, Some("no-store")));
+    let items = made.json()["items"].as_array().unwrap().clone();
+    assert_eq!(
+        items.iter().map(|code| code["devices"][0].as_str().unwrap()).collect::<Vec<_>>(),
+        ["SN-1", "SN-1", "AX-*", "AX-*"]
+    );
+    assert_eq!(make().await.json(), json!({ "made": 4 }), "a code is shown once");
+    let code = items[0]["code"].as_str().unwrap();
+    let journal = fs::read(server.folder.join("data/journal")).unwrap();
+    assert!(!journal.windows(code.len()).any(|window| window == code.as_bytes()), "and kept nowhere");
+
+    let id = items[0]["id"].as_str().unwrap();
+    assert_eq!(server.ask("DELETE", &format!("{codes}/{id}"), Ask::default()).await.json()["now"], "revoked");
+    assert_eq!(server.ask("DELETE", &format!("{codes}/{id}"), Ask::default()).await.code(), "not-found");
+    assert_eq!(server.ask("DELETE", &format!("{codes}/x"), Ask::default()).await.code(), "not-found");
+    let mut seen = Vec::new();
+    let mut next = format!("{codes}?limit=2&state=good");
+    loop {
+        let page = server.get(&next).await.json();
+        seen.extend(page["items"].as_array().unwrap().clone());
+        let Some(cursor) = page["next"].as_str() else { break };
+        next = format!("{codes}?limit=2&state=good&cursor={cursor}");
+    }
+    assert_eq!(seen.len(), 3);
+    assert!(seen.iter().all(|code| code["id"] != id && code["used"] == 0 && code["code"].is_null()), "{seen:?}");
+    for body in [json!({ "devices": [] }), json!({ "devices": ["a*b"] }), json!({ "devices": ["SN-1"], "count": 1001 })]
+    {
+        assert_eq!(server.post(&codes, &body).await.code(), "unprocessable", "{body}");
+    }
     server.running.shutdown().await;
 }
 
@@ -495,6 +541,12 @@ async fn the_command_line_operates_a_running_server() {
     assert!(!done && error.contains("there is no such device"), "{error}");
     let (_, out, _) = estd(&["audit", "list", "--kind", "changed"]);
     assert!(out.contains("2 devices listed") && out.contains("local:"), "{out}");
+    let (done, out, error) = estd(&["code", "create", "--device", "SN-1", "--json"]);
+    assert!(done, "{error}");
+    let code: Value = serde_json::from_str(&out).unwrap();
+    assert!(estd(&["code", "revoke", code["id"].as_str().unwrap()]).0);
+    let (_, out, _) = estd(&["code", "list", "--state", "revoked"]);
+    assert!(out.contains(code["id"].as_str().unwrap()) && !out.contains(code["code"].as_str().unwrap()), "{out}");
     let (done, out, _) = estd(&["admin", "bootstrap", "--name", "olga"]);
     assert!(done && out.contains("token: estd_"), "{out}");
     let (done, _, error) = estd(&["admin", "bootstrap"]);

@@ -17,7 +17,7 @@ use estd::est::{DigestAlgorithm, Operation, PresentedCredential, RejectionCode};
 use estd::pki::public_key::KeyType;
 use estd::pki::revocation::RevocationReason;
 use estd::policy::AuthenticationRule;
-use estd::ra::{Authentication, PeerSession, Refusal};
+use estd::ra::{Authentication, CodeRefused, CodeRequest, CodeState, MAX_CODES, PeerSession, Refusal};
 use estd::store::CertificateStore;
 use estd_asn1::{Attribute, Certificate, GeneralName, Name, oid};
 use world::*;
@@ -359,4 +359,74 @@ fn what_was_revoked_does_not_come_back_by_another_door() {
     assert_eq!(enroll(&operational.session()), Some(RejectionCode::Revoked));
     let stranger = birth(&world.other_maker, "SN-1", KeyType::P256, world.clock.now());
     assert_eq!(enroll(&stranger.session()), None, "a certificate that proves nothing does not stand in the way");
+}
+
+/// Codes that operators make are as good as those of the credentials file, for as long as nobody takes them back.
+#[test]
+fn a_code_of_an_operator_is_used_once_until_it_ends_or_is_revoked() {
+    let world = world(AuthenticationRule::Http);
+    let make = |devices: &[&str], uses, days| {
+        let devices = devices.iter().map(|&device| device.to_owned()).collect();
+        let request = CodeRequest { devices, count: 1, uses, life: TimeDelta::days(days) };
+        let made = world.ra.make_codes(&grant("acme"), &request).unwrap();
+        made.receipt.wait().unwrap();
+        made.codes.into_iter().map(|made| (made.code.to_string(), made.record)).collect::<Vec<_>>()
+    };
+    let enroll = |credential: PresentedCredential| {
+        let body = csr(&Name::empty());
+        code_of(world.enroll_with(Operation::SimpleEnroll, &nobody(), Some(credential), &body))
+    };
+    let (code, record) = make(&["SN-1"], 1, 30).remove(0);
+    assert_eq!(enroll(basic("SN-2", &code)), Some(RejectionCode::AuthFailed), "made for another device");
+    assert_eq!(enroll(basic("SN-1", &code)), None);
+    assert_eq!(enroll(basic("", &code)), Some(RejectionCode::CodeUsed));
+    let body = csr_with_code(&make(&["SN-1"], 1, 30)[0].0);
+    assert_eq!(code_of(world.enroll_with(Operation::SimpleEnroll, &nobody(), None, &body)), None);
+
+    let (taken_back, taken) = make(&["SN-1"], 2, 30).remove(0);
+    assert_eq!(enroll(basic("", &taken_back)), None);
+    let id = &taken.sha256[..16];
+    assert!(world.ra.revoke_code(&grant("other"), id).is_err(), "another tenant's is not there");
+    world.ra.revoke_code(&grant("acme"), id).unwrap().wait().unwrap();
+    assert!(world.ra.revoke_code(&grant("acme"), id).is_err(), "twice");
+    assert_eq!(enroll(basic("", &taken_back)), Some(RejectionCode::AuthFailed));
+
+    let states = |state| {
+        let page = world.ra.codes(&grant("acme"), state, None, 100).unwrap();
+        page.rows.iter().map(|code| (code.record.sha256, code.used)).collect::<Vec<_>>()
+    };
+    assert_eq!(states(Some(CodeState::Revoked)), [(taken.sha256, 1)]);
+    let ending = make(&["SN-1", "SN-3"], 1, 1);
+    assert!(states(Some(CodeState::Used)).contains(&(record.sha256, 1)));
+    assert_eq!(
+        (states(Some(CodeState::Good)).len(), states(None).len()),
+        (2, 4),
+        "what was revoked is forgotten when others are made"
+    );
+    world.clock.advance(TimeDelta::days(2));
+    assert_eq!(enroll(basic("", &ending[0].0)), Some(RejectionCode::AuthFailed));
+    assert_eq!(states(Some(CodeState::Expired)).len(), 2);
+    make(&["SN-4"], 1, 30);
+    assert_eq!(states(None).len(), 3);
+    assert_eq!(enroll(basic("", &code)), Some(RejectionCode::CodeUsed), "what was used stays so");
+}
+
+#[test]
+fn codes_are_bounded_and_made_all_or_none() {
+    let world = world(AuthenticationRule::Http);
+    let make = |devices: &[&str], count, uses, life| {
+        let devices = devices.iter().map(|&device| device.to_owned()).collect();
+        world.ra.make_codes(&grant("acme"), &CodeRequest { devices, count, uses, life }).map(|made| made.codes.len())
+    };
+    let day = TimeDelta::days(1);
+    assert!(matches!(make(&["SN-1", "a*b"], 1, 1, day), Err(CodeRefused::Scope(_))));
+    for (count, uses, life) in [(0, 1, day), (1001, 1, day), (1, 0, day), (1, 1001, day), (1, 1, day * 3651)] {
+        assert!(make(&["SN-1"], count, uses, life).is_err(), "{count} {uses} {life}");
+    }
+    assert!(matches!(make(&["SN-1"], 1, 1, TimeDelta::seconds(59)), Err(CodeRefused::Life)));
+    assert!(world.ra.codes(&grant("acme"), None, None, 1).unwrap().rows.is_empty());
+    for _ in 0..MAX_CODES / 1000 {
+        assert_eq!(make(&["SN-1"], 1000, 1000, day * 3650).unwrap(), 1000);
+    }
+    assert!(matches!(make(&["SN-1"], 1, 1, day), Err(CodeRefused::TooMany)));
 }

@@ -21,7 +21,7 @@ use estd::pki::device_identity::DeviceId;
 use estd::pki::digest::MacKey;
 use estd::pki::public_key::KeyType;
 use estd::policy::{AuthenticationRule, RegistrationRule};
-use estd::ra::{Authentication, LabelContext, MAX_CMC_CONTROLS, PeerSession, Refusal};
+use estd::ra::{Authentication, CodeRequest, LabelContext, MAX_CMC_CONTROLS, PeerSession, Refusal};
 use estd::store::CertificateStore as _;
 use estd::store::RequestKey;
 use estd::store::approval::Decision;
@@ -427,6 +427,12 @@ fn a_proof_of_identity_is_as_good_as_the_code_and_is_counted_as_one() {
     let (outcome, _) = send(&world, &nobody, &signed(&By::Key(second.as_ref()), &plain(second.as_ref())));
     assert_eq!(outcome, Err(RejectionCode::AuthRequired));
     assert_eq!(attempt(second.as_ref(), "CODE-2", oid::SHA256).0, Ok(None));
+    let request = CodeRequest { devices: vec!["SN-1".into()], count: 3, uses: 1, life: TimeDelta::days(1) };
+    let made = world.ra.make_codes(&grant("acme"), &request).unwrap();
+    let third = key();
+    assert_eq!(attempt(third.as_ref(), &made.codes[1].code, oid::SHA256).0, Ok(None), "one that an operator made");
+    let (outcome, _) = attempt(key().as_ref(), &made.codes[1].code, oid::SHA256);
+    assert_eq!(outcome, Err(RejectionCode::CodeUsed));
 }
 
 #[test]

@@ -12,7 +12,8 @@ mod token;
 pub use grant::{Actor, Answer, Grant, ServerGrant};
 pub use operator::{Denied, Operator};
 pub use permission::{
-    DecideRequests, ManageDevices, ManageServer, ManageTokens, Permission, ReadRegistry, ReadServer, RevokeCertificates,
+    DecideRequests, ManageCodes, ManageDevices, ManageServer, ManageTokens, Permission, ReadRegistry, ReadServer,
+    RevokeCertificates,
 };
 pub use role::{Role, Standing, StandingError};
 pub use token::{PresentedToken, TokenError};

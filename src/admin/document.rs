@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::edge::AdminEdge;
-use super::resource::{certificates, devices, events, requests, tenants, tokens};
+use super::resource::{certificates, codes, devices, events, requests, tenants, tokens};
 
 /// Where it is served.
 pub(super) const PATH: &str = "/api/v1/openapi.json";
@@ -17,11 +17,11 @@ pub(super) const PATH: &str = "/api/v1/openapi.json";
 #[openapi(
     info(
         title = "estd admin API",
-        description = "What operators of an EST server do: devices, certificates, requests that wait, tokens, events. \
+        description = "What operators of an EST server do: devices, certificates, requests that wait, enrollment codes, tokens, events. \
                        Whatever is refused is a problem document (RFC 9457). A request that changes something may carry an \
                        Idempotency-Key; sent again within a day it is answered again and not done again."
     ),
-    components(schemas(certificates::Form, devices::StateName, events::Order)),
+    components(schemas(certificates::Form, codes::StateName, devices::StateName, events::Order)),
     modifiers(&Bearer),
     security(("token" = []))
 )]
@@ -59,6 +59,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<AdminEdge>> {
         .routes(routes!(requests::show_request))
         .routes(routes!(requests::approve_request))
         .routes(routes!(requests::deny_request))
+        .routes(routes!(codes::list_codes, codes::make_codes))
+        .routes(routes!(codes::revoke_code))
         .routes(routes!(events::tenant_events))
         .routes(routes!(events::server_events))
         .routes(routes!(tokens::list_tenant_tokens, tokens::make_tenant_token))

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::access::Denied;
 use crate::est::{Rejection, RejectionCode};
-use crate::ra::{RegistryError, RevocationError, TokenRefused};
+use crate::ra::{CodeRefused, RegistryError, RevocationError, TokenRefused};
 
 /// Why a request was refused (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -194,6 +194,24 @@ impl From<TokenRefused> for Problem {
                 Self::internal()
             }
             TokenRefused::Store(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<CodeRefused> for Problem {
+    fn from(refused: CodeRefused) -> Self {
+        let detail = refused.to_string();
+        match refused {
+            CodeRefused::Scope(_) | CodeRefused::Count(_) | CodeRefused::Uses(_) | CodeRefused::Life => {
+                Self::unprocessable(detail)
+            }
+            CodeRefused::TooMany => Self::conflict(detail),
+            CodeRefused::Unknown(_) => Self::not_found(detail),
+            CodeRefused::Entropy(failure) => {
+                tracing::error!(%failure, "no enrollment code can be made");
+                Self::internal()
+            }
+            CodeRefused::Store(fault) => fault.into(),
         }
     }
 }

@@ -65,6 +65,8 @@ enum Command {
     Device(OperatedWithin<operate::Device>),
     /// Operate a running server: the certificates it issued
     Cert(OperatedWithin<operate::Certificate>),
+    /// Operate a running server: one-time enrollment codes
+    Code(OperatedWithin<operate::Code>),
     /// Operate a running server: requests that wait for an operator
     Pending(OperatedWithin<operate::Pending>),
     /// Operate a running server: its tenants and labels
@@ -120,6 +122,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Admin(Operated { command, server }) => command.run(&server, &mut out),
         Command::Device(OperatedWithin { command, within }) => command.run(&within, &mut out),
         Command::Cert(OperatedWithin { command, within }) => command.run(&within, &mut out),
+        Command::Code(OperatedWithin { command, within }) => command.run(&within, &mut out),
         Command::Pending(OperatedWithin { command, within }) => command.run(&within, &mut out),
         Command::Tenant(OperatedWithin { command, within }) => command.run(&within, &mut out),
         Command::Token(Operated { command, server }) => command.run(&server, &mut out),

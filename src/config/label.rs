@@ -283,12 +283,16 @@ impl Check<'_> {
         let asked = rule.is_some_and(AuthenticationRule::takes_http);
         match self.known.credentials? {
             Some(credentials) => {
-                let unusable = |scheme: &HttpScheme| asked && !credentials.has(*scheme);
+                // Operators may make codes at any time.
+                let unusable = |scheme: &HttpScheme| asked && *scheme != HttpScheme::Code && !credentials.has(*scheme);
                 for scheme in accepted.into_iter().flat_map(|accepted| &accepted.schemes).copied().filter(unusable) {
                     let problem = ProblemKind::NoCredentials { scheme: scheme.as_str() };
                     self.warnings.push(self.place.key("http_schemes").problem(problem));
                 }
                 Some(Arc::clone(credentials))
+            }
+            None if accepted.is_some_and(|accepted| accepted.schemes == [HttpScheme::Code]) => {
+                Some(Arc::new(Credentials::none()))
             }
             None if asked => {
                 self.problems.push(self.place.key("authentication").problem(ProblemKind::Missing {

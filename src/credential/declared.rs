@@ -227,7 +227,7 @@ impl ApiToken {
 
 impl EnrollmentCode {
     /// A code has no name; half of its hash tells it apart and gives nothing away.
-    pub(super) fn id(&self) -> CredentialId {
+    pub fn id(&self) -> CredentialId {
         CredentialId::new("code", &hex(&self.sha256[..16]))
     }
 }
@@ -249,8 +249,8 @@ impl Credentials {
         self.tokens.get(&secret::hash(token))
     }
 
-    pub(super) fn code(&self, code: &str) -> Option<&EnrollmentCode> {
-        self.codes.get(&secret::hash(code))
+    pub(super) fn code(&self, sha256: &[u8; 32]) -> Option<&EnrollmentCode> {
+        self.codes.get(sha256)
     }
 }
 

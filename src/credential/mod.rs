@@ -27,4 +27,4 @@ pub use jwt::Issuer;
 pub use nonce::Nonces;
 pub use place::Place;
 pub use scope::DeviceScope;
-pub use verify::{Accepted, CredentialError, HttpScheme};
+pub use verify::{Accepted, CredentialError, HttpScheme, code_hash};

@@ -11,6 +11,7 @@ use super::jwt;
 use super::nonce::Nonces;
 use super::place::Place;
 use super::scope::DeviceScope;
+use super::secret;
 use crate::est::{DigestAlgorithm, DigestCredential, EstTarget, PresentedCredential, transfer};
 use crate::pki::device_identity::DeviceId;
 use crate::pki::digest::MacKey;
@@ -96,14 +97,12 @@ impl Credentials {
         now: DateTime<Utc>,
     ) -> Option<HttpIdentity> {
         match presented {
-            PresentedCredential::Basic { user, password } if accepted.takes(HttpScheme::Code) => {
-                self.verify_code(user, password, now)
-            }
-            PresentedCredential::OneTimePassword(code) if accepted.takes(HttpScheme::Code) => {
-                self.verify_code("", code, now)
-            }
-            PresentedCredential::Witness { signed, witness } if accepted.takes(HttpScheme::Code) => {
-                self.verify_witness(signed, witness, now)
+            PresentedCredential::Basic { .. }
+            | PresentedCredential::OneTimePassword(_)
+            | PresentedCredential::Witness { .. }
+                if accepted.takes(HttpScheme::Code) =>
+            {
+                self.verify_code(presented, now)
             }
             PresentedCredential::Bearer(token) if accepted.takes(HttpScheme::Bearer) => {
                 self.verify_token(token, now).or_else(|| {
@@ -184,28 +183,12 @@ impl Credentials {
         }
     }
 
-    /// The user name of a code is empty, or the device it is used for.
-    fn verify_code(&self, user: &str, code: &str, now: DateTime<Utc>) -> Option<HttpIdentity> {
-        let code: &EnrollmentCode = self.code(code).filter(|code| declared::in_time(code.not_after, now))?;
-        if user.is_empty() {
-            return Some(HttpIdentity::new(code.id(), Arc::clone(&code.devices), Some(code.uses)));
+    /// A witness does not say of which code it is, so all are tried, each of them to the end.
+    fn verify_code(&self, presented: &PresentedCredential, now: DateTime<Utc>) -> Option<HttpIdentity> {
+        match code_hash(presented) {
+            Some(sha256) => self.code(&sha256)?.verify(presented, now),
+            None => self.codes.values().fold(None, |found, code| code.verify(presented, now).or(found)),
         }
-        let device = DeviceId::parse(user).ok().filter(|device| code.devices.contains(device.as_str()))?;
-        Some(HttpIdentity::new(code.id(), Arc::new(DeviceScope::only(device)), Some(code.uses)))
-    }
-
-    /// The key of a witness is the hash of the secret (RFC 5272 section 6.2.1), and that is what is known of a code. The
-    /// proof does not say which code, so all are tried, each of them to the end.
-    fn verify_witness(&self, signed: &[u8], witness: &[u8], now: DateTime<Utc>) -> Option<HttpIdentity> {
-        let codes = self.codes.values().filter(|code| declared::in_time(code.not_after, now));
-        let mut found = None;
-        for code in codes {
-            if bool::from(MacKey::new(&code.sha256).tag(&[signed]).as_slice().ct_eq(witness)) {
-                found = Some(code);
-            }
-        }
-        let code: &EnrollmentCode = found?;
-        Some(HttpIdentity::new(code.id(), Arc::clone(&code.devices), Some(code.uses)))
     }
 
     fn verify_token(&self, token: &str, now: DateTime<Utc>) -> Option<HttpIdentity> {
@@ -220,6 +203,55 @@ impl Credentials {
         }
         let token = self.token(token).filter(|token| declared::in_time(token.not_after, now))?;
         Some(HttpIdentity::new(token.id(), Arc::clone(&token.devices), None))
+    }
+}
+
+impl EnrollmentCode {
+    /// Who it says that it is, when it is what was presented, and in time.
+    pub fn verify(&self, presented: &PresentedCredential, now: DateTime<Utc>) -> Option<HttpIdentity> {
+        if !declared::in_time(self.not_after, now) {
+            return None;
+        }
+        let user = match presented {
+            PresentedCredential::Basic { user, .. } if self.is(presented) => user.as_str(),
+            PresentedCredential::OneTimePassword(_) if self.is(presented) => "",
+            // The key of a witness is the hash of the secret (RFC 5272 section 6.2.1), and that is what is known of a code.
+            PresentedCredential::Witness { signed, witness }
+                if MacKey::new(&self.sha256).tag(&[signed]).as_slice().ct_eq(witness).into() =>
+            {
+                ""
+            }
+            PresentedCredential::Basic { .. }
+            | PresentedCredential::OneTimePassword(_)
+            | PresentedCredential::Witness { .. }
+            | PresentedCredential::Bearer(_)
+            | PresentedCredential::Digest(_) => return None,
+        };
+        self.speaking_as(user)
+    }
+
+    fn is(&self, presented: &PresentedCredential) -> bool {
+        code_hash(presented).is_some_and(|sha256| sha256.ct_eq(&self.sha256).into())
+    }
+
+    /// The user name of a code is empty, or the device it is used for.
+    fn speaking_as(&self, user: &str) -> Option<HttpIdentity> {
+        let devices = if user.is_empty() {
+            Arc::clone(&self.devices)
+        } else {
+            let device = DeviceId::parse(user).ok().filter(|device| self.devices.contains(device.as_str()))?;
+            Arc::new(DeviceScope::only(device))
+        };
+        Some(HttpIdentity::new(self.id(), devices, Some(self.uses)))
+    }
+}
+
+/// The hash that a code is found by, where what was presented says which one it is.
+pub fn code_hash(presented: &PresentedCredential) -> Option<[u8; 32]> {
+    match presented {
+        PresentedCredential::Basic { password, .. } => Some(secret::hash(password)),
+        PresentedCredential::OneTimePassword(code) => Some(secret::hash(code)),
+        PresentedCredential::Witness { .. } | PresentedCredential::Bearer(_) | PresentedCredential::Digest(_) => None,
     }
 }
 

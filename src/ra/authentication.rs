@@ -248,17 +248,22 @@ impl RegistrationAuthority {
         session: &PeerSession,
         presented: &PresentedCredential,
         attempt: &mut Attempt<'_>,
-    ) -> Result<HttpIdentity, Rejection> {
+    ) -> Result<HttpIdentity, Refusal> {
         let authentication = &label.authentication;
         let (accepted, credentials) = (&authentication.accepted, &authentication.credentials);
         let (gate, place, now) = (&self.ports.gate, place(label), attempt.at);
         if !accepted.is_welcome(presented) {
             let reason = format!("{} credentials are not taken here, see WWW-Authenticate", presented.scheme());
-            return Err(Rejection::new(RejectionCode::AuthFailed, "RFC 9110 11.6.2", reason));
+            return Err(Rejection::new(RejectionCode::AuthFailed, "RFC 9110 11.6.2", reason).into());
         }
         let address = session.network();
         gate.guesses.admit_address(address, now).map_err(locked_out)?;
-        if let Some(identity) = credentials.verify_secret(presented, accepted, now) {
+        let declared = credentials.verify_secret(presented, accepted, now);
+        let identity = match declared {
+            Some(identity) => Some(identity),
+            None => self.stored_code(label, presented, now)?,
+        };
+        if let Some(identity) = identity {
             attempt.credential = Some(identity.credential().to_string());
             return Ok(identity);
         }
@@ -276,13 +281,13 @@ impl RegistrationAuthority {
             Err(error @ CredentialError::Wrong) => {
                 let of_user = user.map(|user| (place, user));
                 gate.guesses.failed(address, of_user, &authentication.guesses, now).map_err(locked_out)?;
-                Err(Rejection::new(RejectionCode::AuthFailed, "RFC 9110 15.5.2", error.to_string()))
+                Err(Rejection::new(RejectionCode::AuthFailed, "RFC 9110 15.5.2", error.to_string()).into())
             }
             Err(error @ CredentialError::Stale) => {
-                Err(Rejection::new(RejectionCode::NonceStale, "RFC 7616 3.3", error.to_string()))
+                Err(Rejection::new(RejectionCode::NonceStale, "RFC 7616 3.3", error.to_string()).into())
             }
             Err(error @ CredentialError::Uri) => {
-                Err(Rejection::new(RejectionCode::BadRequest, "RFC 7616 3.4.6", error.to_string()))
+                Err(Rejection::new(RejectionCode::BadRequest, "RFC 7616 3.4.6", error.to_string()).into())
             }
         }
     }

@@ -311,7 +311,7 @@ impl RegistrationAuthority {
 
 /// Reads on from `place` until `limit` rows fit, [`MAX_LOOKED_AT`] were looked at, or there are no more. `read` gets the
 /// place of the row before and how many rows to read at most.
-fn page<Row, Shown, Place>(
+pub(super) fn page<Row, Shown, Place>(
     place: Option<Place>,
     limit: usize,
     read: impl Fn(Option<&Place>, usize) -> Result<Vec<(Place, Row)>, StoreFault>,

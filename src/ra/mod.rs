@@ -3,6 +3,7 @@
 mod attempt;
 mod authentication;
 mod cmc;
+mod codes;
 mod csr_attrs;
 mod enroll;
 mod judgement;
@@ -40,6 +41,10 @@ use namespace::Namespaces;
 pub use crate::credential::{Challenge, HttpScheme};
 pub use crate::store::RequestKey;
 pub use cmc::MAX_CONTROLS as MAX_CMC_CONTROLS;
+pub use codes::{
+    CodeRefused, CodeRequest, CodeState, MAX_CODE_LIFE, MAX_CODE_USES, MAX_CODES, MAX_CODES_AT_ONCE, MadeCode,
+    MadeCodes, StandingCode,
+};
 pub use enroll::PendingResponse;
 pub use key_generation::{DEFAULT_RSA_GENERATIONS, KeyGeneration};
 pub use label::{Authentication, LabelContext, RequestRules};

@@ -23,6 +23,11 @@ impl CredentialUses {
         Ok(Self(count.unwrap_or(0)))
     }
 
+    /// The fact that nobody counts any more: the credential is gone for good.
+    pub fn forgotten(tenant: &str, credential: &str) -> Fact {
+        Fact { key: Self::key(tenant, credential), value: None }
+    }
+
     /// The fact that it was used once more.
     pub fn once_more(self, tenant: &str, credential: &str) -> Fact {
         let value = super::fact::encoded(&self.0.saturating_add(1));

@@ -35,6 +35,8 @@ pub enum FactKind {
     OperatorToken,
     /// What an operator was told.
     Answered,
+    /// An enrollment code that an operator made.
+    EnrollmentCode,
 }
 
 impl FactKind {
@@ -52,6 +54,7 @@ impl FactKind {
             Self::FetchedAnchors => b'a',
             Self::OperatorToken => b't',
             Self::Answered => b'i',
+            Self::EnrollmentCode => b'U',
         }
     }
 }

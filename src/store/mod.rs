@@ -8,6 +8,7 @@ pub mod compromise;
 pub mod credential_uses;
 pub mod crl;
 pub mod device;
+pub mod enrollment_code;
 pub mod event;
 pub mod fact;
 pub mod fetched_anchors;

@@ -1,6 +1,7 @@
 //! The resources, one file each.
 
 pub(super) mod certificates;
+pub(super) mod codes;
 pub(super) mod devices;
 pub(super) mod events;
 mod import;
