@@ -2,7 +2,8 @@
 
 #![no_main]
 
-use estd::est::{EstTarget, Label, Operation};
+use estd::est::transfer::encode_base64url;
+use estd::est::{EstTarget, Label, Operation, RenewalIdentifier};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|octets: &[u8]| {
@@ -10,17 +11,22 @@ fuzz_target!(|octets: &[u8]| {
     judge_path(text);
     judge_path(&format!("{}{text}", EstTarget::PREFIX));
     judge_label(text);
+    judge_path(&format!("{}renewal-info/{text}", EstTarget::PREFIX));
+    judge_path(&format!("{}label/renewal-info/{text}", EstTarget::PREFIX));
     for operation in Operation::ALL {
         judge_path(&format!("{}{text}/{}", EstTarget::PREFIX, operation.segment()));
     }
 });
 
 fn judge_path(path: &str) {
-    let target = EstTarget::parse(path);
+    let target = EstTarget::parse_with_identifier(path);
     assert_eq!(target.is_some(), is_est_path(path), "{path:?}");
-    if let Some(EstTarget { label, operation }) = target {
+    assert_eq!(EstTarget::parse(path), target.clone().map(|(target, _)| target));
+    if let Some((EstTarget { label, operation }, identifier)) = target {
         let label = label.map(|label| format!("{label}/")).unwrap_or_default();
-        assert_eq!(format!("/.well-known/est/{label}{}", operation.segment()), path);
+        let behind = identifier.map(|identifier| format!("/{identifier}")).unwrap_or_default();
+        assert_eq!(format!("/.well-known/est/{label}{}{behind}", operation.segment()), path);
+        identifier.into_iter().for_each(judge_identifier);
     }
 }
 
@@ -30,8 +36,19 @@ fn is_est_path(path: &str) -> bool {
     let is_operation = |segment: &str| operations.contains(&segment);
     match path.split('/').collect::<Vec<_>>().as_slice() {
         ["", ".well-known", "est", operation] => is_operation(operation),
+        ["", ".well-known", "est", "renewal-info", identifier] => !identifier.is_empty(),
         ["", ".well-known", "est", label, operation] => is_label(label) && is_operation(operation),
+        ["", ".well-known", "est", label, "renewal-info", identifier] => is_label(label) && !identifier.is_empty(),
         _ => false,
+    }
+}
+
+/// One certificate has one spelling.
+fn judge_identifier(text: &str) {
+    if let Ok(named) = RenewalIdentifier::parse(text) {
+        let [key_identifier, serial] = [&named.key_identifier, &named.serial].map(|octets| encode_base64url(octets));
+        assert_eq!(format!("{key_identifier}.{serial}"), text);
+        assert!((1..=64).contains(&named.key_identifier.len()) && (1..=20).contains(&named.serial.len()));
     }
 }
 
@@ -46,7 +63,7 @@ fn judge_label(text: &str) {
 fn is_label(text: &str) -> bool {
     let reserved = "cacerts simpleenroll simplereenroll fullcmc serverkeygen csrattrs pal cacrls crls symmetrickeys \
                     symmetrickeys.return firmware firmware.return tamp tampresponse requestvoucher voucher_status \
-                    requestauditlog enrollstatus";
+                    requestauditlog enrollstatus renewal-info";
     (1..=64).contains(&text.len())
         && text.chars().all(|character| character.is_ascii_alphanumeric() || "-_.".contains(character))
         && !text.starts_with('.')

@@ -5,9 +5,11 @@
 
 mod admin;
 mod credentials;
+mod renewal;
 
 pub(super) use admin::{Admin, AdminOperator};
 pub(super) use credentials::{Code, Credentials, Issuer, Token, User};
+pub(super) use renewal::Renewal;
 
 use std::fmt;
 use std::time::Duration;
@@ -365,6 +367,7 @@ pub(super) struct Label {
     pub(super) registration: String,
     pub(super) repeated_birth: String,
     pub(super) approval: Table,
+    pub(super) renewal: Table,
     pub(super) authentication: String,
     pub(super) http_schemes: Vec<String>,
     pub(super) digest_algorithms: Vec<String>,
@@ -389,6 +392,7 @@ impl Default for Label {
             registration: "open".to_owned(),
             repeated_birth: "alarm".to_owned(),
             approval: Table::new(),
+            renewal: Table::new(),
             authentication: "certificate".to_owned(),
             http_schemes: vec!["basic".to_owned()],
             digest_algorithms: vec!["SHA-256".to_owned()],

@@ -9,7 +9,7 @@ use estd_asn1::Certificate;
 use super::authority::{Declared, Sound, out_of_validity};
 use super::problem::{Place, Problem, ProblemKind};
 use super::profile::Profile;
-use super::{file, key_generation, ra, read, registration};
+use super::{file, key_generation, ra, read, registration, renewal};
 use crate::ca::{CertificateAuthority, Rollover};
 use crate::credential::{Accepted, Credentials, HttpScheme};
 use crate::est::transfer::LineWrapping;
@@ -20,6 +20,7 @@ use crate::pki::profile::EnrollmentProfile;
 use crate::pki::trust::TrustAnchors;
 use crate::policy::{
     AuthenticationRule, EnrollmentRules, IdentityLinking, KeyGenerationRules, NameChange, RegistrationRules,
+    RenewalRules,
 };
 
 /// A label with what it refers to.
@@ -46,6 +47,8 @@ pub struct LabelSettings {
     pub credentials: Arc<Credentials>,
     /// The same request within this time gets the same certificate.
     pub repeat_window: TimeDelta,
+    /// When its certificates are to be renewed.
+    pub renewal: RenewalRules,
     /// How answers are wrapped.
     pub wire: LineWrapping,
     /// How keys are made; `None`: they are not.
@@ -92,6 +95,7 @@ pub(super) fn check(
     let wire = check.wire(&shape.wire);
     let registration =
         registration::check(&shape.registration, &shape.repeated_birth, shape.approval, place, check.problems);
+    let renewal = renewal::check(shape.renewal, place, check.problems);
     let name_change = check.name_change(&shape.change_subject_name);
     let key_generation = shape.key_generation.and_then(|table| check.key_generation(table, profile.as_deref()));
     let (Sound { authority, rollover }, implicit) = (authority?, implicit?);
@@ -135,6 +139,7 @@ pub(super) fn check(
         accepted: accepted?,
         credentials: credentials?,
         repeat_window: repeat_window?,
+        renewal: renewal?,
         wire: wire?,
         key_generation,
         full_cmc: shape.full_cmc,

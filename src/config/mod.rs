@@ -16,6 +16,7 @@ mod publication;
 mod ra;
 mod read;
 mod registration;
+mod renewal;
 mod rollover;
 mod server;
 mod tenant;

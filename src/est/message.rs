@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 use super::authorization::PresentedCredential;
 use super::operation::EstTarget;
+use super::renewal_info::RenewalInfo;
 
 /// A request, decoded from its transfer encoding.
 #[derive(Debug, Clone)]
@@ -54,6 +55,8 @@ pub enum ResponseBody {
         /// The request waits: the client asks again after so many seconds.
         retry_after: Option<u32>,
     },
+    /// When to renew a certificate.
+    RenewalInfo(RenewalInfo),
 }
 
 /// A private key on its way to its owner.

@@ -7,6 +7,7 @@ pub mod message;
 pub mod network;
 pub mod operation;
 pub mod rejection;
+pub mod renewal_info;
 pub mod transfer;
 
 pub use authorization::{DigestAlgorithm, DigestCredential, PresentedCredential};
@@ -15,3 +16,4 @@ pub use label::{Label, TenantHosts};
 pub use message::{DeliveredKey, EstRequest, EstResponse, ResponseBody};
 pub use operation::{EstTarget, Operation};
 pub use rejection::{Rejection, RejectionCode};
+pub use renewal_info::{RenewalIdentifier, RenewalIdentifierError, RenewalInfo};

@@ -17,16 +17,25 @@ pub enum Operation {
     ServerKeyGen,
     /// Full CMC (RFC 7030 section 4.3).
     FullCmc,
+    /// When to renew a certificate (draft-ietf-lamps-est-renewal-info).
+    RenewalInfo,
 }
 
 impl Operation {
     /// Every operation served.
-    pub const ALL: [Self; 6] =
-        [Self::CaCerts, Self::SimpleEnroll, Self::SimpleReenroll, Self::CsrAttrs, Self::ServerKeyGen, Self::FullCmc];
+    pub const ALL: [Self; 7] = [
+        Self::CaCerts,
+        Self::SimpleEnroll,
+        Self::SimpleReenroll,
+        Self::CsrAttrs,
+        Self::ServerKeyGen,
+        Self::FullCmc,
+        Self::RenewalInfo,
+    ];
 
-    /// Every path segment that EST (RFC 7030), its extensions (RFC 8295) and BRSKI (RFC 8995) define, served or not: no
-    /// label may be one of them.
-    pub const RESERVED_SEGMENTS: [&'static str; 19] = [
+    /// Every path segment that EST (RFC 7030), its extensions (RFC 8295, draft-ietf-lamps-est-renewal-info) and BRSKI (RFC
+    /// 8995) define, served or not: no label may be one of them.
+    pub const RESERVED_SEGMENTS: [&'static str; 20] = [
         "cacerts",
         "simpleenroll",
         "simplereenroll",
@@ -46,6 +55,7 @@ impl Operation {
         "voucher_status",
         "requestauditlog",
         "enrollstatus",
+        "renewal-info",
     ];
 
     /// The path segment, matched exactly and in lower case.
@@ -57,6 +67,7 @@ impl Operation {
             Self::CsrAttrs => "csrattrs",
             Self::ServerKeyGen => "serverkeygen",
             Self::FullCmc => "fullcmc",
+            Self::RenewalInfo => "renewal-info",
         }
     }
 }
@@ -77,13 +88,31 @@ impl EstTarget {
     /// Parses the path of a request target, byte for byte: no percent-decoding, no dot segments, no empty segments, no
     /// trailing slash. Whatever is not exactly an EST path is `None`.
     pub fn parse(path: &str) -> Option<Self> {
+        Self::parse_with_identifier(path).map(|(target, _)| target)
+    }
+
+    /// The same, with the segment that names a certificate, which renewal-info has and no other operation. It is not looked
+    /// at yet, but that it is one and not empty.
+    pub fn parse_with_identifier(path: &str) -> Option<(Self, Option<&str>)> {
         let rest = path.strip_prefix(Self::PREFIX)?;
-        let (label, segment) = match rest.split_once('/') {
-            Some((label, segment)) => (Some(Label::parse(label).ok()?), segment),
-            None => (None, rest),
+        let (first, others) = rest.split_once('/').map_or((rest, None), |(first, others)| (first, Some(others)));
+        let find = |segment: &str| Operation::ALL.into_iter().find(|operation| operation.segment() == segment);
+        // No label is the name of an operation.
+        let (label, operation, behind) = match (find(first), others) {
+            (Some(operation), behind) => (None, operation, behind),
+            (None, Some(others)) => {
+                let (segment, behind) = others.split_once('/').map_or((others, None), |(it, rest)| (it, Some(rest)));
+                (Some(Label::parse(first).ok()?), find(segment)?, behind)
+            }
+            (None, None) => return None,
         };
-        let operation = Operation::ALL.into_iter().find(|operation| operation.segment() == segment)?;
-        Some(Self { label, operation })
+        let is_whole = match behind {
+            None => operation != Operation::RenewalInfo,
+            Some(identifier) => {
+                operation == Operation::RenewalInfo && !identifier.is_empty() && !identifier.contains('/')
+            }
+        };
+        is_whole.then_some((Self { label, operation }, behind))
     }
 }
 
@@ -94,11 +123,14 @@ mod tests {
     #[test]
     fn a_path_names_one_operation_at_one_label() {
         for operation in Operation::ALL {
-            let plain = format!("/.well-known/est/{}", operation.segment());
-            assert_eq!(EstTarget::parse(&plain), Some(EstTarget { label: None, operation }));
-            let labelled = format!("/.well-known/est/acme-1.x/{}", operation.segment());
-            let label = Some(Label::parse("acme-1.x").unwrap());
-            assert_eq!(EstTarget::parse(&labelled), Some(EstTarget { label, operation }));
+            let identifier = (operation == Operation::RenewalInfo).then_some("AQ.AQ");
+            let behind = identifier.map(|identifier| format!("/{identifier}")).unwrap_or_default();
+            let plain = format!("/.well-known/est/{}{behind}", operation.segment());
+            let target = EstTarget { label: None, operation };
+            assert_eq!(EstTarget::parse_with_identifier(&plain), Some((target, identifier)));
+            let labelled = format!("/.well-known/est/acme-1.x/{}{behind}", operation.segment());
+            let target = EstTarget { label: Some(Label::parse("acme-1.x").unwrap()), operation };
+            assert_eq!(EstTarget::parse_with_identifier(&labelled), Some((target, identifier)));
         }
     }
 
@@ -125,6 +157,16 @@ mod tests {
             "/.well-known/est/a\0b/cacerts",
             "/.well-known/est/a;x=y/cacerts",
             "/.well-known/est/cacerts/cacerts",
+            "/.well-known/est/cacerts/AQ.AQ",
+            "/.well-known/est/label/cacerts/AQ.AQ",
+            "/.well-known/est/renewal-info",
+            "/.well-known/est/renewal-info/",
+            "/.well-known/est/renewal-info/AQ.AQ/",
+            "/.well-known/est/renewal-info/AQ/AQ",
+            "/.well-known/est/label/renewal-info",
+            "/.well-known/est/label/renewal-info/",
+            "/.well-known/est/label/renewal-info/AQ.AQ/",
+            "/.well-known/est/renewal-info/renewal-info/AQ.AQ",
             "/.well-known/est/FullCMC",
             "//.well-known/est/cacerts",
             ".well-known/est/cacerts",

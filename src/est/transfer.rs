@@ -131,7 +131,7 @@ pub fn decode_token68(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     STANDARD.decode(text).ok().map(Zeroizing::new)
 }
 
-/// The octets of a part of a JWT (RFC 7515 section 2): base64url without padding.
+/// The octets of a part of a JWT (RFC 7515 section 2), or of a name in a URL: base64url without padding.
 pub fn decode_base64url(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }

@@ -77,6 +77,10 @@ impl Exchange {
             (Ok(Asked { route, call: Call::CsrAttrs, .. }), Ok(_)) => {
                 Ok(authority.csr_attrs(&route.label, &self.session))
             }
+            (Ok(Asked { route, call: Call::RenewalInfo(identifier), .. }), Ok(_)) => {
+                let told = authority.renewal_info(&route.label, &identifier);
+                told.map_err(|refusal| self.refuse(&authority, Some(route), refusal))
+            }
             (Ok(Asked { route, call: Call::Enroll, credential }), Ok(body)) => {
                 self.enroll(&authority, route, credential, body).await
             }
@@ -169,7 +173,8 @@ impl Exchange {
                 | Operation::CsrAttrs
                 | Operation::SimpleEnroll
                 | Operation::SimpleReenroll
-                | Operation::FullCmc,
+                | Operation::FullCmc
+                | Operation::RenewalInfo,
             ) => {
                 return authority.enroll(&route.label, request, &self.session, &self.request_id);
             }

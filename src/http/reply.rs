@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
@@ -17,7 +18,7 @@ use hyper::{Response, StatusCode};
 use super::multipart::{self, Part};
 use super::route;
 use crate::est::transfer::{self, LineWrapping};
-use crate::est::{DeliveredKey, EstResponse, Operation, Rejection, RejectionCode, ResponseBody};
+use crate::est::{DeliveredKey, EstResponse, Operation, Rejection, RejectionCode, RenewalInfo, ResponseBody};
 use crate::ra::{Challenge, Fault};
 
 /// An answer; its body is known in full.
@@ -76,6 +77,7 @@ pub(super) fn success(response: &EstResponse, wrapping: LineWrapping) -> Reply {
             let reply = base64("application/csrattrs", der, wrapping);
             if *tailored { private(reply) } else { reply }
         }
+        ResponseBody::RenewalInfo(info) => renewal_info(info),
         // RFC 7030 §4.5.2: "the server MAY respond with … 204".
         ResponseBody::CsrAttrs { attrs: None, .. } => {
             let mut reply = Response::new(Full::default());
@@ -96,6 +98,16 @@ pub(super) fn told_by_cmc(refusal: Reply, response: &[u8], wrapping: LineWrappin
         }
     }
     private(reply)
+}
+
+/// draft-ietf-lamps-est-renewal-info section 3.2: JSON as it is, since RFC 8951 has no base64 around what came after it.
+fn renewal_info(info: &RenewalInfo) -> Reply {
+    let moment = |moment: DateTime<Utc>| moment.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let (start, end) = (moment(info.start), moment(info.end));
+    let json = format!("{{\"suggestedWindow\":{{\"start\":\"{start}\",\"end\":\"{end}\"}}}}\n");
+    let mut reply = private(with_body(StatusCode::OK, "application/json", json));
+    retry_after(reply.headers_mut(), info.retry_after);
+    reply
 }
 
 fn base64(content_type: &'static str, der: &[u8], wrapping: LineWrapping) -> Reply {

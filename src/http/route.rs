@@ -8,7 +8,7 @@ use hyper::header::{CONTENT_TYPE, HOST, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 
-use crate::est::{EstTarget, Operation, Rejection, RejectionCode};
+use crate::est::{EstTarget, Operation, Rejection, RejectionCode, RenewalIdentifier};
 use crate::ra::{LabelContext, PeerSession, RegistrationAuthority};
 
 /// The media type of a certification request (RFC 5967 section 2).
@@ -24,15 +24,19 @@ const CMC_REQUEST: &str = "CMC-request";
 pub(super) struct Route {
     pub(super) target: EstTarget,
     pub(super) label: Arc<LabelContext>,
+    /// What names a certificate in the path, where the operation is about one.
+    identifier: Option<String>,
 }
 
 /// What the method makes of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Call {
     /// Fetch the CA certificates.
     CaCerts,
     /// Ask what a request should carry.
     CsrAttrs,
+    /// Ask when to renew a certificate.
+    RenewalInfo(RenewalIdentifier),
     /// Hand in a certification request.
     Enroll,
 }
@@ -48,11 +52,12 @@ impl Route {
         check_server_name(host.as_deref(), authority, session)?;
         let not_found = || {
             let reason = "no such path, expected /.well-known/est/[label/] and cacerts, csrattrs, simpleenroll, \
-                          simplereenroll, serverkeygen or fullcmc";
+                          simplereenroll, serverkeygen, fullcmc or renewal-info/CERTIFICATE";
             Rejection::new(RejectionCode::NotFound, "RFC 7030 3.2.2", reason)
         };
         // Byte for byte: the path is neither percent-decoded nor normalized, so no two spellings name one label.
-        let target = EstTarget::parse(head.uri.path()).ok_or_else(not_found)?;
+        let (target, identifier) = EstTarget::parse_with_identifier(head.uri.path()).ok_or_else(not_found)?;
+        let identifier = identifier.map(str::to_owned);
         let label = authority.label(host.as_deref(), target.label.as_ref()).ok_or_else(not_found)?;
         // RFC 7030 §6: "It is RECOMMENDED that EST servers not support this operation by default."
         if target.operation == Operation::ServerKeyGen && label.key_generation.is_none() {
@@ -61,7 +66,7 @@ impl Route {
         if target.operation == Operation::FullCmc && label.cmc_responder.is_none() {
             return Err(Rejection::new(RejectionCode::NotFound, "RFC 7030 4.3", "this label does not take full cmc"));
         }
-        Ok(Self { label: Arc::clone(label), target })
+        Ok(Self { label: Arc::clone(label), target, identifier })
     }
 
     /// What `head` asks of it, known before its body is read.
@@ -70,6 +75,7 @@ impl Route {
         match self.target.operation {
             Operation::CaCerts if fetches => Ok(Call::CaCerts),
             Operation::CsrAttrs if fetches => Ok(Call::CsrAttrs),
+            Operation::RenewalInfo if fetches => self.renewal_info(),
             Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::ServerKeyGen
                 if head.method == Method::POST =>
             {
@@ -92,18 +98,26 @@ impl Route {
             | Operation::SimpleEnroll
             | Operation::SimpleReenroll
             | Operation::ServerKeyGen
-            | Operation::FullCmc) => {
+            | Operation::FullCmc
+            | Operation::RenewalInfo) => {
                 let reason = format!("{} takes {}", operation.segment(), allowed_methods(operation));
                 Err(Rejection::new(RejectionCode::MethodNotAllowed, "RFC 9110 15.5.6", reason))
             }
         }
+    }
+
+    fn renewal_info(&self) -> Result<Call, Rejection> {
+        let identifier = RenewalIdentifier::parse(self.identifier.as_deref().unwrap_or_default());
+        identifier.map(Call::RenewalInfo).map_err(|error| {
+            Rejection::new(RejectionCode::BadRequest, "draft-ietf-lamps-est-renewal-info 3.1", error.to_string())
+        })
     }
 }
 
 /// The value of the Allow field (RFC 9110 section 10.2.1).
 pub(super) const fn allowed_methods(operation: Operation) -> &'static str {
     match operation {
-        Operation::CaCerts | Operation::CsrAttrs => "GET, HEAD",
+        Operation::CaCerts | Operation::CsrAttrs | Operation::RenewalInfo => "GET, HEAD",
         Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::ServerKeyGen | Operation::FullCmc => "POST",
     }
 }
@@ -117,7 +131,8 @@ pub(super) const fn media_type_of(operation: Option<Operation>) -> &'static str 
             | Operation::CsrAttrs
             | Operation::SimpleEnroll
             | Operation::SimpleReenroll
-            | Operation::ServerKeyGen,
+            | Operation::ServerKeyGen
+            | Operation::RenewalInfo,
         )
         | None => PKCS10,
     }

@@ -6,6 +6,7 @@ mod framing;
 mod full_cmc;
 mod key_generation;
 mod limits;
+mod renewal_info;
 mod rollover;
 mod status;
 

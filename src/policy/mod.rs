@@ -10,6 +10,7 @@ mod proof;
 mod ra_client;
 mod registration;
 mod renewal;
+mod renewal_window;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub use name_change::NameChange;
 pub use proof::{AuthenticationRule, Proof};
 pub use ra_client::{RaClient, RaRules};
 pub use registration::{ApprovalRules, RegistrationRule, RegistrationRules, RepeatedBirth};
+pub use renewal_window::{Renewable, RenewalRules};
 
 /// What a label demands of those who enroll at it.
 #[derive(Debug, Clone)]
@@ -156,7 +158,7 @@ pub fn authorize(
         Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::FullCmc => {
             grant(operation, request, request.key().key_type(), requester, rules)?
         }
-        Operation::CaCerts | Operation::CsrAttrs | Operation::ServerKeyGen => {
+        Operation::CaCerts | Operation::CsrAttrs | Operation::ServerKeyGen | Operation::RenewalInfo => {
             let reason = format!("{} certifies no key of a request", operation.segment());
             return Err(Rejection::new(RejectionCode::NotFound, "RFC 7030 3.2.2", reason));
         }
@@ -218,9 +220,10 @@ fn by_certificate(
             "RFC 7030 4.2.2",
             "simplereenroll expects the certificate this CA issued, a birth certificate came; use simpleenroll",
         )),
-        (AnchorClass::Implicit | AnchorClass::Explicit, Operation::CaCerts | Operation::CsrAttrs) => {
-            Err(enrolls_nobody(operation))
-        }
+        (
+            AnchorClass::Implicit | AnchorClass::Explicit,
+            Operation::CaCerts | Operation::CsrAttrs | Operation::RenewalInfo,
+        ) => Err(enrolls_nobody(operation)),
     }
 }
 
@@ -244,7 +247,7 @@ fn by_credential(
             "RFC 7030 4.2.2",
             "simplereenroll expects a certificate that can be renewed, none is on record for this device; use simpleenroll",
         )),
-        (Operation::CaCerts | Operation::CsrAttrs, _) => Err(enrolls_nobody(operation)),
+        (Operation::CaCerts | Operation::CsrAttrs | Operation::RenewalInfo, _) => Err(enrolls_nobody(operation)),
     }
 }
 

@@ -131,6 +131,6 @@ pub(super) fn authorize(
             "RFC 7030 4.4",
             "keys are made for those who will hold them, an ra client asked for a device's",
         )),
-        (Operation::CaCerts | Operation::CsrAttrs, _) => Err(super::enrolls_nobody(operation)),
+        (Operation::CaCerts | Operation::CsrAttrs | Operation::RenewalInfo, _) => Err(super::enrolls_nobody(operation)),
     }
 }

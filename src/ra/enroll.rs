@@ -68,6 +68,7 @@ impl RegistrationAuthority {
             Operation::FullCmc => self.decide_full_cmc(label, request, peer, &mut attempt),
             Operation::CaCerts
             | Operation::CsrAttrs
+            | Operation::RenewalInfo
             | Operation::SimpleEnroll
             | Operation::SimpleReenroll
             | Operation::ServerKeyGen => self.decide(label, request, peer, &mut attempt),

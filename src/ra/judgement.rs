@@ -232,6 +232,7 @@ pub(super) fn look_at(label: &LabelContext, request: &EstRequest) -> Result<Aske
         | Operation::SimpleReenroll
         | Operation::CaCerts
         | Operation::CsrAttrs
+        | Operation::RenewalInfo
         | Operation::FullCmc => {
             let verified = checked.verify(&label.rules.profile.keys).map_err(refusal::request_rejection)?;
             Ok(Asked::Certificate(verified))

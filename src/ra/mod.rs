@@ -17,6 +17,7 @@ mod ra_client;
 mod refusal;
 mod registration;
 mod registry;
+mod renewal_info;
 mod request_key;
 mod revocation;
 mod rollover;

@@ -22,6 +22,7 @@ use crate::pki::template::SubjectAttributeTemplate;
 use crate::pki::trust::{PathLimits, TrustAnchors};
 use crate::policy::{
     EnrollmentRules, IdentityLinking, KeyGenerationRules, NameChange, RaRules, RegistrationRule, RegistrationRules,
+    RenewalRules,
 };
 use crate::store::memory::MemoryStore;
 use estd_asn1::pkcs10::RequestLimits;
@@ -100,6 +101,7 @@ pub(crate) fn enrolled_with(store: MemoryStore, authentication: &Authentication,
             path: PathLimits::default(),
             repeat_window: TimeDelta::minutes(10),
         },
+        renewal: RenewalRules::default(),
         wire: LineWrapping::Lines64,
         key_generation: None,
         cmc_responder: None,

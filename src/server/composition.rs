@@ -148,6 +148,7 @@ fn label_context(label: &LabelSettings, limits: &Limits) -> LabelContext {
             path: PathLimits { max_chain: limits.max_chain },
             repeat_window: label.repeat_window,
         },
+        renewal: label.renewal,
         wire: label.wire,
         key_generation: label.key_generation.as_ref().map(|rules| KeyGeneration {
             rules: Arc::clone(rules),

@@ -22,7 +22,7 @@ use estd::pki::serial::Serial;
 use estd::pki::signature::SignatureAlgorithm;
 use estd::pki::template::{SubjectAltNameTemplate, SubjectAttributeTemplate};
 use estd::pki::trust::{PathLimits, TrustAnchors};
-use estd::policy::{EnrollmentRules, IdentityLinking, NameChange, RaRules, RegistrationRules};
+use estd::policy::{EnrollmentRules, IdentityLinking, NameChange, RaRules, RegistrationRules, RenewalRules};
 use estd::ra::{
     Authentication, LabelContext, PeerSession, PendingResponse, Ports, Refusal, RegistrationAuthority, RequestRules,
 };
@@ -386,6 +386,7 @@ pub fn label_context(
             path: PathLimits::default(),
             repeat_window: TimeDelta::minutes(10),
         },
+        renewal: RenewalRules::default(),
         wire: LineWrapping::Lines64,
         key_generation: None,
         cmc_responder: None,
@@ -424,6 +425,7 @@ fn share(label: &LabelContext) -> LabelContext {
         registration: label.registration.clone(),
         authentication: label.authentication.clone(),
         requests: label.requests.clone(),
+        renewal: label.renewal,
         wire: label.wire,
         key_generation: label.key_generation.clone(),
         cmc_responder: label.cmc_responder.clone(),

@@ -131,6 +131,7 @@ impl RegistrationAuthority {
                 ResponseBody::Deferred { .. }
                 | ResponseBody::CaCerts(_)
                 | ResponseBody::CsrAttrs { .. }
+                | ResponseBody::RenewalInfo(_)
                 | ResponseBody::KeyGenerated { .. }
                 | ResponseBody::FullPki { .. },
                 _,
