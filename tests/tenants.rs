@@ -49,6 +49,8 @@ fn ports() -> Ports {
         clock: Arc::new(Still),
         entropy: Arc::new(SystemEntropy),
         gate: Arc::new(estd::credential::Gate::new(&[7; 32])),
+        rates: Arc::default(),
+        holdings: Arc::default(),
     }
 }
 

@@ -160,7 +160,9 @@ impl From<RegistryError> for Problem {
                 Self::unprocessable(detail)
             }
             RegistryError::TooMany(_) => Self::too_large(detail),
-            RegistryError::Registered { .. } | RegistryError::State { .. } => Self::conflict(detail),
+            RegistryError::Registered { .. } | RegistryError::State { .. } | RegistryError::Quota { .. } => {
+                Self::conflict(detail)
+            }
             RegistryError::NoDevice(_) | RegistryError::NoRequest => Self::not_found(detail),
             RegistryError::Changed(_) => Self::changed(detail),
             RegistryError::Store(fault) => fault.into(),

@@ -5,10 +5,12 @@
 
 mod admin;
 mod credentials;
+mod limits;
 mod renewal;
 
 pub(super) use admin::{Admin, AdminOperator};
 pub(super) use credentials::{Code, Credentials, Issuer, Token, User};
+pub(super) use limits::{LabelLimits, TenantLimits};
 pub(super) use renewal::Renewal;
 
 use std::fmt;
@@ -236,6 +238,7 @@ pub(super) struct Tenant {
     pub(super) hosts: Vec<String>,
     pub(super) default_label: Option<String>,
     pub(super) credentials: Option<String>,
+    pub(super) limits: Table,
     pub(super) authority: Vec<Table>,
     pub(super) profile: Vec<Table>,
     pub(super) label: Vec<Table>,
@@ -368,6 +371,7 @@ pub(super) struct Label {
     pub(super) repeated_birth: String,
     pub(super) approval: Table,
     pub(super) renewal: Table,
+    pub(super) limits: Table,
     pub(super) authentication: String,
     pub(super) http_schemes: Vec<String>,
     pub(super) digest_algorithms: Vec<String>,
@@ -393,6 +397,7 @@ impl Default for Label {
             repeated_birth: "alarm".to_owned(),
             approval: Table::new(),
             renewal: Table::new(),
+            limits: Table::new(),
             authentication: "certificate".to_owned(),
             http_schemes: vec!["basic".to_owned()],
             digest_algorithms: vec!["SHA-256".to_owned()],

@@ -9,7 +9,7 @@ use estd_asn1::Certificate;
 use super::authority::{Declared, Sound, out_of_validity};
 use super::problem::{Place, Problem, ProblemKind};
 use super::profile::Profile;
-use super::{file, key_generation, ra, read, registration, renewal};
+use super::{file, key_generation, ra, read, registration, renewal, usage_limits};
 use crate::ca::{CertificateAuthority, Rollover};
 use crate::credential::{Accepted, Credentials, HttpScheme};
 use crate::est::transfer::LineWrapping;
@@ -20,7 +20,7 @@ use crate::pki::profile::EnrollmentProfile;
 use crate::pki::trust::TrustAnchors;
 use crate::policy::{
     AuthenticationRule, EnrollmentRules, IdentityLinking, KeyGenerationRules, NameChange, RegistrationRules,
-    RenewalRules,
+    RenewalRules, TenantLimits, UsageLimits,
 };
 
 /// A label with what it refers to.
@@ -49,6 +49,8 @@ pub struct LabelSettings {
     pub repeat_window: TimeDelta,
     /// When its certificates are to be renewed.
     pub renewal: RenewalRules,
+    /// How much it and its tenant may ask for.
+    pub limits: UsageLimits,
     /// How answers are wrapped.
     pub wire: LineWrapping,
     /// How keys are made; `None`: they are not.
@@ -64,6 +66,8 @@ pub(super) struct Known<'a> {
     pub(super) profiles: &'a [Profile],
     /// `None` when they are at fault, which then stands among the problems; `Some(None)` when there are none.
     pub(super) credentials: Option<Option<&'a Arc<Credentials>>>,
+    /// Of the whole tenant.
+    pub(super) limits: TenantLimits,
     /// For warnings alone.
     pub(super) now: DateTime<Utc>,
 }
@@ -96,6 +100,8 @@ pub(super) fn check(
     let registration =
         registration::check(&shape.registration, &shape.repeated_birth, shape.approval, place, check.problems);
     let renewal = renewal::check(shape.renewal, place, check.problems);
+    let limits =
+        UsageLimits { tenant: known.limits, rate: usage_limits::of_label(shape.limits, place, check.problems) };
     let name_change = check.name_change(&shape.change_subject_name);
     let key_generation = shape.key_generation.and_then(|table| check.key_generation(table, profile.as_deref()));
     let (Sound { authority, rollover }, implicit) = (authority?, implicit?);
@@ -140,6 +146,7 @@ pub(super) fn check(
         credentials: credentials?,
         repeat_window: repeat_window?,
         renewal: renewal?,
+        limits,
         wire: wire?,
         key_generation,
         full_cmc: shape.full_cmc,

@@ -21,6 +21,7 @@ mod rollover;
 mod server;
 mod tenant;
 mod usage;
+mod usage_limits;
 
 #[cfg(test)]
 mod tests;

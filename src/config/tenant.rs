@@ -10,7 +10,7 @@ use super::file::{self, Table};
 use super::label::{self, LabelSettings};
 use super::problem::{Place, Problem, ProblemKind};
 use super::server::{self, server_name};
-use super::{credentials, profile, read};
+use super::{credentials, profile, read, usage_limits};
 use crate::est::TenantHosts;
 use estd_asn1::GeneralName;
 
@@ -112,6 +112,7 @@ fn check_one(
         }
         None => Some(None),
     };
+    let limits = usage_limits::of_tenant(shape.limits, &place, problems);
     let first = tenants.authorities.len();
     for (shape, place) in tables::<file::Authority>(shape.authority, "authority", &place, problems) {
         let authority = Declared::check(shape, &name, setting, &place, problems, warnings);
@@ -149,6 +150,7 @@ fn check_one(
             authorities: &tenants.authorities[first..],
             profiles: &profiles,
             credentials: credentials.as_ref().map(Option::as_ref),
+            limits,
             now,
         };
         tenants.labels.extend(label::check(shape, &known, folder, &place, problems, warnings));

@@ -3,6 +3,7 @@
 mod admin;
 mod credentials;
 mod key_generation;
+mod limits;
 mod ra;
 mod renewal;
 mod rollover;
@@ -148,6 +149,8 @@ fn every_key_that_is_commented_out_shows_its_default() {
     same::<file::Profile>(&with["profile"][0], Some(&without["profile"][0]), 7);
     same::<file::Approval>(&with["label"][0]["approval"], None, 4);
     same::<file::Renewal>(&with["label"][0]["renewal"], None, 4);
+    same::<file::LabelLimits>(&with["label"][0]["limits"], None, 2);
+    same::<file::TenantLimits>(&with["limits"], None, 4);
     same::<file::Ra>(&with["label"][0]["ra"], None, 3);
     let without_tables = |label: &toml::Value| {
         let mut label = label.as_table().unwrap().clone();

@@ -132,6 +132,10 @@ rejection_codes! {
     NoCommonAlgorithm = "no_common_algorithm",
     /// The server is at a limit; come back later.
     TooManyRequests = "too_many_requests",
+    /// The label or its tenant asks for certificates more often than it may.
+    RateLimited = "rate_limited",
+    /// The tenant has as many devices or certificates as it may have.
+    QuotaExceeded = "quota_exceeded",
 }
 
 /// A refusal: the client's doing, with the clause it rests on.

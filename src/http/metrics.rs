@@ -8,6 +8,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric as _, LabelValueEncoder, text,
 };
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
@@ -119,6 +120,30 @@ impl Collector for ReadGauge {
     }
 }
 
+/// What tenants have, read when the page is asked for.
+struct ReadTenants {
+    name: &'static str,
+    help: &'static str,
+    read: Box<dyn Fn() -> Vec<(String, u64)> + Send + Sync>,
+}
+
+impl fmt::Debug for ReadTenants {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ReadTenants").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Collector for ReadTenants {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut family = encoder.encode_descriptor(self.name, self.help, None, MetricType::Gauge)?;
+        for (tenant, value) in (self.read)() {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(family.encode_family(&[("tenant", tenant)])?)?;
+        }
+        Ok(())
+    }
+}
+
 /// The counters of one server.
 pub struct Metrics {
     registry: Mutex<Registry>,
@@ -179,6 +204,16 @@ impl Metrics {
     /// Adds a gauge that is read whenever the page is asked for; its name gets the prefix `estd_`. Once for each name.
     pub fn gauge(&self, name: &'static str, help: &'static str, read: impl Fn() -> i64 + Send + Sync + 'static) {
         self.registry().register_collector(Box::new(ReadGauge { name, help, read: Box::new(read) }));
+    }
+
+    /// The same with a value for each of some tenants.
+    pub fn tenant_gauge(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        read: impl Fn() -> Vec<(String, u64)> + Send + Sync + 'static,
+    ) {
+        self.registry().register_collector(Box::new(ReadTenants { name, help, read: Box::new(read) }));
     }
 
     fn register_own(&self) {

@@ -253,7 +253,10 @@ const fn status(code: RejectionCode) -> StatusCode {
         RejectionCode::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         RejectionCode::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         RejectionCode::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-        RejectionCode::TooManyRequests | RejectionCode::LockedOut => StatusCode::TOO_MANY_REQUESTS,
+        RejectionCode::TooManyRequests
+        | RejectionCode::LockedOut
+        | RejectionCode::RateLimited
+        | RejectionCode::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
         RejectionCode::AuthRequired | RejectionCode::AuthFailed | RejectionCode::NonceStale => StatusCode::UNAUTHORIZED,
         RejectionCode::BadRequest
         | RejectionCode::BadEncoding

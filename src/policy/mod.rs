@@ -4,6 +4,7 @@ mod extensions;
 mod initial;
 mod key_delivery;
 mod key_generation;
+mod limits;
 mod linking;
 mod name_change;
 mod proof;
@@ -27,6 +28,7 @@ use estd_asn1::{Certificate, GeneralName, Name};
 
 pub use key_delivery::KeyDelivery;
 pub use key_generation::{AuthorizedGeneration, KeyGenerationRules, authorize_generation};
+pub use limits::{Quotas, RateLimit, TenantLimits, UsageLimits};
 pub use linking::IdentityLinking;
 pub use name_change::NameChange;
 pub use proof::{AuthenticationRule, Proof};

@@ -5,6 +5,7 @@ use super::authentication::Shown;
 use super::judgement::{Asked, Judged, Leave, look_at};
 use super::label::LabelContext;
 use super::peer_session::PeerSession;
+use super::quota::Room;
 use super::refusal::{Fault, Refusal};
 use super::registration::{Admission, Admitted, Arrival, AskedKey};
 use super::request_key::request_key;
@@ -32,6 +33,8 @@ pub struct PendingResponse {
     pub waits: Option<RequestKey>,
     /// What an operator should look at.
     pub alarm: Option<&'static str>,
+    /// Held until the record is durable.
+    pub(super) _room: Option<Room>,
 }
 
 /// A device about to be certified.
@@ -39,6 +42,8 @@ struct Candidate<'a> {
     enrollment: AuthorizedEnrollment,
     /// The private key, if it was made here.
     key: Option<DeliveredKey>,
+    /// Room for the certificate, where it was taken already.
+    room: Option<Room>,
     admitted: Admitted,
     /// The request as it was admitted.
     asked: RequestKey,
@@ -102,6 +107,8 @@ impl RegistrationAuthority {
         session: &PeerSession,
         attempt: &mut Attempt<'_>,
     ) -> Result<PendingResponse, Refusal> {
+        shown.proof(label.authentication.rule)?;
+        self.count_request(label, attempt.at)?;
         let judged = self.judge(label, operation, &asked, shown, session, attempt)?;
         let Judged { leave, admission, asked, proof, holder, renewed } = judged;
         let admitted = match admission {
@@ -113,16 +120,17 @@ impl RegistrationAuthority {
                 };
             }
         };
-        let (enrollment, key) = match leave {
-            Leave::Certify(enrollment) => (*enrollment, None),
+        let (enrollment, key, room) = match leave {
+            Leave::Certify(enrollment) => (*enrollment, None, None),
             Leave::Generate { authorized, .. } => {
                 // Looked at before a key is made, which costs far more; it is counted when the certificate is recorded.
                 self.uses_left(label, &proof)?;
+                let room = self.room_for(label, admitted.is_new_device(), authorized.grant().kind())?;
                 let (enrollment, key) = self.generate_key(label, *authorized, attempt)?;
-                (enrollment, Some(key))
+                (enrollment, Some(key), room)
             }
         };
-        self.certify(label, Candidate { enrollment, key, admitted, asked, proof, holder, renewed }, attempt)
+        self.certify(label, Candidate { enrollment, key, room, admitted, asked, proof, holder, renewed }, attempt)
     }
 
     /// The answer to what an operator granted may have been lost: its approval was used up, its certificate is there.
@@ -151,14 +159,14 @@ impl RegistrationAuthority {
         attempt: &Attempt<'_>,
     ) -> PendingResponse {
         self.ports.store.record_event(attempt.event(attempt.issued(&record.id, true, key.as_ref())));
-        PendingResponse { response: answer(&record.der, key), receipt, waits: None, alarm: None }
+        PendingResponse { response: answer(&record.der, key), receipt, waits: None, alarm: None, _room: None }
     }
 
     /// Issues, or hands out again what was issued to the same request.
     fn certify(
         &self,
         label: &LabelContext,
-        candidate: Candidate<'_>,
+        mut candidate: Candidate<'_>,
         attempt: &mut Attempt<'_>,
     ) -> Result<PendingResponse, Refusal> {
         // A key that was made here is another one each time, so that no such request is a repeated one.
@@ -168,6 +176,10 @@ impl RegistrationAuthority {
             Claim::Recorded { record, receipt } => Ok(self.repeat(&record, receipt, candidate.key, attempt)),
             Claim::Granted(claim) => {
                 self.refuse_known_key(label, &candidate.enrollment, candidate.proof.peer())?;
+                if candidate.key.is_none() {
+                    let is_new_device = candidate.admitted.is_new_device();
+                    candidate.room = self.room_for(label, is_new_device, candidate.enrollment.kind())?;
+                }
                 attempt.credential = candidate.proof.credential().map(ToString::to_string);
                 self.issue(label, candidate, claim, attempt)
             }
@@ -181,7 +193,7 @@ impl RegistrationAuthority {
         claim: ClaimGuard<'_>,
         attempt: &Attempt<'_>,
     ) -> Result<PendingResponse, Refusal> {
-        let Candidate { enrollment, key, admitted, asked, proof, holder, renewed } = candidate;
+        let Candidate { enrollment, key, mut room, admitted, asked, proof, holder, renewed } = candidate;
         // Held until the certificate is recorded: of two uses at once one comes first, and the other uses nothing.
         let counted = self.claim_use(label, &proof)?;
         let entropy = self.ports.entropy.as_ref();
@@ -214,6 +226,9 @@ impl RegistrationAuthority {
         let key = AskedKey::Held(record.spki_sha256);
         let arrival = Arrival { label, grant: &enrollment, key, peer: holder, request: &asked, now: attempt.at };
         let admitted = self.admit_again(admitted, &arrival)?;
+        if let Some(room) = room.as_mut().filter(|_| !admitted.is_new_device()) {
+            room.without_device();
+        }
         let suspicion = admitted.suspicion.clone();
         let latest = LatestCertificate {
             id: record.id.clone(),
@@ -227,12 +242,13 @@ impl RegistrationAuthority {
         }
         facts.extend(counted.map(|(use_of_it, _held)| use_of_it));
         let receipt = self.ports.store.record_issued(claim, record, facts, event).map_err(Fault::from)?;
+        room.as_mut().into_iter().for_each(Room::note_recorded);
         let alarm = suspicion.map(|reason| {
             let alarm = Alarm::CloneSuspected;
             self.ports.store.record_event(attempt.event(AuditOutcome::Alarm { alarm, reason }));
             alarm.as_str()
         });
-        Ok(PendingResponse { response, receipt, waits: None, alarm })
+        Ok(PendingResponse { response, receipt, waits: None, alarm, _room: room })
     }
 
     /// One use of a credential that is good for so many certificates, as it will be recorded.
@@ -262,7 +278,13 @@ impl RegistrationAuthority {
         };
         let body = ResponseBody::Deferred { retry_after: label.registration.approval.retry_after };
         let receipt = receipt.map_err(Fault::from)?;
-        Ok(PendingResponse { response: EstResponse { body }, receipt, waits: Some(request.request), alarm: None })
+        Ok(PendingResponse {
+            response: EstResponse { body },
+            receipt,
+            waits: Some(request.request),
+            alarm: None,
+            _room: None,
+        })
     }
 }
 

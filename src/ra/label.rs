@@ -10,7 +10,7 @@ use crate::credential::{Accepted, Credentials, GuessLimits};
 use crate::est::Label;
 use crate::est::transfer::LineWrapping;
 use crate::pki::trust::{PathLimits, TrustAnchors};
-use crate::policy::{AuthenticationRule, EnrollmentRules, RegistrationRules, RenewalRules};
+use crate::policy::{AuthenticationRule, EnrollmentRules, RegistrationRules, RenewalRules, UsageLimits};
 use estd_asn1::pkcs10::RequestLimits;
 
 /// A label with everything an enrollment at it needs.
@@ -35,6 +35,8 @@ pub struct LabelContext {
     pub requests: RequestRules,
     /// When its certificates are to be renewed.
     pub renewal: RenewalRules,
+    /// How much it and its tenant may ask for.
+    pub limits: UsageLimits,
     /// How its answers are wrapped.
     pub wire: LineWrapping,
     /// How it makes keys; `None`: it makes none.

@@ -13,7 +13,9 @@ mod lookup;
 mod namespace;
 mod operators;
 mod peer_session;
+mod quota;
 mod ra_client;
+mod rate;
 mod refusal;
 mod registration;
 mod registry;
@@ -55,6 +57,8 @@ pub use operators::{
     LOCAL_PREFIX, MAX_TOKEN_LIFE, MAX_TOKEN_NAME_OCTETS, MAX_TOKENS, MadeToken, TokenRefused, TokenRequest,
 };
 pub use peer_session::PeerSession;
+pub use quota::Holdings;
+pub use rate::Rates;
 pub use refusal::{Fault, Refusal};
 pub use registry::{Listing, MAX_LISTED_AT_ONCE, MAX_TAG_OCTETS, MAX_TAGS, RegistryError};
 pub use revocation::RevocationError;
@@ -70,6 +74,10 @@ pub struct Ports {
     pub entropy: Arc<dyn Entropy>,
     /// What HTTP authentication remembers.
     pub gate: Arc<Gate>,
+    /// Who asked how often.
+    pub rates: Arc<Rates>,
+    /// What tenants have.
+    pub holdings: Arc<Holdings>,
 }
 
 /// One configuration's worth of labels over the ports they share. A reload builds a new one.

@@ -40,6 +40,11 @@ pub(super) struct Admitted {
 }
 
 impl Admitted {
+    /// Whether the registry did not know it before.
+    pub(super) fn is_new_device(&self) -> bool {
+        self.seen.is_none()
+    }
+
     /// What becomes so when `latest` is issued.
     pub(super) fn facts(mut self, tenant: &str, latest: LatestCertificate) -> Vec<Fact> {
         self.device.note_latest(latest);

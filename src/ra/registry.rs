@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use chrono::{DateTime, Utc};
 
 use super::RegistrationAuthority;
+use super::quota::Exceeded;
 use crate::access::{Actor, DecideRequests, Grant, ManageDevices};
 use crate::audit::{AuditEvent, AuditOutcome};
 use crate::pki::device_identity::{DeviceId, IdentityError};
@@ -65,6 +66,14 @@ pub enum RegistryError {
     /// Too many at once.
     #[error("at most {MAX_LISTED_AT_ONCE} devices are listed at once, {0} came")]
     TooMany(usize),
+    /// More than the tenant may have.
+    #[error("the tenant may have {most} {what}, and there is no room for so many more")]
+    Quota {
+        /// Of what.
+        what: &'static str,
+        /// The quota.
+        most: u64,
+    },
     /// No such device.
     #[error("there is no device {0}")]
     NoDevice(String),
@@ -125,12 +134,18 @@ impl RegistrationAuthority {
             }
             facts.push(DeviceRecord { tags: listing.tags.clone(), ..DeviceRecord::listed(id, now) }.to_fact(tenant));
         }
+        let room = self.room_to_list(tenant, facts.len())?;
+        let room = room.map_err(|Exceeded { what, most }| RegistryError::Quota { what, most })?;
         if dry_run || facts.is_empty() {
             return Ok(Receipt::durable());
         }
         let what = format!("{} devices listed", facts.len());
         facts.extend(grant.answer());
-        Ok(store.record_facts(facts, changed(tenant, None, "device.list", what, now, grant.actor()))?)
+        let receipt = store.record_facts(facts, changed(tenant, None, "device.list", what, now, grant.actor()))?;
+        if let Some(mut room) = room {
+            room.note_recorded();
+        }
+        Ok(receipt)
     }
 
     /// Suspends, resumes or revokes a device. To resume is to make it active again; what is revoked stays so. Its certificates
@@ -200,7 +215,9 @@ impl RegistrationAuthority {
         let now = self.ports.clock.now();
         let event = changed(tenant, Some(&device.id), "device", "unlisted".to_owned(), now, grant.actor());
         let facts = std::iter::once(Fact { key, value: None }).chain(grant.answer()).collect();
-        Ok(store.record_facts(facts, event)?)
+        let receipt = store.record_facts(facts, event)?;
+        self.note_unlisted(tenant);
+        Ok(receipt)
     }
 
     /// Forgets the birth certificate and the certificate of a device, so that it may enroll anew: it was repaired.

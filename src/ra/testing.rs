@@ -22,7 +22,7 @@ use crate::pki::template::SubjectAttributeTemplate;
 use crate::pki::trust::{PathLimits, TrustAnchors};
 use crate::policy::{
     EnrollmentRules, IdentityLinking, KeyGenerationRules, NameChange, RaRules, RegistrationRule, RegistrationRules,
-    RenewalRules,
+    RenewalRules, UsageLimits,
 };
 use crate::store::memory::MemoryStore;
 use estd_asn1::pkcs10::RequestLimits;
@@ -102,6 +102,7 @@ pub(crate) fn enrolled_with(store: MemoryStore, authentication: &Authentication,
             repeat_window: TimeDelta::minutes(10),
         },
         renewal: RenewalRules::default(),
+        limits: UsageLimits::default(),
         wire: LineWrapping::Lines64,
         key_generation: None,
         cmc_responder: None,
@@ -112,6 +113,8 @@ pub(crate) fn enrolled_with(store: MemoryStore, authentication: &Authentication,
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         gate: Arc::new(Gate::new(&[7; 32])),
+        rates: Arc::default(),
+        holdings: Arc::default(),
     };
     let rules = KeyGenerationRules {
         plaintext: true,

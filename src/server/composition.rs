@@ -76,7 +76,14 @@ pub(super) fn ports(store: Arc<dyn CertificateStore>) -> Result<Ports, EntropyFa
     let mut key = Zeroizing::new([0; 32]);
     SystemEntropy.fill(key.as_mut())?;
     let gate = Arc::new(Gate::new(&key));
-    Ok(Ports { store, clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), gate })
+    Ok(Ports {
+        store,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        gate,
+        rates: Arc::default(),
+        holdings: Arc::default(),
+    })
 }
 
 /// What a configuration publishes, over the ports; what `before` knows of revocations is taken over.
@@ -92,6 +99,16 @@ pub(super) fn validation_authority(
         entropy: Arc::clone(&ports.entropy),
     };
     ValidationAuthority::new(authorities, ports, before)
+}
+
+/// Shows what tenants with quotas have among the metrics.
+pub(super) fn show_holdings(metrics: &Metrics, authority: &Arc<ArcSwap<RegistrationAuthority>>) {
+    let devices = Arc::clone(authority);
+    let read = move || devices.load().holdings().into_iter().map(|(tenant, devices, _)| (tenant, devices)).collect();
+    metrics.tenant_gauge("tenant_devices", "Devices of tenants that have a quota", read);
+    let held = Arc::clone(authority);
+    let read = move || held.load().holdings().into_iter().map(|(tenant, _, held)| (tenant, held)).collect();
+    metrics.tenant_gauge("tenant_certificates", "Certificates of such tenants that have not ended", read);
 }
 
 /// The labels of a configuration over the ports.
@@ -149,6 +166,7 @@ fn label_context(label: &LabelSettings, limits: &Limits) -> LabelContext {
             repeat_window: label.repeat_window,
         },
         renewal: label.renewal,
+        limits: label.limits,
         wire: label.wire,
         key_generation: label.key_generation.as_ref().map(|rules| KeyGeneration {
             rules: Arc::clone(rules),

@@ -26,9 +26,9 @@ use crate::clock::EntropyFailure;
 use crate::config::{CertificateSource, Config, Limits, ServerSettings};
 use crate::http::{Metrics, PublicEdge, StatusEdge};
 use crate::ra::{LabelsError, Ports, RegistrationAuthority};
-use crate::store::CertificateStore;
 use crate::store::journal::Tail;
 use crate::store::sled::{OpenError, Recovery, SledStore};
+use crate::store::{CertificateStore, StoreFault};
 use crate::tls::{ReloadableCertificate, ServerCertificate, TlsError};
 use crate::va::ValidationAuthority;
 
@@ -62,6 +62,9 @@ pub enum ServerError {
     /// The store does not open.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The store cannot tell what tenants have.
+    #[error(transparent)]
+    Holdings(#[from] StoreFault),
     /// The labels do not fit together.
     #[error(transparent)]
     Labels(#[from] LabelsError),
@@ -94,8 +97,10 @@ impl Server {
         let ports = composition::ports(Arc::clone(&store) as _)?;
         let metrics = Arc::new(Metrics::new());
         let authority = composition::registration_authority(&config, &ports)?;
-        let authority = Arc::new(ArcSwap::from_pointee(authority));
+        let authority = blocking(move || authority.count_holdings().map(|()| authority)).await??;
         let validation = composition::validation_authority(&config, &ports, None);
+        let authority = Arc::new(ArcSwap::from_pointee(authority));
+        composition::show_holdings(&metrics, &authority);
         let tls_settings = composition::tls_settings(&config);
         let admin = composition::admin_edge(&config, Arc::clone(&authority))?;
         let own = Own::obtain(Arc::new(config.server.tls.certificate), &config.server.data_dir, &ports).await?;
@@ -315,6 +320,7 @@ impl Running {
         let shared = &self.shared;
         let mut renewal = shared.renewal.lock().await;
         let authority = composition::registration_authority(&config, &shared.ports)?;
+        let authority = blocking(move || authority.count_holdings().map(|()| authority)).await??;
         let before = shared.validation.load_full();
         let validation = composition::validation_authority(&config, &shared.ports, Some(&before));
         let admin = composition::admin_settings(&config);

@@ -22,6 +22,12 @@ pub trait Catalogue {
         limit: usize,
     ) -> Result<Vec<(ExpiryPlace, Arc<CertificateRecord>)>, StoreFault>;
 
+    /// How many certificates of a tenant end at `moment` or later, revoked or not.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    fn count_certificates(&self, tenant: &str, moment: DateTime<Utc>) -> Result<u64, StoreFault>;
+
     /// The events of a device in the order of their sequence numbers, at most `limit`. Ids that differ in case alone name one
     /// device.
     ///

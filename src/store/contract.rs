@@ -348,6 +348,15 @@ fn certificates_are_listed_in_the_order_in_which_they_end(store: &dyn Certificat
     let serials: Vec<_> =
         listed(&within, Direction::Ascending, 9).iter().map(|(_, record)| record.id.clone()).collect();
     assert_eq!(serials, [2, 5, 4].map(record_id));
+    for (tenant, days, count) in
+        [("acme", -50_000, 6), ("acme", 10, 5), ("acme", 11, 3), ("acme", 4_000_000, 0), ("acm", 11, 3), ("ac", 0, 0)]
+    {
+        assert_eq!(
+            store.count_certificates(tenant, epoch() + TimeDelta::days(days)).unwrap(),
+            count,
+            "{tenant} {days}"
+        );
+    }
 }
 
 fn events_are_listed_in_the_order_in_which_they_were_recorded(store: &dyn CertificateStore) {

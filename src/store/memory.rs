@@ -218,6 +218,12 @@ impl Catalogue for MemoryStore {
         Ok(direction.take(rows.into_iter(), limit))
     }
 
+    fn count_certificates(&self, tenant: &str, moment: DateTime<Utc>) -> Result<u64, StoreFault> {
+        let kept = locked(&self.kept);
+        let of_tenant = kept.certificates.values().filter(|record| record.tenant == tenant);
+        Ok(of_tenant.filter(|record| record.not_after.timestamp() >= moment.timestamp()).count() as u64)
+    }
+
     fn device_events(
         &self,
         tenant: &str,

@@ -22,7 +22,9 @@ use estd::pki::serial::Serial;
 use estd::pki::signature::SignatureAlgorithm;
 use estd::pki::template::{SubjectAltNameTemplate, SubjectAttributeTemplate};
 use estd::pki::trust::{PathLimits, TrustAnchors};
-use estd::policy::{EnrollmentRules, IdentityLinking, NameChange, RaRules, RegistrationRules, RenewalRules};
+use estd::policy::{
+    EnrollmentRules, IdentityLinking, NameChange, RaRules, RegistrationRules, RenewalRules, UsageLimits,
+};
 use estd::ra::{
     Authentication, LabelContext, PeerSession, PendingResponse, Ports, Refusal, RegistrationAuthority, RequestRules,
 };
@@ -137,6 +139,8 @@ impl World {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             entropy: Arc::clone(&entropy) as Arc<dyn Entropy>,
             gate: Arc::new(Gate::new(&[7; 32])),
+            rates: Arc::default(),
+            holdings: Arc::default(),
         };
         let default_label = Label::parse("devices").unwrap();
         let ra = RegistrationAuthority::new(vec![acme, second, registrars, other], Some(&default_label), &[], ports)
@@ -387,6 +391,7 @@ pub fn label_context(
             repeat_window: TimeDelta::minutes(10),
         },
         renewal: RenewalRules::default(),
+        limits: UsageLimits::default(),
         wire: LineWrapping::Lines64,
         key_generation: None,
         cmc_responder: None,
@@ -426,6 +431,7 @@ fn share(label: &LabelContext) -> LabelContext {
         authentication: label.authentication.clone(),
         requests: label.requests.clone(),
         renewal: label.renewal,
+        limits: label.limits,
         wire: label.wire,
         key_generation: label.key_generation.clone(),
         cmc_responder: label.cmc_responder.clone(),

@@ -81,7 +81,10 @@ pub(super) const fn fail_info(code: RejectionCode) -> CmcFailInfo {
         | RejectionCode::AuthFailed
         | RejectionCode::NonceStale
         | RejectionCode::CodeUsed => CmcFailInfo::BadIdentity,
-        RejectionCode::TooManyRequests | RejectionCode::LockedOut => CmcFailInfo::TryLater,
+        RejectionCode::TooManyRequests
+        | RejectionCode::LockedOut
+        | RejectionCode::RateLimited
+        | RejectionCode::QuotaExceeded => CmcFailInfo::TryLater,
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::SledStore;
-use super::index::{Index, corrupt};
+use super::index::{Index, IndexError, corrupt};
 use super::key::{
     Key, MILESTONE_EVERY, bounds, decode_expiry_place, expiry_place, expiry_prefix, standings_prefix, timeline_prefix,
 };
@@ -22,6 +24,11 @@ impl Catalogue for SledStore {
     ) -> Result<Vec<(ExpiryPlace, Arc<CertificateRecord>)>, StoreFault> {
         self.shared.reach.catch_up();
         self.shared.index.certificates(tenant, span, direction, limit)
+    }
+
+    fn count_certificates(&self, tenant: &str, moment: DateTime<Utc>) -> Result<u64, StoreFault> {
+        self.shared.reach.catch_up();
+        Ok(self.shared.index.count_certificates(tenant, moment)?)
     }
 
     fn device_events(
@@ -63,6 +70,17 @@ impl Index {
             Ok((decode_expiry_place(at), self.record_at(&place)?))
         });
         shown.collect()
+    }
+
+    /// Looks at keys alone.
+    fn count_certificates(&self, tenant: &str, moment: DateTime<Utc>) -> Result<u64, IndexError> {
+        let under = expiry_prefix(tenant);
+        let from = [&under[..], &expiry_place(ExpiryPlace::first_at(moment))].concat();
+        self.with(|tree| {
+            let keys = tree.range(from..).keys();
+            let within = keys.take_while(|key| key.as_ref().map_or(true, |key| key.starts_with(&under)));
+            within.map(|key| key.map(|_| 1)).sum()
+        })
     }
 
     fn device_events(

@@ -196,7 +196,7 @@ impl Index {
         self.with(|tree| tree.get(key.octets()))
     }
 
-    fn with<T>(&self, work: impl FnOnce(&Db) -> sled::Result<T>) -> Result<T, IndexError> {
+    pub(super) fn with<T>(&self, work: impl FnOnce(&Db) -> sled::Result<T>) -> Result<T, IndexError> {
         let tree = self.tree.read().unwrap_or_else(PoisonError::into_inner);
         let tree = tree.as_ref().ok_or(IndexError::Down)?;
         guarded(|| work(tree))

@@ -1,0 +1,245 @@
+//! How much tenants have, held against how much they may have, so that of many at once none gets too much.
+//!
+//! The store is the truth; what is counted from it is kept up to date here and counted anew before anybody is refused. So
+//! what ends makes room, and a count that went astray, by a record that did not become durable, comes right by itself.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::RegistrationAuthority;
+use super::label::LabelContext;
+use super::refusal::{Fault, Refusal};
+use crate::est::{Rejection, RejectionCode};
+use crate::policy::{EnrollmentKind, Quotas};
+use crate::store::device::DeviceRecord;
+use crate::store::{CertificateStore, FactKey, StoreFault};
+
+/// Counting takes a while where there is much to count: a tenant that is at a limit is counted anew as often as this.
+const RECOUNT: TimeDelta = TimeDelta::minutes(10);
+
+/// Devices read at once.
+const CHUNK: usize = 1000;
+
+/// What the tenants with quotas have. One for the life of the process, over all configurations.
+#[derive(Debug, Default)]
+pub struct Holdings(Mutex<HashMap<String, Shared>>);
+
+type Shared = Arc<Mutex<Holding>>;
+
+/// What one tenant has.
+#[derive(Debug, Default)]
+struct Holding {
+    /// All that were let in, the unrecorded ones too.
+    devices: u64,
+    /// All that were let in and have not ended as far as is known, the unsettled ones too.
+    certificates: u64,
+    /// Devices that were let in and do not stand in the store yet.
+    unrecorded: u64,
+    /// Certificates that were let in and are not known to be durable yet.
+    unsettled: u64,
+    counted_at: Option<DateTime<Utc>>,
+}
+
+/// Room for what is about to be recorded. Given back when dropped, unless it was recorded by then.
+#[derive(Debug)]
+pub(super) struct Room {
+    of: Shared,
+    devices: u64,
+    certificates: u64,
+    is_recorded: bool,
+}
+
+/// Which quota is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Exceeded {
+    /// Of what.
+    pub(super) what: &'static str,
+    /// The quota.
+    pub(super) most: u64,
+}
+
+/// What is wanted room for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Wanted {
+    devices: u64,
+    certificates: u64,
+    /// Counted, never refused.
+    is_renewal: bool,
+}
+
+impl RegistrationAuthority {
+    /// Counts what each tenant with quotas has, so that its first device need not wait for it. What is known of other
+    /// tenants is forgotten.
+    ///
+    /// # Errors
+    /// When the store cannot tell.
+    pub fn count_holdings(&self) -> Result<(), StoreFault> {
+        let with_quotas = self.labels().filter(|label| !label.limits.tenant.quotas.are_none());
+        let tenants: HashSet<&str> = with_quotas.map(|label| label.tenant.as_str()).collect();
+        let holdings = &self.ports.holdings;
+        locked(&holdings.0).retain(|tenant, _| tenants.contains(tenant.as_str()));
+        for tenant in tenants {
+            let holding = holdings.of(tenant);
+            locked(&holding).count(self.ports.store.as_ref(), tenant, self.ports.clock.now())?;
+        }
+        Ok(())
+    }
+
+    /// What each tenant with quotas has, devices and certificates.
+    pub fn holdings(&self) -> Vec<(String, u64, u64)> {
+        let known = locked(&self.ports.holdings.0);
+        let shown = |(tenant, holding): (&String, &Shared)| {
+            let holding = locked(holding);
+            (tenant.clone(), holding.devices, holding.certificates)
+        };
+        known.iter().map(shown).collect()
+    }
+
+    /// Room for a certificate, and for its device when that is a new one; `None` where nothing is limited.
+    pub(super) fn room_for(
+        &self,
+        label: &LabelContext,
+        is_new_device: bool,
+        kind: EnrollmentKind,
+    ) -> Result<Option<Room>, Refusal> {
+        let wanted =
+            Wanted { devices: is_new_device.into(), certificates: 1, is_renewal: kind == EnrollmentKind::Renewal };
+        let quotas = &label.limits.tenant.quotas;
+        let taken = self.take_room(&label.tenant, quotas, wanted).map_err(Fault::from)?;
+        taken.map_err(|Exceeded { what, most }| {
+            let reason = format!("this tenant has all the {what} that it may have, {most}; its operator can make room");
+            // It passes by itself when certificates end, or when the operator is given more.
+            let seconds = u32::try_from(RECOUNT.num_seconds()).unwrap_or_default();
+            Rejection::new(RejectionCode::QuotaExceeded, "RFC 6585 4", reason).with_retry_after(seconds).into()
+        })
+    }
+
+    /// Room for devices that an operator lists.
+    pub(super) fn room_to_list(
+        &self,
+        tenant: &str,
+        devices: usize,
+    ) -> Result<Result<Option<Room>, Exceeded>, StoreFault> {
+        let wanted = Wanted { devices: devices as u64, ..Wanted::default() };
+        self.take_room(tenant, &self.quotas(tenant), wanted)
+    }
+
+    /// A device is no longer listed.
+    pub(super) fn note_unlisted(&self, tenant: &str) {
+        if !self.quotas(tenant).are_none() {
+            let holding = self.ports.holdings.of(tenant);
+            let mut holding = locked(&holding);
+            holding.devices = holding.devices.saturating_sub(1);
+        }
+    }
+
+    fn quotas(&self, tenant: &str) -> Quotas {
+        let label = self.labels().find(|label| label.tenant == tenant);
+        label.map(|label| label.limits.tenant.quotas).unwrap_or_default()
+    }
+
+    fn take_room(
+        &self,
+        tenant: &str,
+        quotas: &Quotas,
+        wanted: Wanted,
+    ) -> Result<Result<Option<Room>, Exceeded>, StoreFault> {
+        if quotas.are_none() {
+            return Ok(Ok(None));
+        }
+        let of = self.ports.holdings.of(tenant);
+        let (store, now) = (self.ports.store.as_ref(), self.ports.clock.now());
+        let mut holding = locked(&of);
+        if holding.counted_at.is_none() {
+            holding.count(store, tenant, now)?;
+        }
+        if holding.exceeded(quotas, wanted).is_some() && holding.is_stale(now) {
+            holding.count(store, tenant, now)?;
+        }
+        if let Some(exceeded) = holding.exceeded(quotas, wanted) {
+            return Ok(Err(exceeded));
+        }
+        let Wanted { devices, certificates, .. } = wanted;
+        holding.devices += devices;
+        holding.unrecorded += devices;
+        holding.certificates += certificates;
+        holding.unsettled += certificates;
+        drop(holding);
+        Ok(Ok(Some(Room { of, devices, certificates, is_recorded: false })))
+    }
+}
+
+impl Holdings {
+    fn of(&self, tenant: &str) -> Shared {
+        Arc::clone(locked(&self.0).entry(tenant.to_owned()).or_default())
+    }
+}
+
+impl Holding {
+    fn count(&mut self, store: &dyn CertificateStore, tenant: &str, now: DateTime<Utc>) -> Result<(), StoreFault> {
+        let prefix = DeviceRecord::prefix(tenant);
+        let (mut devices, mut after): (u64, Option<FactKey>) = (0, None);
+        loop {
+            let rows = store.facts(&prefix, after.as_ref(), CHUNK)?;
+            devices += rows.len() as u64;
+            if rows.len() < CHUNK {
+                break;
+            }
+            after = rows.into_iter().next_back().map(|(key, _)| key);
+        }
+        self.devices = devices + self.unrecorded;
+        self.certificates = store.count_certificates(tenant, now)? + self.unsettled;
+        self.counted_at = Some(now);
+        Ok(())
+    }
+
+    /// Also when the clock was set back.
+    fn is_stale(&self, now: DateTime<Utc>) -> bool {
+        self.counted_at.is_none_or(|counted_at| !(TimeDelta::zero()..RECOUNT).contains(&(now - counted_at)))
+    }
+
+    fn exceeded(&self, quotas: &Quotas, wanted: Wanted) -> Option<Exceeded> {
+        let over = |most: &u64, has: u64, wanted: u64| wanted > 0 && has + wanted > *most;
+        if let Some(most) = quotas.devices.filter(|most| over(most, self.devices, wanted.devices)) {
+            return Some(Exceeded { what: "devices", most });
+        }
+        let most = quotas.certificates.filter(|most| over(most, self.certificates, wanted.certificates))?;
+        (!wanted.is_renewal).then_some(Exceeded { what: "certificates", most })
+    }
+}
+
+impl Room {
+    /// The device came first with another request, which took room for it.
+    pub(super) fn without_device(&mut self) {
+        let mut holding = locked(&self.of);
+        holding.devices = holding.devices.saturating_sub(self.devices);
+        holding.unrecorded = holding.unrecorded.saturating_sub(self.devices);
+        self.devices = 0;
+    }
+
+    /// It stands in the store, though it may not be durable yet.
+    pub(super) fn note_recorded(&mut self) {
+        let mut holding = locked(&self.of);
+        holding.unrecorded = holding.unrecorded.saturating_sub(self.devices);
+        self.is_recorded = true;
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let mut holding = locked(&self.of);
+        holding.unsettled = holding.unsettled.saturating_sub(self.certificates);
+        if !self.is_recorded {
+            holding.unrecorded = holding.unrecorded.saturating_sub(self.devices);
+            holding.devices = holding.devices.saturating_sub(self.devices);
+            holding.certificates = holding.certificates.saturating_sub(self.certificates);
+        }
+    }
+}
+
+/// What is kept is whole at each step: a panic elsewhere leaves it usable.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
