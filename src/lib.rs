@@ -28,3 +28,5 @@ pub mod http;
 pub mod server;
 #[cfg(feature = "server")]
 pub mod tls;
+#[cfg(feature = "server")]
+mod trail;

@@ -22,7 +22,8 @@ const WALLS: &[(&str, &[&str])] = &[
     ("tls", &["est", "pki"]),
     ("http", &["est", "ra", "va"]),
     ("va", &["pki", "ca", "store", "audit", "clock"]),
-    ("admin", &["est", "pki", "ca", "access", "ra", "store", "policy", "http"]),
+    ("admin", &["est", "pki", "ca", "access", "ra", "store", "policy", "http", "trail"]),
+    ("trail", &["pki", "store"]),
 ];
 
 /// Modules that put everything together.
@@ -56,7 +57,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("sled", &["store/"]),
     ("rustls", &["tls", "server", "cli/demo"]),
     ("tokio_rustls", &["tls", "server", "cli/demo"]),
-    ("hyper", &["http/", "cli/demo", "cli/operate"]),
+    ("hyper", &["http/", "admin/stream", "cli/demo", "cli/operate"]),
     ("hyper_util", &["http/", "server", "cli/demo", "cli/operate"]),
     ("http_body_util", &["http/", "cli/demo", "cli/operate"]),
     ("httparse", &["http/"]),
@@ -64,10 +65,10 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rpassword", &["cli/credential"]),
     ("axum", &["admin/"]),
     ("tower", &["admin/"]),
-    ("utoipa", &["admin/"]),
+    ("utoipa", &["admin/", "trail/event"]),
     ("csv", &["admin/resource/import"]),
-    ("serde", &["config/file", "admin/", "cli/operate"]),
-    ("serde_json", &["credential/jw", "admin/", "cli/operate"]),
+    ("serde", &["config/file", "admin/", "trail/event", "cli/operate"]),
+    ("serde_json", &["credential/jw", "admin/", "trail/", "cli/operate"]),
     ("argon2", &["credential/password"]),
     ("md5", &["credential/digest"]),
     ("minicbor", &["store/"]),

@@ -210,7 +210,7 @@ impl Acknowledged {
         for serial in &self.revoked {
             assert_eq!(store.status(&id(*serial)).unwrap(), CertificateStatus::Revoked(revocation()));
         }
-        let contents = verify(data, None).unwrap();
+        let contents = verify(data, &[]).unwrap();
         assert_eq!(contents.tail, Tail::Whole);
         assert_eq!(contents.certificates, store.certificate_count().unwrap());
         assert!(contents.certificates >= self.certificates.len() as u64);

@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::edge::AdminEdge;
-use super::resource::{certificates, codes, devices, events, requests, tenants, tokens};
+use super::resource::{certificates, checkpoints, codes, devices, events, export, requests, tenants, tokens};
 
 /// Where it is served.
 pub(super) const PATH: &str = "/api/v1/openapi.json";
@@ -21,7 +21,7 @@ pub(super) const PATH: &str = "/api/v1/openapi.json";
                        Whatever is refused is a problem document (RFC 9457). A request that changes something may carry an \
                        Idempotency-Key; sent again within a day it is answered again and not done again."
     ),
-    components(schemas(certificates::Form, codes::StateName, devices::StateName, events::Order)),
+    components(schemas(certificates::Form, codes::StateName, devices::StateName, events::Order, export::FormatName)),
     modifiers(&Bearer),
     security(("token" = []))
 )]
@@ -63,6 +63,9 @@ pub(super) fn routes() -> OpenApiRouter<Arc<AdminEdge>> {
         .routes(routes!(codes::revoke_code))
         .routes(routes!(events::tenant_events))
         .routes(routes!(events::server_events))
+        .routes(routes!(export::export_tenant_events))
+        .routes(routes!(export::export_events))
+        .routes(routes!(checkpoints::list_checkpoints))
         .routes(routes!(tokens::list_tenant_tokens, tokens::make_tenant_token))
         .routes(routes!(tokens::revoke_tenant_token))
         .routes(routes!(tokens::list_tokens, tokens::make_token))

@@ -18,6 +18,7 @@ use super::{document, gate};
 use crate::access::Standing;
 use crate::http::{HttpLimits, RequestIds, drive};
 use crate::ra::RegistrationAuthority;
+use crate::store::journal::CheckpointLog;
 use crate::store::{Receipt, StoreFault};
 use estd_asn1::Validity;
 
@@ -61,11 +62,21 @@ pub struct AdminSettings {
     pub operators: Vec<PinnedOperator>,
 }
 
+/// What proves later what the journal held.
+#[derive(Debug, Clone)]
+pub struct Checkpoints {
+    /// Those that were made.
+    pub log: CheckpointLog,
+    /// The key they are signed with, in PEM.
+    pub public_key: String,
+}
+
 /// What all connections of operators share.
 pub struct AdminEdge {
     pub(super) authority: Arc<ArcSwap<RegistrationAuthority>>,
     pub(super) settings: ArcSwap<AdminSettings>,
     pub(super) in_flight: InFlight,
+    pub(super) checkpoints: Checkpoints,
     request_ids: RequestIds,
 }
 
@@ -79,9 +90,14 @@ pub(super) struct Arrival {
 
 impl AdminEdge {
     /// `start` is random: it sets the request ids of this start of the server apart from those of others.
-    pub fn new(authority: Arc<ArcSwap<RegistrationAuthority>>, settings: AdminSettings, start: [u8; 8]) -> Self {
+    pub fn new(
+        authority: Arc<ArcSwap<RegistrationAuthority>>,
+        settings: AdminSettings,
+        checkpoints: Checkpoints,
+        start: [u8; 8],
+    ) -> Self {
         let (settings, request_ids) = (ArcSwap::from_pointee(settings), RequestIds::new(start));
-        Self { authority, settings, in_flight: InFlight::default(), request_ids }
+        Self { authority, settings, in_flight: InFlight::default(), checkpoints, request_ids }
     }
 
     /// Makes a change, and answers once that is durable.

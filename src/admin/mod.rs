@@ -12,5 +12,6 @@ mod page;
 mod problem;
 mod replay;
 mod resource;
+mod stream;
 
-pub use edge::{AdminEdge, AdminService, AdminSettings, Caller, PinnedOperator, serve_admin_connection};
+pub use edge::{AdminEdge, AdminService, AdminSettings, Caller, Checkpoints, PinnedOperator, serve_admin_connection};

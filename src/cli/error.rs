@@ -13,7 +13,7 @@ use crate::pki::certificate::CertificateError;
 use crate::ra::RevocationError;
 use crate::server::ServerError;
 use crate::store::StoreFault;
-use crate::store::journal::JournalError;
+use crate::store::journal::{CheckpointError, JournalError};
 use crate::store::rollover_census::CensusError;
 use crate::store::sled::OpenError;
 use crate::va::StatusFault;
@@ -74,6 +74,30 @@ pub enum CliError {
     /// The journal cannot be read, or is damaged.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// No public key.
+    #[error("{}: expected a public key (PEM): {error}", path.display())]
+    PublicKey {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder met.
+        error: String,
+    },
+    /// A line that is no checkpoint of this server.
+    #[error("{}, line {line}: {source}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// Its place, from 1.
+        line: usize,
+        /// Why.
+        source: CheckpointError,
+    },
+    /// A file that proves nothing.
+    #[error("{} holds no checkpoint", path.display())]
+    NoCheckpoint {
+        /// The file.
+        path: PathBuf,
+    },
     /// The store failed.
     #[error(transparent)]
     StoreFault(#[from] StoreFault),

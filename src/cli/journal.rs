@@ -3,11 +3,16 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::CliError;
+use chrono::SecondsFormat;
+use estd_asn1::SubjectPublicKeyInfo;
+use rustls_pki_types::SubjectPublicKeyInfoDer;
+use rustls_pki_types::pem::PemObject as _;
+
+use super::{CliError, files};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::pki::digest::{hex, unhex};
-use crate::store::journal::Tail;
+use crate::store::journal::{Checkpoint, SignedCheckpoint, Tail};
 use crate::store::sled as stored;
 
 /// What `estd journal` can do.
@@ -27,6 +32,14 @@ pub(super) struct Verify {
     /// A head that was noted down elsewhere, as verify prints it: the journal must still have that record
     #[arg(long, value_name = "NUMBER:HASH", value_parser = parse_head)]
     head: Option<(u64, [u8; 32])>,
+    /// Signed checkpoints that were kept elsewhere, one a line: the signatures must hold, and the journal must still have
+    /// every one of those records
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// The public key (PEM) that the checkpoints are held against, kept elsewhere as well; when left out, checkpoint.pub in the
+    /// data folder
+    #[arg(long, value_name = "FILE", requires = "checkpoint")]
+    checkpoint_key: Option<PathBuf>,
 }
 
 /// `estd journal rebuild`
@@ -72,7 +85,16 @@ pub(super) fn run(command: &Command, out: &mut dyn Write) -> Result<(), CliError
 }
 
 fn verify(arguments: &Verify, out: &mut dyn Write) -> Result<(), CliError> {
-    let contents = stored::verify(&arguments.place.folder()?, arguments.head)?;
+    let folder = arguments.place.folder()?;
+    let checkpoints = match &arguments.checkpoint {
+        Some(file) => {
+            let key = arguments.checkpoint_key.clone().unwrap_or_else(|| folder.join("checkpoint.pub"));
+            checkpoints(file, &key)?
+        }
+        None => Vec::new(),
+    };
+    let noted: Vec<_> = checkpoints.iter().map(|known| (known.sequence, known.hash)).chain(arguments.head).collect();
+    let contents = stored::verify(&folder, &noted)?;
     writeln!(out, "the journal is whole: {} records", contents.head.sequence)?;
     writeln!(
         out,
@@ -85,8 +107,32 @@ fn verify(arguments: &Verify, out: &mut dyn Write) -> Result<(), CliError> {
         Tail::Whole => {}
         Tail::Torn { .. } => writeln!(out, "  an unfinished write follows; nothing in it was ever acknowledged")?,
     }
+    if let Some(last) = checkpoints.iter().max_by_key(|checkpoint| checkpoint.sequence) {
+        let (count, at) = (checkpoints.len(), last.at.to_rfc3339_opts(SecondsFormat::Secs, true));
+        writeln!(out, "  {count} checkpoints hold, the last is of record {}, {at}", last.sequence)?;
+    }
     writeln!(out, "  head {}:{}", contents.head.sequence, hex(&contents.head.hash))?;
     Ok(())
+}
+
+/// The checkpoints of a file, which `key` must have signed, each of them.
+fn checkpoints(file: &Path, key: &Path) -> Result<Vec<Checkpoint>, CliError> {
+    let no_key = |error: String| CliError::PublicKey { path: key.to_owned(), error };
+    let pem = files::text(key)?;
+    let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).map_err(|error| no_key(error.to_string()))?;
+    let key = SubjectPublicKeyInfo::decode(&der).map_err(|error| no_key(error.to_string()))?;
+    let text = files::text(file)?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty());
+    let verified = lines.map(|(position, line)| {
+        let checkpoint = SignedCheckpoint::parse(line).and_then(|signed| signed.verify(&key));
+        let place = |source| CliError::Checkpoint { path: file.to_owned(), line: position + 1, source };
+        checkpoint.map_err(place)
+    });
+    let verified: Vec<_> = verified.collect::<Result<_, _>>()?;
+    if verified.is_empty() {
+        return Err(CliError::NoCheckpoint { path: file.to_owned() });
+    }
+    Ok(verified)
 }
 
 fn rebuild(arguments: &Rebuild, out: &mut dyn Write) -> Result<(), CliError> {

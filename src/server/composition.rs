@@ -9,7 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use super::ServerError;
-use crate::admin::{AdminEdge, AdminSettings, PinnedOperator};
+use crate::admin::{AdminEdge, AdminSettings, Checkpoints, PinnedOperator};
 use crate::ca::{CmcResponder, KeyGenerator};
 use crate::clock::{Entropy as _, EntropyFailure, SystemClock, SystemEntropy};
 use crate::config::{Authority, Config, LabelSettings, Limits};
@@ -52,10 +52,11 @@ impl Doors {
 pub(super) fn admin_edge(
     config: &Config,
     authority: Arc<ArcSwap<RegistrationAuthority>>,
+    checkpoints: Checkpoints,
 ) -> Result<AdminEdge, EntropyFailure> {
     let mut start = [0; 8];
     SystemEntropy.fill(&mut start)?;
-    Ok(AdminEdge::new(authority, admin_settings(config), start))
+    Ok(AdminEdge::new(authority, admin_settings(config), checkpoints, start))
 }
 
 /// Operators and their bounds.

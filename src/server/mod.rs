@@ -4,6 +4,8 @@
 
 mod admin_listener;
 mod admission;
+mod background;
+mod checkpoints;
 mod composition;
 mod listener;
 mod own_certificate;
@@ -13,13 +15,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::admin::AdminService;
 use crate::clock::EntropyFailure;
@@ -34,11 +35,11 @@ use crate::va::ValidationAuthority;
 
 use admin_listener::AdminSocket;
 use admission::Admissions;
+use background::Background;
+pub use checkpoints::CheckpointFault;
+use checkpoints::Notary;
 use composition::Doors;
 pub use own_certificate::OwnCertificateError;
-
-/// How often the server looks whether its own certificate is due; a failed renewal is tried again as often.
-const RENEWAL_CHECK: Duration = Duration::from_secs(60);
 
 /// Why a server does not start, or does not take a new configuration.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,9 @@ pub enum ServerError {
     /// There is no server certificate.
     #[error("the server certificate: {0}")]
     OwnCertificate(#[from] OwnCertificateError),
+    /// The key for checkpoints of the journal.
+    #[error("checkpoints of the journal: {0}")]
+    Checkpoints(#[from] CheckpointFault),
     /// No randomness.
     #[error(transparent)]
     Entropy(#[from] EntropyFailure),
@@ -94,6 +98,8 @@ impl Server {
         let (folder, options) = (config.server.data_dir.clone(), composition::store_options(&config.limits));
         let store = Arc::new(blocking(move || SledStore::open(&folder, options)).await??);
         tell(store.recovery());
+        let folder = config.server.data_dir.clone();
+        let notary = blocking(move || Notary::of(&folder)).await??;
         let ports = composition::ports(Arc::clone(&store) as _)?;
         let metrics = Arc::new(Metrics::new());
         let authority = composition::registration_authority(&config, &ports)?;
@@ -102,7 +108,7 @@ impl Server {
         let authority = Arc::new(ArcSwap::from_pointee(authority));
         composition::show_holdings(&metrics, &authority);
         let tls_settings = composition::tls_settings(&config);
-        let admin = composition::admin_edge(&config, Arc::clone(&authority))?;
+        let admin = composition::admin_edge(&config, Arc::clone(&authority), notary.shown())?;
         let own = Own::obtain(Arc::new(config.server.tls.certificate), &config.server.data_dir, &ports).await?;
         let certificate = Arc::new(ReloadableCertificate::new(&own.certificate));
         let doors = Doors::new(
@@ -124,6 +130,7 @@ impl Server {
             metrics,
             admissions: Admissions::default(),
             public_admissions: Admissions::default(),
+            notary,
             data_dir: config.server.data_dir,
             renewal: Mutex::new(Renewal { source: own.source, due: own.renew_at }),
         });
@@ -183,6 +190,7 @@ struct Shared {
     metrics: Arc<Metrics>,
     admissions: Admissions,
     public_admissions: Admissions,
+    notary: Notary,
     data_dir: PathBuf,
     /// Held while a reload or a renewal is under way: one at a time.
     renewal: Mutex<Renewal>,
@@ -214,9 +222,7 @@ pub struct Running {
     admin_addresses: Vec<SocketAddr>,
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
-    renewal: JoinHandle<()>,
-    /// Makes lists, when there is anybody to show them to.
-    publication: Option<JoinHandle<()>>,
+    background: Background,
 }
 
 impl Running {
@@ -262,9 +268,7 @@ impl Running {
             let (edge, shared) = (Arc::clone(&edge), Arc::clone(&shared));
             listeners.spawn(listener::serve_public(socket, edge, shared, stopping.clone()));
         }
-        let publication =
-            (!public_addresses.is_empty()).then(|| tokio::spawn(publication::publish_when_due(Arc::clone(&shared))));
-        let renewal = tokio::spawn(renew_when_due(Arc::clone(&shared)));
+        let background = Background::start(&shared, !public_addresses.is_empty());
         shared.authority.load().note("server", concat!("started, version ", env!("CARGO_PKG_VERSION")));
         Ok(Self {
             shared,
@@ -275,8 +279,7 @@ impl Running {
             admin_addresses,
             stop,
             listeners,
-            renewal,
-            publication,
+            background,
         })
     }
 
@@ -349,10 +352,7 @@ impl Running {
     /// Stops accepting, lets requests in flight finish for `drain` at most, and flushes the store.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
-        self.renewal.abort();
-        if let Some(publication) = &self.publication {
-            publication.abort();
-        }
+        self.background.stop();
         while self.listeners.join_next().await.is_some() {}
         // It takes the count of what was not written along.
         self.shared.authority.load().note("server", "stopped");
@@ -360,15 +360,13 @@ impl Running {
         if let Err(error) = blocking(move || store.close()).await {
             tracing::error!(%error, "the store was not closed");
         }
+        checkpoints::note(&self.shared).await;
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.renewal.abort();
-        if let Some(publication) = &self.publication {
-            publication.abort();
-        }
+        self.background.stop();
         // The listeners see the channel close and drain; a JoinSet would cut them off.
         self.listeners.detach_all();
     }
@@ -412,26 +410,6 @@ impl Own {
             blocking(move || own_certificate::obtain(&source, &data_dir, &ports).map(|presented| (source, presented)));
         let (source, presented) = obtained.await??;
         Ok(Self { source, certificate: presented.certificate, renew_at: presented.renew_at })
-    }
-}
-
-/// Replaces the server's own certificate when two thirds of its life are over. Looks at the clock again and again
-/// instead of sleeping until then: a clock that jumps is noticed.
-async fn renew_when_due(shared: Arc<Shared>) {
-    loop {
-        tokio::time::sleep(RENEWAL_CHECK).await;
-        let mut renewal = shared.renewal.lock().await;
-        if renewal.due.is_none_or(|due| shared.ports.clock.now() < due) {
-            continue;
-        }
-        match Own::obtain(Arc::clone(&renewal.source), &shared.data_dir, &shared.ports).await {
-            Ok(own) => {
-                shared.certificate.replace(&own.certificate);
-                renewal.due = own.renew_at;
-                tracing::info!("the server certificate was renewed");
-            }
-            Err(error) => tracing::error!(%error, "the server certificate was not renewed"),
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::{ReadRegistry, ReadServer};
@@ -15,107 +15,9 @@ use crate::admin::edge::AdminEdge;
 use crate::admin::extract::{Named, Parameters, Permitted, ServerPermitted};
 use crate::admin::page::{Listed, PageQuery, cursor};
 use crate::admin::problem::Problem;
-use crate::pki::digest::hex;
-use crate::pki::revocation::RevocationReason;
 use crate::ra::{EventFilter, Page};
-use crate::store::event::OutcomeEntry;
 use crate::store::{Direction, LoggedEvent};
-
-/// An event of the audit.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::admin) struct Event {
-    /// The number of its record in the journal.
-    sequence: u64,
-    /// When it was decided.
-    at: String,
-    /// issued, repeated, refused, deferred, failed, revoked, released, changed or alarm.
-    kind: &'static str,
-    /// The stable code of a refusal or an alarm.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<String>,
-    /// Why, or what is so now, for people to read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    what: Option<String>,
-    /// The serial numbers of the certificates it is about.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    serials: Vec<String>,
-    /// Tenant.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    tenant: String,
-    /// Label.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    label: String,
-    /// What was asked for.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    operation: String,
-    /// The device, once its identity was proven.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    device: Option<String>,
-    /// The operator who did it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    actor: Option<String>,
-    /// The credential that was verified or tried.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    credential: Option<String>,
-    /// SHA-256 of the certificate the peer presented.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    peer: Option<String>,
-    /// The peer's address.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    source: String,
-    /// What stands in the log lines and the answer of the request.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    request_id: String,
-    /// Refusals since the record before that were counted and not written.
-    #[serde(skip_serializing_if = "is_zero")]
-    suppressed: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-const fn is_zero(count: &u64) -> bool {
-    *count == 0
-}
-
-/// A reason of a CRL by its name.
-fn reason_text(code: u8) -> Option<String> {
-    RevocationReason::from_code(code).map(|reason| reason.to_string())
-}
-
-impl From<&LoggedEvent> for Event {
-    fn from(logged: &LoggedEvent) -> Self {
-        let event = &logged.event;
-        let (what, serials) = match &event.outcome {
-            OutcomeEntry::Issued { serial, .. } | OutcomeEntry::Released { serial } => (None, vec![hex(serial)]),
-            OutcomeEntry::Revoked { serial, reason } => (reason_text(*reason), vec![hex(serial)]),
-            OutcomeEntry::RevokedTogether { serials, reason } => {
-                (reason_text(*reason), serials.iter().map(|serial| hex(&serial.0)).collect())
-            }
-            OutcomeEntry::Refused { reason, .. } | OutcomeEntry::Alarm { reason, .. } => {
-                (Some(reason.to_string()), Vec::new())
-            }
-            OutcomeEntry::Changed { what } => (Some(what.to_string()), Vec::new()),
-            OutcomeEntry::Failed | OutcomeEntry::Deferred => (None, Vec::new()),
-        };
-        Self {
-            sequence: logged.sequence,
-            at: super::time(event.at),
-            kind: event.outcome.kind(),
-            code: event.outcome.code().map(str::to_owned),
-            what,
-            serials,
-            tenant: event.tenant.to_string(),
-            label: event.label.to_string(),
-            operation: event.operation.to_string(),
-            device: event.device.as_deref().map(str::to_owned),
-            actor: event.actor.as_deref().map(str::to_owned),
-            credential: event.credential.as_deref().map(str::to_owned),
-            peer: event.peer.map(|peer| hex(&peer)),
-            source: event.source.to_string(),
-            request_id: event.request_id.to_string(),
-            suppressed: logged.suppressed,
-        }
-    }
-}
+use crate::trail::Event;
 
 /// Which events.
 #[derive(Debug, Default, Deserialize, IntoParams)]

@@ -1,9 +1,11 @@
 //! The resources, one file each.
 
 pub(super) mod certificates;
+pub(super) mod checkpoints;
 pub(super) mod codes;
 pub(super) mod devices;
 pub(super) mod events;
+pub(super) mod export;
 mod import;
 pub(super) mod requests;
 pub(super) mod tenants;

@@ -1,11 +1,12 @@
 //! Requests to the admin API over the server's local socket.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -86,14 +87,32 @@ impl Client {
 
     /// The body of an answer.
     pub(super) fn octets(&self, method: &Method, path: &str, body: Option<Body>) -> Result<Bytes, CliError> {
-        let (status, octets) = self.runtime.block_on(self.exchange(method, path, body))?;
-        if status.is_success() {
-            return Ok(octets);
-        }
-        let problem: Value = serde_json::from_slice(&octets).map_err(OperateError::from)?;
-        let text = |key: &str| problem.get(key).and_then(Value::as_str).unwrap_or_default();
-        let refused = OperateError::Refused(format!("{}: {}", text("title"), text("detail")));
-        Err(refused.into())
+        let answered = self.runtime.block_on(async {
+            let response = self.exchange(method, path, body).await?;
+            let status = response.status();
+            Ok::<_, OperateError>((status, response.into_body().collect().await?.to_bytes()))
+        });
+        let (status, octets) = answered?;
+        if status.is_success() { Ok(octets) } else { Err(refused(&octets)?.into()) }
+    }
+
+    /// Writes the body of an answer as it comes.
+    pub(super) fn stream(&self, path: &str, out: &mut dyn Write) -> Result<(), CliError> {
+        self.runtime.block_on(async {
+            let response = self.exchange(&Method::GET, path, None).await?;
+            let status = response.status();
+            let mut body = response.into_body();
+            if !status.is_success() {
+                let octets = body.collect().await.map_err(OperateError::from)?.to_bytes();
+                return Err(refused(&octets)?.into());
+            }
+            while let Some(frame) = body.frame().await {
+                if let Ok(piece) = frame.map_err(OperateError::from)?.into_data() {
+                    out.write_all(&piece)?;
+                }
+            }
+            Ok(())
+        })
     }
 
     async fn exchange(
@@ -101,11 +120,12 @@ impl Client {
         method: &Method,
         path: &str,
         body: Option<Body>,
-    ) -> Result<(StatusCode, Bytes), OperateError> {
+    ) -> Result<Response<Incoming>, OperateError> {
         let stream = UnixStream::connect(&self.socket).await;
         let stream = stream.map_err(|source| OperateError::Connect { path: self.socket.clone(), source })?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let connection = tokio::spawn(connection);
+        // It ends with the answer, or with the runtime.
+        tokio::spawn(connection);
         let mut request = Request::new(Full::<Bytes>::default());
         *request.method_mut() = method.clone();
         // Segments and parameters are encoded by who puts them together.
@@ -116,11 +136,7 @@ impl Client {
             request.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(media_type));
             *request.body_mut() = Full::new(octets.into());
         }
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let octets = response.into_body().collect().await?.to_bytes();
-        connection.abort();
-        Ok((status, octets))
+        Ok(sender.send_request(request).await?)
     }
 
     /// The rows of a list, page after page, up to `limit`; all of them with 0.
@@ -153,6 +169,13 @@ impl Client {
             names => Err(OperateError::WhichTenant(names.join(", ")).into()),
         }
     }
+}
+
+/// What a problem document says.
+fn refused(octets: &[u8]) -> Result<OperateError, OperateError> {
+    let problem: Value = serde_json::from_slice(octets)?;
+    let text = |key: &str| problem.get(key).and_then(Value::as_str).unwrap_or_default();
+    Ok(OperateError::Refused(format!("{}: {}", text("title"), text("detail"))))
 }
 
 /// A segment of a path.

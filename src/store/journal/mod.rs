@@ -1,5 +1,7 @@
 //! The journal: the append-only file that is the truth of the store, and its tamper-evident audit log.
 
+mod checkpoint;
+mod checkpoint_log;
 mod entry;
 mod file;
 mod frame;
@@ -8,6 +10,8 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
+pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
+pub use checkpoint_log::CheckpointLog;
 pub use entry::Entry;
 pub use file::{Journal, JournalReader, Tail};
 pub use frame::{Head, MAX_PAYLOAD_OCTETS, Place};

@@ -14,6 +14,7 @@ pub use index::IndexError;
 pub use recovery::{OpenError, Recovery};
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -114,6 +115,15 @@ impl SledStore {
     /// Whether the last write reached the disk and the index can be read. A store that is not healthy tries again by itself.
     pub fn is_healthy(&self) -> bool {
         self.shared.healthy.load(Ordering::Relaxed)
+    }
+
+    /// The last record that is durable.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn head(&self) -> Result<Head, StoreFault> {
+        self.shared.reach.catch_up();
+        Ok(self.shared.index.progress()?.map_or(Head::genesis(), |progress| progress.head))
     }
 
     /// Writes what waits, syncs the index and stops; every later verb that writes fails with [`StoreFault::Closed`],
@@ -298,11 +308,11 @@ pub struct Contents {
 ///
 /// # Errors
 /// With the first damage, where it lies, and the sequence number of the record that should be there; also when records are
-/// missing at the end that are known to have been acknowledged. `noted` is a record's number and hash that somebody wrote
-/// down: it must be there.
-pub fn verify(directory: &Path, noted: Option<(u64, [u8; 32])>) -> Result<Contents, JournalError> {
+/// missing at the end that are known to have been acknowledged. `noted` are numbers and hashes of records that somebody wrote
+/// down: each must be there.
+pub fn verify(directory: &Path, noted: &[(u64, [u8; 32])]) -> Result<Contents, JournalError> {
     let journal = JournalReader::open(directory)?;
-    let mut confirmed = noted.is_none();
+    let mut missing: BTreeSet<_> = noted.iter().copied().collect();
     let mut contents = Contents {
         certificates: 0,
         revocations: 0,
@@ -325,14 +335,14 @@ pub fn verify(directory: &Path, noted: Option<(u64, [u8; 32])>) -> Result<Conten
         };
         *count += 1;
         contents.suppressed += suppressed;
-        confirmed |= noted == Some((frame.head.sequence, frame.head.hash));
+        missing.remove(&(frame.head.sequence, frame.head.hash));
         Ok::<_, JournalError>(())
     })?;
-    match noted {
-        Some((known, _)) if !confirmed => {
-            Err(JournalError::Lost { path: journal.path().to_owned(), found: head.sequence, known })
+    match missing.first() {
+        Some((known, _)) => {
+            Err(JournalError::Lost { path: journal.path().to_owned(), found: head.sequence, known: *known })
         }
-        Some(_) | None => Ok(Contents { head, tail, ..contents }),
+        None => Ok(Contents { head, tail, ..contents }),
     }
 }
 

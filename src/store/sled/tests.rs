@@ -176,7 +176,7 @@ fn a_journal_without_what_was_acknowledged_is_refused_until_an_operator_takes_it
     fs::copy(backup.path().join("journal"), &journal).unwrap();
     let lost = |error: &JournalError| matches!(error, JournalError::Lost { found: 23, known: 24, .. });
     // The mark tells, and without it the index does.
-    assert!(verify(folder.path(), None).is_err_and(|error| lost(&error)));
+    assert!(verify(folder.path(), &[]).is_err_and(|error| lost(&error)));
     assert!(matches!(rebuild(folder.path(), false), Err(OpenError::Journal(error)) if lost(&error)));
     let unmarked = copied(folder.path());
     fs::remove_file(unmarked.path().join("journal.head")).unwrap();
@@ -197,10 +197,10 @@ fn a_journal_without_what_was_acknowledged_is_refused_until_an_operator_takes_it
 #[test]
 fn a_journal_is_held_against_a_head_that_was_written_down() {
     let folder = filled();
-    let head = verify(folder.path(), None).unwrap().head;
-    assert!(verify(folder.path(), Some((head.sequence, head.hash))).is_ok());
+    let head = verify(folder.path(), &[]).unwrap().head;
+    assert!(verify(folder.path(), &[(head.sequence, head.hash), (head.sequence, head.hash)]).is_ok());
     for noted in [(head.sequence, [0; 32]), (head.sequence + 1, head.hash)] {
-        assert!(matches!(verify(folder.path(), Some(noted)), Err(JournalError::Lost { .. })));
+        assert!(matches!(verify(folder.path(), &[(head.sequence, head.hash), noted]), Err(JournalError::Lost { .. })));
     }
 }
 
@@ -228,7 +228,7 @@ fn the_last_record_is_not_cut_when_the_index_proves_it_was_durable() {
 #[test]
 fn a_journal_is_verified_and_its_index_rebuilt_from_the_command_line() {
     let folder = filled();
-    let contents = verify(folder.path(), None).unwrap();
+    let contents = verify(folder.path(), &[]).unwrap();
     assert_eq!((contents.certificates, contents.revocations, contents.changes), (20, 1, 2));
     assert_eq!((contents.events, contents.unknown), (0, 0));
     assert_eq!((contents.head.sequence, contents.tail), (23, Tail::Whole));
@@ -240,7 +240,7 @@ fn a_journal_is_verified_and_its_index_rebuilt_from_the_command_line() {
 
     let journal = OpenOptions::new().write(true).open(folder.path().join("journal")).unwrap();
     journal.write_all_at(b"x", 1000).unwrap();
-    assert!(matches!(verify(folder.path(), None), Err(JournalError::Damaged { .. })));
+    assert!(matches!(verify(folder.path(), &[]), Err(JournalError::Damaged { .. })));
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn a_record_of_a_later_version_verifies_but_does_not_replay() {
     // [9, []]: a kind that does not exist.
     journal.append([&[0x82, 0x09, 0x80][..]]).unwrap();
     drop(journal);
-    assert_eq!(verify(folder.path(), None).unwrap().unknown, 1);
+    assert_eq!(verify(folder.path(), &[]).unwrap().unknown, 1);
     let opened = SledStore::open(folder.path(), StoreOptions::default());
     assert!(matches!(opened, Err(OpenError::Journal(JournalError::UnknownRecord { sequence: 24, .. }))));
 }
@@ -339,5 +339,5 @@ fn refusals_are_limited_and_what_is_not_written_is_counted() {
         ("weak_key later".to_owned(), 0),
     ];
     assert_eq!(events(folder.path()), expected);
-    assert_eq!(verify(folder.path(), None).unwrap().suppressed, 7);
+    assert_eq!(verify(folder.path(), &[]).unwrap().suppressed, 7);
 }

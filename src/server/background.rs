@@ -1,0 +1,51 @@
+//! What a server does by itself: renew its certificate, make lists, note checkpoints.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::{Own, Shared, checkpoints, publication};
+
+/// How often the server looks whether its own certificate is due; a failed renewal is tried again as often.
+const RENEWAL_CHECK: Duration = Duration::from_secs(60);
+
+/// Tasks that end with the server; they leave nothing half done wherever they are cut off.
+pub(super) struct Background(JoinSet<()>);
+
+impl Background {
+    /// `publishes`: there is somebody to show lists to.
+    pub(super) fn start(shared: &Arc<Shared>, publishes: bool) -> Self {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(renew_when_due(Arc::clone(shared)));
+        tasks.spawn(checkpoints::note_at_times(Arc::clone(shared)));
+        if publishes {
+            tasks.spawn(publication::publish_when_due(Arc::clone(shared)));
+        }
+        Self(tasks)
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.0.abort_all();
+    }
+}
+
+/// Replaces the server's own certificate when two thirds of its life are over. Looks at the clock again and again
+/// instead of sleeping until then: a clock that jumps is noticed.
+async fn renew_when_due(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(RENEWAL_CHECK).await;
+        let mut renewal = shared.renewal.lock().await;
+        if renewal.due.is_none_or(|due| shared.ports.clock.now() < due) {
+            continue;
+        }
+        match Own::obtain(Arc::clone(&renewal.source), &shared.data_dir, &shared.ports).await {
+            Ok(own) => {
+                shared.certificate.replace(&own.certificate);
+                renewal.due = own.renew_at;
+                tracing::info!("the server certificate was renewed");
+            }
+            Err(error) => tracing::error!(%error, "the server certificate was not renewed"),
+        }
+    }
+}
