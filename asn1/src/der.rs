@@ -200,6 +200,7 @@ pub fn check(bytes: &[u8]) -> Result<(), DecodeError> {
 
 /// Identifier octets of the types whose content this crate looks into by hand.
 pub(crate) mod tag {
+    pub(crate) const BOOLEAN: u8 = 0x01;
     pub(crate) const INTEGER: u8 = 0x02;
     pub(crate) const BIT_STRING: u8 = 0x03;
     pub(crate) const OCTET_STRING: u8 = 0x04;

@@ -10,6 +10,7 @@ pub mod cmc;
 pub mod crl;
 pub mod crmf;
 pub mod csr_attrs;
+pub mod csr_template;
 pub mod der;
 pub mod enveloped_data;
 pub mod extension;

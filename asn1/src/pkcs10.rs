@@ -67,20 +67,25 @@ pub struct RequestLimits {
     pub max_rdns: usize,
     /// Names in the subjectAltName asked for.
     pub max_subject_alt_names: usize,
-    /// Accept an omitted attributes field, which violates PKCS #10 but is seen in the field.
-    pub lenient_attributes: bool,
 }
 
 impl Default for RequestLimits {
     fn default() -> Self {
-        Self {
-            max_attributes: 32,
-            max_extensions: 32,
-            max_rdns: 32,
-            max_subject_alt_names: 32,
-            lenient_attributes: true,
-        }
+        Self { max_attributes: 32, max_extensions: 32, max_rdns: 32, max_subject_alt_names: 32 }
     }
+}
+
+/// What a request has although no standard allows it. It is read nevertheless: clients in the field send it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deviation {
+    /// The attributes field is left out; RFC 2986 section 4.1 does not make it optional.
+    OmittedAttributes,
+    /// Attributes, or the values of one, are not in the order of DER (X.690 section 11.6).
+    UnsortedSet,
+    /// A challenge is an IA5String, no DirectoryString (RFC 2985 section 5.4.1).
+    Ia5Challenge,
+    /// The extensions asked for stand under Microsoft's identifier, not that of RFC 2985 section 5.4.2.
+    MicrosoftExtensionRequest,
 }
 
 /// A decoded PKCS #10 request. The signature has NOT been verified.
@@ -105,7 +110,7 @@ pub struct CertificationRequest {
 
 impl CertificationRequest {
     /// Strictly decodes one request: version v1(0), nothing after it, no attribute, single value or extension twice, and
-    /// all counts within `limits`. Only the values of an attribute may stand in any order.
+    /// all counts within `limits`. What is tolerated is told by [`Self::deviations`].
     ///
     /// # Errors
     /// When the bytes break one of the rules above.
@@ -124,8 +129,9 @@ impl CertificationRequest {
         let attributes = match info.attributes {
             Some(attributes) => RequestAttributes::decode_checked(&attributes, limits)?,
             // RFC 2986 §4.1: the field is not OPTIONAL.
-            None if limits.lenient_attributes => RequestAttributes::default(),
-            None => return Err(DecodeError::Malformed { what: "CertificationRequestInfo" }),
+            None => {
+                RequestAttributes { deviations: vec![Deviation::OmittedAttributes], ..RequestAttributes::default() }
+            }
         };
         Ok(Self {
             subject,
@@ -213,6 +219,11 @@ impl CertificationRequest {
         self.attributes.change_subject_name.as_ref()
     }
 
+    /// What it has that no standard allows.
+    pub fn deviations(&self) -> &[Deviation] {
+        &self.attributes.deviations
+    }
+
     /// signatureAlgorithm
     pub fn signature_algorithm(&self) -> &AlgorithmIdentifier {
         &self.signature_algorithm
@@ -249,13 +260,18 @@ struct RequestAttributes {
     challenge_password: Option<String>,
     est_identity_linking: Option<String>,
     change_subject_name: Option<ChangeSubjectName>,
+    deviations: Vec<Deviation>,
 }
 
 impl RequestAttributes {
     fn decode_checked(attributes: &[Any], limits: &RequestLimits) -> Result<Self, DecodeError> {
         let mut decoded = Self::default();
-        let attributes = attributes.iter().map(|attribute| Attribute::decode_checked(attribute.as_bytes()));
-        decoded.take_in(attributes, limits)?;
+        let received = attributes.iter().map(|attribute| Attribute::decode_checked(attribute.as_bytes()));
+        decoded.take_in(received, limits)?;
+        let in_order = attributes.is_sorted_by_key(Any::as_bytes);
+        if !in_order || decoded.all.iter().zip(attributes).any(|(read, sent)| read.encode() != sent.as_bytes()) {
+            decoded.deviations.push(Deviation::UnsortedSet);
+        }
         Ok(decoded)
     }
 
@@ -286,6 +302,9 @@ impl RequestAttributes {
     fn read(&mut self, attribute: &Attribute, limits: &RequestLimits) -> Result<(), DecodeError> {
         if [oid::EXTENSION_REQUEST, oid::MS_EXTENSION_REQUEST].contains(&attribute.oid) {
             // Asking twice, by both names, would leave open which one counts.
+            if attribute.oid == oid::MS_EXTENSION_REQUEST {
+                self.deviations.push(Deviation::MicrosoftExtensionRequest);
+            }
             let value = single_value(attribute, "extensionRequest value")?;
             if !self.extensions.is_empty() {
                 return Err(DecodeError::Duplicate { what: "extensionRequest" });
@@ -295,10 +314,12 @@ impl RequestAttributes {
         if attribute.oid == oid::CHALLENGE_PASSWORD {
             let value = single_value(attribute, "challengePassword value")?;
             self.challenge_password = Some(decode_challenge("challengePassword", value)?);
+            self.deviations.extend(is_ia5(value).then_some(Deviation::Ia5Challenge));
         }
         if attribute.oid == oid::EST_IDENTITY_LINKING {
             let value = single_value(attribute, "estIdentityLinking value")?;
             self.est_identity_linking = Some(decode_challenge("estIdentityLinking", value)?);
+            self.deviations.extend(is_ia5(value).then_some(Deviation::Ia5Challenge));
         }
         if attribute.oid == oid::CMC_CHANGE_SUBJECT_NAME {
             let value = single_value(attribute, "changeSubjectName value")?;
@@ -330,15 +351,19 @@ pub(crate) fn single_value<'a>(attribute: &'a Attribute, what: &'static str) -> 
 fn decode_challenge(what: &'static str, value: &[u8]) -> Result<String, DecodeError> {
     const DIRECTORY_STRING: &[u8] =
         &[tag::TELETEX_STRING, tag::PRINTABLE_STRING, tag::UNIVERSAL_STRING, tag::UTF8_STRING, tag::BMP_STRING];
+    let is_text = value.first().is_some_and(|identifier| DIRECTORY_STRING.contains(identifier));
     // Also seen, though it is no DirectoryString.
-    let is_text = |identifier: &u8| DIRECTORY_STRING.contains(identifier) || *identifier == tag::IA5_STRING;
-    if !value.first().is_some_and(is_text) {
+    if !is_text && !is_ia5(value) {
         return Err(DecodeError::Malformed { what });
     }
     match name::decode_text(value) {
         Some(text) if (1..=MAX_CHALLENGE_PASSWORD).contains(&text.chars().count()) => Ok(text),
         _ => Err(DecodeError::Text { what }),
     }
+}
+
+fn is_ia5(value: &[u8]) -> bool {
+    value.first() == Some(&tag::IA5_STRING)
 }
 
 /// Encodes a CertificationRequestInfo for the client side, with one extensionRequest when extensions are given.

@@ -23,13 +23,7 @@ const LIMITS: PkiDataLimits = PkiDataLimits {
     max_controls: 32,
     max_requests: 16,
     max_contents: 16,
-    request: RequestLimits {
-        max_attributes: 32,
-        max_extensions: 32,
-        max_rdns: 32,
-        max_subject_alt_names: 32,
-        lenient_attributes: true,
-    },
+    request: RequestLimits { max_attributes: 32, max_extensions: 32, max_rdns: 32, max_subject_alt_names: 32 },
 };
 
 /// Ten times what an unoptimised build takes.

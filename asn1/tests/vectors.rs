@@ -7,7 +7,7 @@ use estd_asn1::csr_attrs::{self, AttrOrOid};
 use estd_asn1::general_name::HardwareModuleName;
 use estd_asn1::ocsp_request::{self, OcspRequest};
 use estd_asn1::ocsp_response::{CertStatus, SingleResponse, encode_response, encode_response_data};
-use estd_asn1::pkcs10::{RequestLimits, encode_certification_request};
+use estd_asn1::pkcs10::{Deviation, RequestLimits, encode_certification_request};
 use estd_asn1::{
     AlgorithmIdentifier, Certificate, CertificationRequest, DecodeError, GeneralName, Oid, certs_only, der, oid,
 };
@@ -93,15 +93,21 @@ fn refused_requests_name_their_fault() {
     }
 }
 
-/// P10-02: an empty set of attributes is normal, an omitted one is tolerated when the limits say so.
+/// P10-02: an empty set of attributes is normal, an omitted one is told apart, and so is what else no standard allows.
 #[test]
-fn omitted_attributes_are_a_matter_of_policy() {
-    let omitted = constructed("csr-attrs-omitted");
-    assert!(request(&omitted).unwrap().attributes().is_empty());
-    let strict = RequestLimits { lenient_attributes: false, ..RequestLimits::default() };
-    let refused = DecodeError::Malformed { what: "CertificationRequestInfo" };
-    assert_eq!(CertificationRequest::decode(&omitted, &strict).unwrap_err(), refused);
-    assert!(CertificationRequest::decode(&constructed("csr-ok-no-attrs-empty-set"), &strict).is_ok());
+fn what_no_standard_allows_is_told() {
+    let omitted = request(&constructed("csr-attrs-omitted")).unwrap();
+    assert!(omitted.attributes().is_empty());
+    for (name, deviations) in [
+        ("csr-attrs-omitted", &[Deviation::OmittedAttributes][..]),
+        ("csr-ok-no-attrs-empty-set", &[]),
+        ("csr-ok-p256", &[]),
+        ("csr-challenge-utf8", &[]),
+        ("csr-attrs-unsorted-BER-set", &[Deviation::UnsortedSet]),
+    ] {
+        assert_eq!(request(&constructed(name)).unwrap().deviations(), deviations, "{name}");
+    }
+    assert_eq!(request(&vector("rfc7030-A3-simpleenroll-req-csr")).unwrap().deviations(), []);
 }
 
 #[test]

@@ -102,7 +102,7 @@ pub(crate) fn text(variant: Variant) -> String {
     label(&mut text, "replace", "p256", "replace", "");
     label(&mut text, "far", "p256", "far", "");
     label(&mut text, "hardware", "p256", "hardware", "identity = \"hardware-module-name\"");
-    label(&mut text, "single-line", "p256", "device", "wire = \"single-line\"");
+    label(&mut text, "single-line", "p256", "device", "wire = \"strongswan-5.9.8\"");
     label(&mut text, "registrars", "p256", "registrar", "[tenant.label.ra]\nclients = [\"RA-1\"]");
     label(
         &mut text,

@@ -12,7 +12,7 @@ use crate::server::Binary;
 /// Labels by the way that they take. strongSwan and libest, which know no labels, come to the servers whose default label is
 /// `http-basic` or `http-md5`.
 pub(crate) const LABELS: [(&str, &str); 9] = [
-    ("http-basic", "authentication = \"http\"\nhttp_schemes = [\"basic\", \"code\"]\nwire = \"single-line\""),
+    ("http-basic", "authentication = \"http\"\nhttp_schemes = [\"basic\", \"code\"]\nwire = \"strongswan-5.9.8\""),
     ("http-any", "authentication = \"http\"\nhttp_schemes = [\"basic\", \"digest\", \"bearer\"]"),
     ("http-digest", "authentication = \"http\"\nhttp_schemes = [\"digest\"]"),
     ("http-md5", "authentication = \"http\"\nhttp_schemes = [\"digest\"]\ndigest_algorithms = [\"MD5\", \"SHA-256\"]"),

@@ -27,7 +27,7 @@ pub(crate) fn start(binary: &Binary, folder: &Path, maker: &Path) -> Result<Runn
     let config = config
         .replace(AFTER, &format!("{AFTER}\n{table}\n"))
         // strongSwan reads nothing else, and knows no labels.
-        .replace("[[tenant.label]]\n", "[[tenant.label]]\nwire = \"single-line\"\n")
+        .replace("[[tenant.label]]\n", "[[tenant.label]]\nwire = \"strongswan-5.9.8\"\n")
         .replace("# status_listen = \"127.0.0.1:9443\"", "status_listen = \"127.0.0.1:0\"");
     command::write(&configuration, config)?;
     let server = Server::start(binary, &configuration)?;

@@ -16,7 +16,7 @@ fuzz_target!(|octets: &[u8]| {
 /// Whatever stands in a SEQUENCE comes out as it went in, in both wrappings, and out of a PEM block as well.
 fn carries_der(content: &[u8]) {
     let der = [&[0x30], content].concat();
-    for wrapping in [LineWrapping::Lines64, LineWrapping::SingleLine] {
+    for wrapping in [LineWrapping::Lines64, LineWrapping::SingleLine, LineWrapping::PemLines] {
         let body = transfer::encode(&der, wrapping);
         assert_eq!(transfer::decode(&body).as_ref(), Ok(&der), "{wrapping:?}");
         for label in ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"] {
@@ -28,7 +28,7 @@ fn carries_der(content: &[u8]) {
         match wrapping {
             LineWrapping::SingleLine => assert!(!body.contains(&b'\n')),
             LineWrapping::Lines64 if body.len() < 1024 => assert!(lines.len() == 1 && body.ends_with(b"\n")),
-            LineWrapping::Lines64 => {
+            LineWrapping::Lines64 | LineWrapping::PemLines => {
                 let (last, full) = lines.split_last().expect("a body is not empty");
                 assert!(full.iter().all(|line| line.len() == 65) && (2..=65).contains(&last.len()));
                 assert!(body.ends_with(b"\n"));

@@ -44,6 +44,7 @@ pub struct Rollover {
     cross: Option<CrossCertificates>,
     phase: RolloverPhase,
     ca_certs: Arc<[u8]>,
+    ca_certs_of_one_root: Arc<[u8]>,
 }
 
 /// Why a CA cannot take another's place.
@@ -109,7 +110,9 @@ impl Rollover {
             None => return Err(RolloverError::NoWay),
         }
         let ca_certs = ca_certs(&old, &new, cross.as_ref());
-        Ok(Self { old, new, cross, phase, ca_certs })
+        let ca_certs_of_one_root =
+            cross.as_ref().map_or_else(|| Arc::clone(&ca_certs), |cross| of_one_root(&old, &new, cross));
+        Ok(Self { old, new, cross, phase, ca_certs, ca_certs_of_one_root })
     }
 
     /// How far it is.
@@ -157,6 +160,12 @@ impl Rollover {
     pub fn ca_certs(&self) -> Arc<[u8]> {
         Arc::clone(&self.ca_certs)
     }
+
+    /// The same for clients that take no two roots of one name: without the old root and NewWithOld. What the old CA issued
+    /// leads to the new root by OldWithNew.
+    pub fn ca_certs_of_one_root(&self) -> Arc<[u8]> {
+        Arc::clone(&self.ca_certs_of_one_root)
+    }
 }
 
 /// A SET OF: the order carries no meaning.
@@ -164,6 +173,11 @@ fn ca_certs(old: &CertificateAuthority, new: &CertificateAuthority, cross: Optio
     let others = new.path().filter(|certificate| old.path().all(|known| known.der() != certificate.der()));
     let cross = cross.into_iter().flat_map(|cross| [&cross.old_with_new, &cross.new_with_old]);
     certs_only::encode(old.path().chain(others).chain(cross).map(Certificate::der)).into()
+}
+
+fn of_one_root(old: &CertificateAuthority, new: &CertificateAuthority, cross: &CrossCertificates) -> Arc<[u8]> {
+    let below = old.path().filter(|certificate| certificate.der() != old.root().der());
+    certs_only::encode(new.path().chain(below).chain([&cross.old_with_new]).map(Certificate::der)).into()
 }
 
 impl CrossCertificates {
@@ -295,6 +309,32 @@ mod tests {
             }
             assert_eq!(served.len(), 6);
         }
+    }
+
+    #[test]
+    fn who_takes_one_root_of_a_name_is_given_what_leads_to_the_new_one() {
+        let [old_root, new_root] = roots();
+        let (old, new) = (below(&old_root), below(&new_root));
+        let crossed = cross(&old_root, &new_root);
+        let expected = [new.certificate(), new_root.certificate(), old.certificate(), &crossed.old_with_new];
+        let mut expected = expected.map(|certificate| certificate.der().to_vec());
+        expected.sort();
+        let rollover =
+            Rollover::new(Arc::clone(&old), Arc::clone(&new), Some(crossed), RolloverPhase::Announce).unwrap();
+        let served = certs_only::decode(&rollover.ca_certs_of_one_root(), 16).unwrap();
+        assert_eq!(served, expected);
+        let served: Vec<_> = served.iter().map(|der| Certificate::decode(der).unwrap()).collect();
+        let self_signed = served.iter().filter(|certificate| verify_issued(certificate, certificate).is_ok()).count();
+        assert_eq!(self_signed, 1);
+        for certificate in &served {
+            assert!(
+                served.iter().any(|issuer| verify_issued(certificate, issuer).is_ok()),
+                "{}",
+                certificate.subject()
+            );
+        }
+        let same_root = Rollover::new(below(&old_root), below(&old_root), None, RolloverPhase::Announce).unwrap();
+        assert_eq!(same_root.ca_certs_of_one_root(), same_root.ca_certs());
     }
 
     #[test]

@@ -377,6 +377,8 @@ pub(super) struct Label {
     pub(super) digest_algorithms: Vec<String>,
     pub(super) repeat_window: Span,
     pub(super) wire: String,
+    pub(super) strict: bool,
+    pub(super) csrattrs: String,
     pub(super) key_generation: Option<Table>,
 }
 
@@ -402,7 +404,9 @@ impl Default for Label {
             http_schemes: vec!["basic".to_owned()],
             digest_algorithms: vec!["SHA-256".to_owned()],
             repeat_window: Span::seconds(10 * 60),
-            wire: "lines".to_owned(),
+            wire: "rfc8951".to_owned(),
+            strict: false,
+            csrattrs: "list".to_owned(),
             key_generation: None,
         }
     }

@@ -9,11 +9,10 @@ use estd_asn1::Certificate;
 use super::authority::{Declared, Sound, out_of_validity};
 use super::problem::{Place, Problem, ProblemKind};
 use super::profile::Profile;
-use super::{file, key_generation, ra, read, registration, renewal, usage_limits};
+use super::{file, key_generation, ra, read, registration, renewal, usage_limits, wire};
 use crate::ca::{CertificateAuthority, Rollover};
 use crate::credential::{Accepted, Credentials, HttpScheme};
-use crate::est::transfer::LineWrapping;
-use crate::est::{DigestAlgorithm, Label};
+use crate::est::{DigestAlgorithm, Label, WireRules};
 use crate::pki::device_identity::IdentitySource;
 use crate::pki::generated_key::KeySpec;
 use crate::pki::profile::EnrollmentProfile;
@@ -51,8 +50,8 @@ pub struct LabelSettings {
     pub renewal: RenewalRules,
     /// How much it and its tenant may ask for.
     pub limits: UsageLimits,
-    /// How answers are wrapped.
-    pub wire: LineWrapping,
+    /// How it speaks with its clients.
+    pub wire: WireRules,
     /// How keys are made; `None`: they are not.
     pub key_generation: Option<Arc<KeyGenerationRules>>,
     /// Whether it takes Full PKI Requests.
@@ -96,12 +95,13 @@ pub(super) fn check(
     let accepted = check.accepted(&shape.http_schemes, &shape.digest_algorithms);
     let credentials = check.credentials(authentication, accepted.as_ref());
     let repeat_window = check.within("repeat_window", shape.repeat_window, LONGEST_REPEAT_WINDOW);
-    let wire = check.wire(&shape.wire);
     let registration =
         registration::check(&shape.registration, &shape.repeated_birth, shape.approval, place, check.problems);
     let renewal = renewal::check(shape.renewal, place, check.problems);
     let limits =
         UsageLimits { tenant: known.limits, rate: usage_limits::of_label(shape.limits, place, check.problems) };
+    let speech = wire::Speech { wire: &shape.wire, strict: shape.strict, csr_attrs: &shape.csrattrs };
+    let wire = wire::check(&speech, registration.as_ref(), place, check.problems);
     let name_change = check.name_change(&shape.change_subject_name);
     let key_generation = shape.key_generation.and_then(|table| check.key_generation(table, profile.as_deref()));
     let (Sound { authority, rollover }, implicit) = (authority?, implicit?);
@@ -324,18 +324,6 @@ impl Check<'_> {
             other => {
                 let place = self.place.key("change_subject_name");
                 self.problems.push(place.value("\"refuse\", \"profile\" or \"approval\"", format!("{other:?}")));
-                None
-            }
-        }
-    }
-
-    fn wire(&mut self, name: &str) -> Option<LineWrapping> {
-        match name {
-            "lines" => Some(LineWrapping::Lines64),
-            "single-line" => Some(LineWrapping::SingleLine),
-            other => {
-                let problem = self.place.key("wire").value("\"lines\" or \"single-line\"", format!("{other:?}"));
-                self.problems.push(problem);
                 None
             }
         }

@@ -22,6 +22,7 @@ mod server;
 mod tenant;
 mod usage;
 mod usage_limits;
+mod wire;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ mod limits;
 mod ra;
 mod renewal;
 mod rollover;
+mod wire;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

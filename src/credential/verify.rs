@@ -12,7 +12,7 @@ use super::nonce::Nonces;
 use super::place::Place;
 use super::scope::DeviceScope;
 use super::secret;
-use crate::est::{DigestAlgorithm, DigestCredential, EstTarget, PresentedCredential, transfer};
+use crate::est::{DigestAlgorithm, DigestCredential, EstTarget, Leniency, PresentedCredential, Tolerance, transfer};
 use crate::pki::device_identity::DeviceId;
 use crate::pki::digest::MacKey;
 
@@ -94,6 +94,7 @@ impl Credentials {
         &self,
         presented: &PresentedCredential,
         accepted: &Accepted,
+        tolerance: Tolerance,
         now: DateTime<Utc>,
     ) -> Option<HttpIdentity> {
         match presented {
@@ -107,6 +108,7 @@ impl Credentials {
             PresentedCredential::Bearer(token) if accepted.takes(HttpScheme::Bearer) => {
                 self.verify_token(token, now).or_else(|| {
                     // libest sends its tokens in base64.
+                    tolerance.judge(Leniency::EncodedBearerToken).ok()?;
                     let decoded = transfer::decode_token68(token)?;
                     self.verify_token(std::str::from_utf8(&decoded).ok()?, now)
                 })
@@ -127,6 +129,7 @@ impl Credentials {
         &self,
         presented: &PresentedCredential,
         accepted: &Accepted,
+        tolerance: Tolerance,
         place: Place<'_>,
         nonces: &Nonces,
         now: DateTime<Utc>,
@@ -136,7 +139,7 @@ impl Credentials {
                 self.verify_basic(user, password)
             }
             PresentedCredential::Digest(digest) if accepted.is_welcome(presented) => {
-                self.verify_digest(digest, place, nonces, now)
+                self.verify_digest(digest, tolerance, place, nonces, now)
             }
             PresentedCredential::Basic { .. }
             | PresentedCredential::Digest(_)
@@ -160,12 +163,13 @@ impl Credentials {
     fn verify_digest(
         &self,
         presented: &DigestCredential,
+        tolerance: Tolerance,
         place: Place<'_>,
         nonces: &Nonces,
         now: DateTime<Utc>,
     ) -> Result<HttpIdentity, CredentialError> {
         // RFC 7616 §3.4.6: a credential for another URI is no credential for this one.
-        if !is_for(&presented.uri, &presented.target, place.label) {
+        if !is_for(&presented.uri, &presented.target, place.label, tolerance) {
             return Err(CredentialError::Uri);
         }
         let user = self.users.get(&presented.user);
@@ -257,12 +261,12 @@ pub fn code_hash(presented: &PresentedCredential) -> Option<[u8; 32]> {
 
 /// Whether a Digest credential is for the target of the request. libest leaves the label out of it; that the nonce was
 /// made for this label keeps it from being used at another.
-fn is_for(uri: &str, target: &str, label: &str) -> bool {
+fn is_for(uri: &str, target: &str, label: &str, tolerance: Tolerance) -> bool {
     let without_label = || {
         let operation = target.strip_prefix(EstTarget::PREFIX)?.strip_prefix(label)?.strip_prefix('/')?;
         uri.strip_prefix(EstTarget::PREFIX).filter(|rest| *rest == operation)
     };
-    uri == target || without_label().is_some()
+    uri == target || (tolerance.judge(Leniency::DigestUriWithoutLabel).is_ok() && without_label().is_some())
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub enum LineWrapping {
     Lines64,
     /// One line without an end, for clients that cannot skip line breaks.
     SingleLine,
+    /// Lines of 64 characters, each ended by LF, however short the body is: what stands between header and footer of PEM.
+    PemLines,
 }
 
 /// Why a body is not base64 of something. The text is written for the engineer whose device sent it.
@@ -110,13 +112,18 @@ pub fn decode(body: &[u8]) -> Result<Vec<u8>, TransferError> {
     }
 }
 
+/// Whether a body that [`decode`] takes is PEM: base64 has no such letters.
+pub fn is_armoured(body: &[u8]) -> bool {
+    find(body, PEM_BEGIN).is_some()
+}
+
 /// The body of an answer that carries `der`.
 pub fn encode(der: &[u8], wrapping: LineWrapping) -> Vec<u8> {
     let characters = der.len().div_ceil(3) * 4;
     let columns = match wrapping {
         LineWrapping::SingleLine => return STANDARD.encode(der).into_bytes(),
         LineWrapping::Lines64 if characters + 1 < SHORT_BODY => SHORT_BODY,
-        LineWrapping::Lines64 => COLUMNS,
+        LineWrapping::Lines64 | LineWrapping::PemLines => COLUMNS,
     };
     let mut text = String::with_capacity(characters + characters.div_ceil(columns));
     for line in der.chunks(columns / 4 * 3) {
@@ -230,7 +237,7 @@ mod tests {
         #[test]
         fn what_is_encoded_decodes_in_every_layout(der: Vec<u8>, cuts: Vec<(u16, bool)>) {
             let der = [&[0x30], der.as_slice()].concat();
-            for wrapping in [LineWrapping::Lines64, LineWrapping::SingleLine] {
+            for wrapping in [LineWrapping::Lines64, LineWrapping::SingleLine, LineWrapping::PemLines] {
                 let mut text = encode(&der, wrapping);
                 for (at, is_blank) in &cuts {
                     text.insert(usize::from(*at) % (text.len() + 1), if *is_blank { b'\t' } else { b'\r' });

@@ -4,13 +4,15 @@ use hyper::header::AUTHORIZATION;
 use hyper::http::request::Parts;
 use zeroize::Zeroizing;
 
-use crate::est::{DigestAlgorithm, DigestCredential, PresentedCredential, Rejection, RejectionCode, transfer};
+use crate::est::{
+    DigestAlgorithm, DigestCredential, Leniency, PresentedCredential, Rejection, RejectionCode, Tolerance, transfer,
+};
 
 /// Most parameters of a Digest credential; RFC 7616 has eleven.
 const MAX_PARAMETERS: usize = 32;
 
 /// The credential of a request, if it has one.
-pub(super) fn presented(head: &Parts) -> Result<Option<PresentedCredential>, Rejection> {
+pub(super) fn presented(head: &Parts, tolerance: Tolerance) -> Result<Option<PresentedCredential>, Rejection> {
     let mut fields = head.headers.get_all(AUTHORIZATION).iter();
     let field = match (fields.next(), fields.next()) {
         (None, _) => return Ok(None),
@@ -25,7 +27,7 @@ pub(super) fn presented(head: &Parts) -> Result<Option<PresentedCredential>, Rej
     if is("Basic") {
         basic(rest).map(Some)
     } else if is("Digest") {
-        digest(rest, head).map(Some)
+        digest(rest, head, tolerance).map(Some)
     } else if is("Bearer") {
         bearer(rest).map(Some)
     } else {
@@ -51,13 +53,16 @@ fn bearer(token: &str) -> Result<PresentedCredential, Rejection> {
     Ok(PresentedCredential::Bearer(Zeroizing::new(token.to_owned())))
 }
 
-/// RFC 7616 section 3.4. Whether a value is quoted says nothing here: RFC 7030 appendix A.3 quotes what RFC 7616 forbids
-/// to quote, and so do libest (qop) and Bouncy Castle (all of them).
-fn digest(rest: &str, head: &Parts) -> Result<PresentedCredential, Rejection> {
+/// RFC 7616 section 3.4. Whether a value is quoted says nothing: RFC 7030 appendix A.3 quotes what RFC 7616 forbids to quote,
+/// and so do libest (qop) and Bouncy Castle (all of them); a strict label refuses it.
+fn digest(rest: &str, head: &Parts, tolerance: Tolerance) -> Result<PresentedCredential, Rejection> {
     const EXPECTED: &str =
         "a Digest credential has username, realm, nonce, uri, response, qop=auth, nc and cnonce, each once";
     let Some(parameters) = parameters(rest) else { return malformed(EXPECTED) };
-    let value = |name: &str| parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    if parameters.iter().any(|one| one.is_quoted && UNQUOTED.contains(&one.name.as_str())) {
+        tolerance.judge(Leniency::QuotedDigest)?;
+    }
+    let value = |name: &str| parameters.iter().find(|one| one.name == name).map(|one| one.value.clone());
     let algorithm = match value("algorithm") {
         // RFC 7616 §3.4: the one of the challenge; where that named none, MD5.
         None => DigestAlgorithm::Md5,
@@ -95,20 +100,32 @@ fn digest(rest: &str, head: &Parts) -> Result<PresentedCredential, Rejection> {
     }
 }
 
-/// `name=token` and `name="quoted"`, separated by commas (RFC 9110 section 11.2); names in lower case, each once.
-fn parameters(text: &str) -> Option<Vec<(String, String)>> {
-    let mut parameters: Vec<(String, String)> = Vec::new();
+/// RFC 7616 section 3.4: "the following parameters MUST NOT use the quoted string syntax … algorithm, qop, and nc".
+const UNQUOTED: [&str; 3] = ["algorithm", "qop", "nc"];
+
+/// A parameter of a credential.
+struct Parameter {
+    /// In lower case.
+    name: String,
+    value: String,
+    is_quoted: bool,
+}
+
+/// `name=token` and `name="quoted"`, separated by commas (RFC 9110 section 11.2); each name once.
+fn parameters(text: &str) -> Option<Vec<Parameter>> {
+    let mut parameters: Vec<Parameter> = Vec::new();
     let mut rest = text.trim_start_matches([' ', '\t', ',']);
     while !rest.is_empty() {
         let (name, after) = rest.split_once('=')?;
         let name = name.trim_end().to_ascii_lowercase();
+        let is_quoted = after.trim_start().starts_with('"');
         let (value, after) = value(after.trim_start())?;
         let is_token = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
-        let is_new = parameters.iter().all(|(known, _)| *known != name);
+        let is_new = parameters.iter().all(|known| known.name != name);
         if name.is_empty() || !name.bytes().all(is_token) || !is_new || parameters.len() == MAX_PARAMETERS {
             return None;
         }
-        parameters.push((name, value));
+        parameters.push(Parameter { name, value, is_quoted });
         let after = after.trim_start();
         if !after.is_empty() && !after.starts_with(',') {
             return None;
@@ -173,7 +190,7 @@ mod tests {
             request = request.header(AUTHORIZATION, *field);
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        presented(&head).map_err(|rejection| rejection.code())
+        presented(&head, Tolerance::Lenient).map_err(|rejection| rejection.code())
     }
 
     fn one(field: &str) -> Result<PresentedCredential, RejectionCode> {

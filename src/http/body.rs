@@ -6,7 +6,8 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Bytes};
 
 use super::connection::HttpLimits;
-use crate::est::{Rejection, RejectionCode, transfer};
+use crate::est::transfer::{self, TransferError};
+use crate::est::{Leniency, Rejection, RejectionCode, Tolerance};
 
 /// Receives a whole body. After an error the rest of it may still be on its way: the connection must be closed.
 pub(crate) async fn receive<B>(body: B, limits: &HttpLimits) -> Result<Bytes, Rejection>
@@ -39,8 +40,13 @@ where
 }
 
 /// The DER that a body carries. Content-Transfer-Encoding is not looked at (RFC 8951 section 3).
-pub(super) fn decode(body: &[u8]) -> Result<Vec<u8>, Rejection> {
-    transfer::decode(body).map_err(|error| Rejection::new(RejectionCode::BadEncoding, "RFC 8951 3", error.to_string()))
+pub(super) fn decode(body: &[u8], tolerance: Tolerance) -> Result<Vec<u8>, Rejection> {
+    let refused = |error: TransferError| Rejection::new(RejectionCode::BadEncoding, "RFC 8951 3", error.to_string());
+    let decoded = transfer::decode(body).map_err(refused)?;
+    if transfer::is_armoured(body) {
+        tolerance.judge(Leniency::PemArmour)?;
+    }
+    Ok(decoded)
 }
 
 fn too_slow(limit: Duration) -> Rejection {

@@ -14,8 +14,9 @@ use super::connection::HttpEdge;
 use super::reply::{self, Reply};
 use super::route::{Call, Route};
 use super::{authorization, body, metrics};
-use crate::est::transfer::LineWrapping;
-use crate::est::{EstRequest, EstResponse, Operation, PresentedCredential, Rejection, RejectionCode, ResponseBody};
+use crate::est::{
+    EstRequest, EstResponse, Operation, PresentedCredential, Rejection, RejectionCode, ResponseBody, WireShape,
+};
 use crate::ra::{
     Fault, HttpScheme, LabelContext, PeerSession, PendingResponse, Refusal, RegistrationAuthority, RequestKey,
 };
@@ -109,7 +110,7 @@ impl Exchange {
         if call != Call::Enroll || !authentication.rule.takes_http() {
             return Ok(Asked { route, call, credential: None });
         }
-        let credential = authorization::presented(head)?;
+        let credential = authorization::presented(head, route.label.wire.tolerance)?;
         // A code may come in the certification request.
         if credential.is_none() && !authentication.accepted.takes(HttpScheme::Code) {
             authority.missing_credential(&route.label, &self.session).map_or(Ok(()), Err)?;
@@ -124,7 +125,7 @@ impl Exchange {
         credential: Option<PresentedCredential>,
         body: &[u8],
     ) -> Result<EstResponse, Refusal> {
-        let body = body::decode(body).map_err(|rejection| {
+        let body = body::decode(body, route.label.wire.tolerance).map_err(|rejection| {
             let missing = || authority.missing_credential(&route.label, &self.session);
             let rejection = credential.is_none().then(missing).flatten().unwrap_or(rejection);
             self.refuse(authority, Some(route), rejection.into())
@@ -232,7 +233,9 @@ impl Exchange {
         outcome: &Result<EstResponse, Refusal>,
     ) -> Reply {
         let mut reply = match outcome {
-            Ok(response) => reply::success(response, route.map_or(LineWrapping::default(), |route| route.label.wire)),
+            Ok(response) => {
+                reply::success(response, route.map_or(WireShape::default(), |route| route.label.wire.shape).wrapping())
+            }
             Err(Refusal::Rejected(rejection)) => {
                 let challenges = route.map(|route| authority.challenges(&route.label, rejection.code()));
                 match challenges.unwrap_or_default().as_slice() {
@@ -267,10 +270,10 @@ impl Exchange {
         if !told {
             return reply;
         }
-        let body = body::decode(body).ok();
         let label = &route.label;
+        let body = body::decode(body, label.wire.tolerance).ok();
         match authority.full_cmc_refusal(label, body.as_deref(), refusal, &self.session, &self.request_id) {
-            Some(response) => reply::told_by_cmc(reply, &response, label.wire),
+            Some(response) => reply::told_by_cmc(reply, &response, label.wire.shape.wrapping()),
             None => reply,
         }
     }

@@ -8,7 +8,7 @@ use hyper::header::{CONTENT_TYPE, HOST, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 
-use crate::est::{EstTarget, Operation, Rejection, RejectionCode, RenewalIdentifier};
+use crate::est::{EstTarget, Leniency, Operation, Rejection, RejectionCode, RenewalIdentifier, Tolerance};
 use crate::ra::{LabelContext, PeerSession, RegistrationAuthority};
 
 /// The media type of a certification request (RFC 5967 section 2).
@@ -87,11 +87,7 @@ impl Route {
                 Err(Rejection::new(RejectionCode::UnsupportedMediaType, "RFC 7030 4.2.1", reason))
             }
             Operation::FullCmc if head.method == Method::POST => {
-                if is_cmc_request(&head.headers) {
-                    return Ok(Call::Enroll);
-                }
-                let reason = "the Content-Type of a full pki request is application/pkcs7-mime; smime-type=CMC-request";
-                Err(Rejection::new(RejectionCode::UnsupportedMediaType, "RFC 7030 4.3.1", reason))
+                cmc_request(&head.headers, self.label.wire.tolerance).map(|()| Call::Enroll)
             }
             operation @ (Operation::CaCerts
             | Operation::CsrAttrs
@@ -186,14 +182,18 @@ fn media_type(headers: &HeaderMap) -> Option<&str> {
     Some(value.split_once(';').map_or(value, |(name, _)| name).trim())
 }
 
-/// RFC 7030 §4.3.1; compared without regard to case, as RFC 5273 writes it otherwise. A smime-type that is left out leaves it
-/// to the body.
-fn is_cmc_request(headers: &HeaderMap) -> bool {
+/// RFC 7030 §4.3.1; compared without regard to case, as RFC 5273 writes it otherwise.
+fn cmc_request(headers: &HeaderMap, tolerance: Tolerance) -> Result<(), Rejection> {
+    let missing = Leniency::MissingSmimeType;
     if !media_type(headers).is_some_and(|name| name.eq_ignore_ascii_case(PKCS7_MIME)) {
-        return false;
+        return Err(missing.refusal());
     }
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parameters = value.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
-    let smime_type = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("smime-type"));
-    smime_type.is_none_or(|(_, value)| value.trim().trim_matches('"').eq_ignore_ascii_case(CMC_REQUEST))
+    match parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("smime-type")) {
+        Some((_, value)) if value.trim().trim_matches('"').eq_ignore_ascii_case(CMC_REQUEST) => Ok(()),
+        Some(_) => Err(missing.refusal()),
+        // Left out, it leaves it to the body.
+        None => tolerance.judge(missing),
+    }
 }

@@ -5,6 +5,7 @@ mod authentication;
 mod framing;
 mod full_cmc;
 mod key_generation;
+mod leniency;
 mod limits;
 mod renewal_info;
 mod rollover;
@@ -25,7 +26,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::audit::AuditOutcome;
-use crate::est::PresentedChain;
+use crate::est::{ChannelBinding, PresentedChain};
 use crate::ra::PeerSession;
 use crate::ra::testing::{self, Enrolled};
 use crate::store::memory::MemoryStore;
@@ -93,6 +94,7 @@ impl Client {
         let authority = Arc::new(ArcSwap::new(Arc::clone(&fixture.authority)));
         let edge = HttpEdge::new(authority, limits, Arc::new(Metrics::new()), [0xab; 8]);
         let session = PeerSession::new(presented, "127.0.0.1:1".to_owned())
+            .bound_to(Some(ChannelBinding::TlsUnique([0; 12])))
             .asking_for(fixture.server_name.clone())
             .behind_cipher(Some(256));
         let (stream, far) = tokio::io::duplex(capacity);

@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use estd_asn1::change_subject_name::ChangeSubjectName;
 use estd_asn1::extension;
-use estd_asn1::pkcs10::RequestLimits;
+use estd_asn1::pkcs10::{Deviation, RequestLimits};
 use estd_asn1::{
     Attribute, BasicConstraints, CertificationRequest, DecodeError, Extension, GeneralName, KeyUsage, Name, Oid,
     SubjectPublicKeyInfo, oid,
@@ -13,6 +13,7 @@ use estd_asn1::{
 use super::name_rules::{self, NameError};
 use super::public_key::{KeyPolicy, PublicKey, PublicKeyError};
 use super::signature::{self, SignatureAlgorithm, SignatureError};
+use crate::est::Leniency;
 
 /// Most usages in a requested extendedKeyUsage.
 pub const MAX_EXT_KEY_USAGES: usize = 32;
@@ -25,6 +26,7 @@ pub struct CheckedRequest {
     key_usage: Option<KeyUsage>,
     ext_key_usage: Vec<Oid>,
     basic_constraints: Option<BasicConstraints>,
+    leniencies: Vec<Leniency>,
 }
 
 /// A checked request whose key is sound and allowed, and whose sender has proven to hold it.
@@ -82,7 +84,15 @@ impl CheckedRequest {
             change.subject.as_ref().map_or(Ok(()), name_rules::distinguished_name)?;
             change.subject_alt_names.iter().flatten().try_for_each(name_rules::general_name)?;
         }
-        Ok(Self { request, key_usage, ext_key_usage, basic_constraints })
+        let mut leniencies: Vec<_> = request.deviations().iter().copied().map(leniency).collect();
+        let is_der = |oid: Oid, der: Option<Vec<u8>>| der.is_none_or(|der| value(oid) == Some(&der));
+        if !is_der(oid::KEY_USAGE, key_usage.map(KeyUsage::encode)) {
+            leniencies.push(Leniency::UntrimmedKeyUsage);
+        }
+        if !is_der(oid::BASIC_CONSTRAINTS, basic_constraints.map(BasicConstraints::encode)) {
+            leniencies.push(Leniency::WrittenDefault);
+        }
+        Ok(Self { request, key_usage, ext_key_usage, basic_constraints, leniencies })
     }
 
     /// Checks the key and that the sender holds it, cheap before dear: algorithm, key, proof-of-possession.
@@ -126,6 +136,11 @@ impl CheckedRequest {
     /// The basicConstraints asked for.
     pub fn basic_constraints(&self) -> Option<BasicConstraints> {
         self.basic_constraints
+    }
+
+    /// What it has that no standard allows, apart from what its values mean.
+    pub fn leniencies(&self) -> &[Leniency] {
+        &self.leniencies
     }
 
     /// Every extension asked for.
@@ -174,6 +189,15 @@ impl VerifiedRequest {
     /// The public key.
     pub fn key(&self) -> &PublicKey {
         &self.key
+    }
+}
+
+const fn leniency(deviation: Deviation) -> Leniency {
+    match deviation {
+        Deviation::OmittedAttributes => Leniency::OmittedAttributes,
+        Deviation::UnsortedSet => Leniency::UnsortedSet,
+        Deviation::Ia5Challenge => Leniency::Ia5Challenge,
+        Deviation::MicrosoftExtensionRequest => Leniency::MicrosoftExtensionRequest,
     }
 }
 

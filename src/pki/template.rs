@@ -296,6 +296,16 @@ impl SubjectAttributeTemplate {
         Ok(Self { kind, template })
     }
 
+    /// The type of the attribute.
+    pub fn attribute_type(&self) -> &Oid {
+        &self.kind.oid
+    }
+
+    /// The attribute where it is the same for every device.
+    pub fn constant(&self) -> Option<AttributeTypeAndValue> {
+        self.kind.value(self.template.as_literal()?).ok()
+    }
+
     /// The attribute for one device, in the string type RFC 5280 gives it.
     ///
     /// # Errors

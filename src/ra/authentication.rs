@@ -251,14 +251,14 @@ impl RegistrationAuthority {
     ) -> Result<HttpIdentity, Refusal> {
         let authentication = &label.authentication;
         let (accepted, credentials) = (&authentication.accepted, &authentication.credentials);
-        let (gate, place, now) = (&self.ports.gate, place(label), attempt.at);
+        let (gate, place, now, tolerance) = (&self.ports.gate, place(label), attempt.at, label.wire.tolerance);
         if !accepted.is_welcome(presented) {
             let reason = format!("{} credentials are not taken here, see WWW-Authenticate", presented.scheme());
             return Err(Rejection::new(RejectionCode::AuthFailed, "RFC 9110 11.6.2", reason).into());
         }
         let address = session.network();
         gate.guesses.admit_address(address, now).map_err(locked_out)?;
-        let declared = credentials.verify_secret(presented, accepted, now);
+        let declared = credentials.verify_secret(presented, accepted, tolerance, now);
         let identity = match declared {
             Some(identity) => Some(identity),
             None => self.stored_code(label, presented, now)?,
@@ -273,7 +273,7 @@ impl RegistrationAuthority {
         if let Some(user) = user {
             gate.guesses.admit_user(place, user, now).map_err(locked_out)?;
         }
-        match credentials.verify_password(presented, accepted, place, &gate.nonces, now) {
+        match credentials.verify_password(presented, accepted, tolerance, place, &gate.nonces, now) {
             Ok(identity) => {
                 gate.guesses.succeeded(place, user.unwrap_or_default());
                 Ok(identity)

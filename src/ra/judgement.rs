@@ -223,6 +223,7 @@ impl RegistrationAuthority {
 pub(super) fn look_at(label: &LabelContext, request: &EstRequest) -> Result<Asked, Rejection> {
     let checked = CheckedRequest::check(&request.body, &label.requests.limits);
     let checked = checked.map_err(refusal::request_rejection)?;
+    label.tolerate(&checked)?;
     match request.target.operation {
         Operation::ServerKeyGen => {
             key_generation::of(label)?;

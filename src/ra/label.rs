@@ -7,10 +7,12 @@ use chrono::TimeDelta;
 use super::key_generation::KeyGeneration;
 use crate::ca::{CertificateAuthority, CmcResponder, Rollover};
 use crate::credential::{Accepted, Credentials, GuessLimits};
-use crate::est::Label;
-use crate::est::transfer::LineWrapping;
+use crate::est::{Label, Leniency, Rejection, WireRules};
+use crate::pki::request::CheckedRequest;
 use crate::pki::trust::{PathLimits, TrustAnchors};
-use crate::policy::{AuthenticationRule, EnrollmentRules, RegistrationRules, RenewalRules, UsageLimits};
+use crate::policy::{
+    AuthenticationRule, EnrollmentRules, IdentityLinking, RegistrationRules, RenewalRules, UsageLimits,
+};
 use estd_asn1::pkcs10::RequestLimits;
 
 /// A label with everything an enrollment at it needs.
@@ -37,8 +39,8 @@ pub struct LabelContext {
     pub renewal: RenewalRules,
     /// How much it and its tenant may ask for.
     pub limits: UsageLimits,
-    /// How its answers are wrapped.
-    pub wire: LineWrapping,
+    /// How it speaks with its clients.
+    pub wire: WireRules,
     /// How it makes keys; `None`: it makes none.
     pub key_generation: Option<KeyGeneration>,
     /// Who answers Full PKI Requests; `None`: they are not taken.
@@ -49,6 +51,19 @@ impl LabelContext {
     /// The authorities whose certificates it knows: the one that signs, and during a rollover the other one as well.
     pub fn authorities(&self) -> impl Iterator<Item = &Arc<CertificateAuthority>> {
         std::iter::once(&self.authority).chain(self.rollover.iter().flat_map(|rollover| rollover.authorities()))
+    }
+
+    /// Takes what a request has that no standard allows, where the label does.
+    pub(super) fn tolerate(&self, request: &CheckedRequest) -> Result<(), Rejection> {
+        let tolerance = self.wire.tolerance;
+        request.leniencies().iter().try_for_each(|used| tolerance.judge(*used))?;
+        // Where nothing is linked, challengePassword is any text.
+        let linked = self.rules.identity_linking != IdentityLinking::Off;
+        let values = [request.challenge_password(), request.est_identity_linking()];
+        if linked && values.into_iter().flatten().any(|value| value.contains(char::is_whitespace)) {
+            tolerance.judge(Leniency::WrappedChallenge)?;
+        }
+        Ok(())
     }
 }
 

@@ -30,7 +30,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::audit::{AuditEvent, AuditOutcome};
-use crate::ca::Rollover;
 use crate::clock::{Clock, Entropy};
 use crate::credential::Gate;
 use crate::est::{EstResponse, Label, ResponseBody, TenantHosts};
@@ -150,10 +149,12 @@ impl RegistrationAuthority {
 
     /// The CA certificates of a label, to whoever asks (RFC 7030 section 4.1.2).
     pub fn ca_certs(&self, label: &LabelContext) -> EstResponse {
-        let rollover = label.rollover.as_deref();
-        EstResponse {
-            body: ResponseBody::CaCerts(rollover.map_or_else(|| label.authority.ca_certs(), Rollover::ca_certs)),
-        }
+        let certificates = match label.rollover.as_deref() {
+            None => label.authority.ca_certs(),
+            Some(rollover) if label.wire.shape.takes_two_roots_of_one_name() => rollover.ca_certs(),
+            Some(rollover) => rollover.ca_certs_of_one_root(),
+        };
+        EstResponse { body: ResponseBody::CaCerts(certificates) }
     }
 
     /// Leaves the audit event of an enrollment whose record did not become durable.

@@ -13,7 +13,7 @@ use crate::ca::{CertificateAuthority, CmcResponder, KeyGenerator, Rollover, Roll
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::credential::Gate;
 use crate::est::transfer::{self, LineWrapping};
-use crate::est::{Label, TenantHosts};
+use crate::est::{Label, TenantHosts, Tolerance, WireRules};
 use crate::pki::device_identity::IdentitySource;
 use crate::pki::profile::{EnrollmentProfile, KeyUsagePolicy, RequestNames};
 use crate::pki::public_key::{KeyPolicy, KeyType};
@@ -30,7 +30,8 @@ use estd_asn1::{Certificate, oid};
 
 /// Everything a request that succeeds is made of.
 pub(crate) struct Enrolled {
-    /// With the labels `devices` (the default one), `other`, `keys`, which makes keys, `cmc` and `cmc-waits`, which take full
+    /// With the labels `devices` (the default one), `other`, `strict`, which takes full CMC and nothing against the standards,
+    /// `keys`, which makes keys, `cmc` and `cmc-waits`, which take full
     /// CMC, the latter by approval, `turning`, whose CA is on the way to a successor, and tenant `globex` at
     /// `est.globex.example`.
     pub(crate) authority: Arc<RegistrationAuthority>,
@@ -103,7 +104,7 @@ pub(crate) fn enrolled_with(store: MemoryStore, authentication: &Authentication,
         },
         renewal: RenewalRules::default(),
         limits: UsageLimits::default(),
-        wire: LineWrapping::Lines64,
+        wire: WireRules::default(),
         key_generation: None,
         cmc_responder: None,
     };
@@ -134,7 +135,9 @@ pub(crate) fn enrolled_with(store: MemoryStore, authentication: &Authentication,
     let rule = RegistrationRule::Approval;
     let registration = RegistrationRules { rule, ..RegistrationRules::default() };
     let cmc_waits = LabelContext { cmc_responder, registration, ..label("cmc-waits") };
-    let labels = vec![label("devices"), label("other"), keys, cmc, cmc_waits, turning, globex];
+    let wire = WireRules { tolerance: Tolerance::Strict, ..WireRules::default() };
+    let strict = LabelContext { cmc_responder: cmc.cmc_responder.clone(), wire, ..label("strict") };
+    let labels = vec![label("devices"), label("other"), strict, keys, cmc, cmc_waits, turning, globex];
     let devices = Label::parse("devices").unwrap();
     let hosts = TenantHosts {
         tenant: "globex".into(),

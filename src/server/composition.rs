@@ -161,7 +161,6 @@ fn label_context(label: &LabelSettings, limits: &Limits) -> LabelContext {
                 max_extensions: limits.max_extensions,
                 max_rdns: limits.max_rdns,
                 max_subject_alt_names: limits.max_subject_alt_names,
-                ..RequestLimits::default()
             },
             path: PathLimits { max_chain: limits.max_chain },
             repeat_window: label.repeat_window,

@@ -12,8 +12,9 @@ use estd::access::{Actor, Grant, Operator, Permission, Standing};
 use estd::ca::{CertificateAuthority, Signer, SoftwareSigner, ceremony};
 use estd::clock::{Clock, Entropy, SystemEntropy};
 use estd::credential::Gate;
-use estd::est::transfer::LineWrapping;
-use estd::est::{EstRequest, EstTarget, Label, Operation, PresentedChain, PresentedCredential, ResponseBody};
+use estd::est::{
+    EstRequest, EstTarget, Label, Operation, PresentedChain, PresentedCredential, ResponseBody, WireRules,
+};
 use estd::pki::device_identity::{DeviceId, IdentitySource};
 use estd::pki::profile::{EnrollmentProfile, KeyUsagePolicy, RequestNames};
 use estd::pki::public_key::{KeyPolicy, KeyType};
@@ -392,7 +393,7 @@ pub fn label_context(
         },
         renewal: RenewalRules::default(),
         limits: UsageLimits::default(),
-        wire: LineWrapping::Lines64,
+        wire: WireRules::default(),
         key_generation: None,
         cmc_responder: None,
     }

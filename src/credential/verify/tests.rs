@@ -90,9 +90,9 @@ fn answer(presented: &mut DigestCredential, password: &str) {
 
 fn verify(credentials: &Credentials, presented: &PresentedCredential) -> Option<HttpIdentity> {
     let nonces = Nonces::new(&[0; 32]);
-    credentials
-        .verify_secret(presented, &accepted(), now())
-        .or_else(|| credentials.verify_password(presented, &accepted(), DEVICES, &nonces, now()).ok())
+    credentials.verify_secret(presented, &accepted(), Tolerance::Lenient, now()).or_else(|| {
+        credentials.verify_password(presented, &accepted(), Tolerance::Lenient, DEVICES, &nonces, now()).ok()
+    })
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn nothing_else_is_taken() {
         assert_eq!(verify(&credentials, &presented), None, "{presented:?} {:?}", presented.user());
     }
     let later = now() + chrono::TimeDelta::hours(2);
-    assert_eq!(credentials.verify_secret(&basic("", "CODE-1"), &accepted(), later), None);
+    assert_eq!(credentials.verify_secret(&basic("", "CODE-1"), &accepted(), Tolerance::Lenient, later), None);
     for (presented, scheme) in [
         (basic("line-7", "a:b"), HttpScheme::Basic),
         (basic("", "CODE-1"), HttpScheme::Code),
@@ -152,9 +152,11 @@ fn nothing_else_is_taken() {
     ] {
         let schemes = HttpScheme::ALL.into_iter().filter(|other| *other != scheme).collect();
         let without = Accepted { schemes, ..accepted() };
-        assert_eq!(credentials.verify_secret(&presented, &without, now()), None);
+        assert_eq!(credentials.verify_secret(&presented, &without, Tolerance::Lenient, now()), None);
         let nonces = Nonces::new(&[0; 32]);
-        assert!(credentials.verify_password(&presented, &without, DEVICES, &nonces, now()).is_err());
+        assert!(
+            credentials.verify_password(&presented, &without, Tolerance::Lenient, DEVICES, &nonces, now()).is_err()
+        );
     }
 }
 
@@ -184,8 +186,8 @@ fn a_digest_is_good_once_for_its_uri_at_its_label() {
     let nonces = Nonces::new(&[0; 32]);
     let check = |presented: &DigestCredential, at| {
         let presented = PresentedCredential::Digest(Box::new(presented.clone()));
-        assert_eq!(credentials.verify_secret(&presented, &accepted(), at), None);
-        credentials.verify_password(&presented, &accepted(), DEVICES, &nonces, at).map(|_| ())
+        assert_eq!(credentials.verify_secret(&presented, &accepted(), Tolerance::Lenient, at), None);
+        credentials.verify_password(&presented, &accepted(), Tolerance::Lenient, DEVICES, &nonces, at).map(|_| ())
     };
     for algorithm in DigestAlgorithm::ALL {
         let nonce = nonces.make(DEVICES, now());

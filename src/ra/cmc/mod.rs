@@ -221,6 +221,7 @@ fn verify(tagged: &TaggedRequest, label: &LabelContext) -> Result<VerifiedReques
         }
     };
     let checked = checked.map_err(refusal::request_rejection)?;
+    label.tolerate(&checked)?;
     checked.verify(&label.rules.profile.keys).map_err(refusal::request_rejection)
 }
 
