@@ -621,3 +621,35 @@ fn a_profile_of_cas_makes_a_gateway_a_ca_and_lets_it_ask_for_no_more() {
     let outcome = narrow.enroll(Operation::SimpleEnroll, &session, &body);
     assert!(matches!(outcome, Err(Refusal::Fault(Fault::Issuance(IssuanceFault::PathLength { path_len: 0 })))));
 }
+
+/// X509-16: what would validate nowhere is not issued.
+#[test]
+fn names_outside_of_the_constraints_of_the_ca_are_refused() {
+    use rcgen::{BasicConstraints, CertificateParams, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose, NameConstraints};
+    let constrained = |domain: &str| {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let permitted_subtrees = vec![GeneralSubtree::DnsName(domain.to_owned())];
+        params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
+        let certificate = Certificate::decode(params.self_signed(&key).unwrap().der()).unwrap();
+        let signer = Arc::new(SoftwareSigner::from_pem(&key.serialize_pem()).unwrap());
+        let authority = Arc::new(CertificateAuthority::new(certificate, Vec::new(), signer).unwrap());
+        World::with(KeyType::P256, |_| (), |label| label.authority = Arc::clone(&authority))
+    };
+    for (domain, expected) in [("acme.example", true), ("lab.example", false)] {
+        let world = constrained(domain);
+        let session = world.birth("SN-1", KeyType::P256).session();
+        let named = [alt_names(&[GeneralName::DnsName("SN-1.acme.example".into())])];
+        let body = request(fresh_key().as_ref(), &Name::empty(), &named);
+        let enroll = || world.enroll(Operation::SimpleEnroll, &session, &body);
+        if expected {
+            assert!(enroll().is_ok(), "{domain}");
+        } else {
+            assert_eq!(refused(&world, enroll), RejectionCode::BadName, "{domain}");
+            let bare = request(fresh_key().as_ref(), &Name::empty(), &[]);
+            assert!(world.enroll(Operation::SimpleEnroll, &session, &bare).is_ok(), "other kinds are not constrained");
+        }
+    }
+}

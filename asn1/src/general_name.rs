@@ -80,7 +80,7 @@ const IP_ADDRESS: u8 = 0x87;
 const REGISTERED_ID: u8 = 0x88;
 
 impl GeneralName {
-    fn decode_checked(tlv: &[u8]) -> Result<Self, DecodeError> {
+    pub(crate) fn decode_checked(tlv: &[u8]) -> Result<Self, DecodeError> {
         let what = "GeneralName";
         let (identifier, content) = der::parts(tlv).ok_or(DecodeError::Malformed { what })?;
         match identifier {

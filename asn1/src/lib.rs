@@ -18,6 +18,7 @@ pub mod general_name;
 pub mod key_package;
 pub mod key_protection;
 pub mod name;
+pub mod name_constraints;
 pub mod ocsp_request;
 pub mod ocsp_response;
 pub mod oid;

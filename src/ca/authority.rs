@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::publication::Publication;
 use super::signer::{Signer, SignerError};
 use crate::pki::digest::sha256;
+use crate::pki::name_constraints::PathConstraints;
 use crate::pki::public_key::{KeyPolicy, PublicKey, PublicKeyError};
 use crate::pki::signature::{self, SignatureAlgorithm, SignatureError};
 use estd_asn1::{Certificate, DecodeError, KeyUsage, certs_only};
@@ -15,6 +16,7 @@ pub struct CertificateAuthority {
     chain: Vec<Certificate>,
     key: PublicKey,
     key_identifier: Vec<u8>,
+    name_constraints: PathConstraints,
     ca_certs: Arc<[u8]>,
     publication: Option<Publication>,
     signer: Arc<dyn Signer>,
@@ -92,12 +94,14 @@ impl CertificateAuthority {
         let key_identifier = certificate
             .subject_key_identifier()
             .map_err(|source| AuthorityError::Malformed { subject: subject.clone(), source })?
-            .ok_or(AuthorityError::NotCa { subject, expected: "a subjectKeyIdentifier" })?;
+            .ok_or_else(|| AuthorityError::NotCa { subject: subject.clone(), expected: "a subjectKeyIdentifier" })?;
         verify_chain(&certificate, &chain)?;
         prove_key(signer.as_ref(), &key, &certificate)?;
+        let name_constraints = PathConstraints::of(std::iter::once(&certificate).chain(&chain))
+            .map_err(|source| AuthorityError::Malformed { subject, source })?;
         let bag = std::iter::once(&certificate).chain(&chain).map(Certificate::der);
         let ca_certs = certs_only::encode(bag).into();
-        Ok(Self { certificate, chain, key, key_identifier, ca_certs, publication: None, signer })
+        Ok(Self { certificate, chain, key, key_identifier, name_constraints, ca_certs, publication: None, signer })
     }
 
     /// The same CA, which publishes what becomes of its certificates.
@@ -157,6 +161,11 @@ impl CertificateAuthority {
     /// Its subjectKeyIdentifier, which becomes the authorityKeyIdentifier of what it issues.
     pub fn key_identifier(&self) -> &[u8] {
         &self.key_identifier
+    }
+
+    /// The names that what it issues may have.
+    pub fn name_constraints(&self) -> &PathConstraints {
+        &self.name_constraints
     }
 
     /// What `/cacerts` serves (RFC 7030 section 4.1.3): the CA, everything up to its root, and nothing else; DER.

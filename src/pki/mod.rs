@@ -8,6 +8,7 @@ pub mod digest_algorithm;
 pub mod generated_key;
 pub mod key_encryption;
 pub mod message_signature;
+pub mod name_constraints;
 pub mod name_rules;
 pub mod pem;
 pub mod profile;

@@ -121,6 +121,7 @@ impl RegistrationAuthority {
             cipher_strength: session.cipher_strength(),
         };
         let leave = authorize(label, operation, asked, &requester, attempt.at)?;
+        refuse_forbidden_names(label, leave.grant())?;
         attempt.device = Some(leave.grant().device().to_owned());
         if let Leave::Certify(enrollment) = &leave {
             self.refuse_foreign_key(label, enrollment)?;
@@ -239,6 +240,14 @@ pub(super) fn look_at(label: &LabelContext, request: &EstRequest) -> Result<Aske
             Ok(Asked::Certificate(verified))
         }
     }
+}
+
+/// RFC 5280 §4.2.1.10: a certificate with a name that a CA above it forbids validates nowhere.
+fn refuse_forbidden_names(label: &LabelContext, grant: &Grant) -> Result<(), Rejection> {
+    let constraints = label.authority.name_constraints();
+    constraints
+        .check(grant.subject(), grant.subject_alt_names())
+        .map_err(|error| Rejection::new(RejectionCode::BadName, "RFC 5280 4.2.1.10", error.to_string()))
 }
 
 /// What policy says to a request.
