@@ -20,6 +20,7 @@ use estd::policy::AuthenticationRule;
 use estd::ra::{Authentication, CodeRefused, CodeRequest, CodeState, MAX_CODES, PeerSession, Refusal};
 use estd::store::CertificateStore;
 use estd_asn1::{Attribute, Certificate, GeneralName, Name, oid};
+use proptest::prelude::*;
 use world::*;
 
 fn scope(patterns: &[&str]) -> Arc<DeviceScope> {
@@ -429,4 +430,66 @@ fn codes_are_bounded_and_made_all_or_none() {
         assert_eq!(make(&["SN-1"], 1000, 1000, day * 3650).unwrap(), 1000);
     }
     assert!(matches!(make(&["SN-1"], 1, 1, day), Err(CodeRefused::TooMany)));
+}
+
+/// What a requester shows, in any combination.
+#[derive(Debug, Clone)]
+struct ShownAtOnce {
+    /// 0: no certificate, 1: of SN-1, 2: of SN-2, 3: of another manufacturer.
+    certificate: usize,
+    /// 0: none, then passwords and tokens, right and wrong.
+    credential: usize,
+    /// One-time code in the request: none, right, of other devices, wrong.
+    code: usize,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// No combination of a label's rules issues without at least one of its required authentications.
+    #[test]
+    fn no_combination_of_rules_issues_without_one_of_its_authentications(
+        rule in proptest::sample::select(&AuthenticationRule::ALL[..]),
+        schemes in proptest::sample::subsequence(&HttpScheme::ALL[..], 0..=HttpScheme::ALL.len()),
+        shown in proptest::collection::vec(
+            (0..4_usize, 0..5_usize, 0..4_usize)
+                .prop_map(|(certificate, credential, code)| ShownAtOnce { certificate, credential, code }),
+            4,
+        ),
+    ) {
+        let world = world_taking(rule, &schemes);
+        for ShownAtOnce { certificate, credential, code } in shown {
+            let session = match certificate {
+                0 => nobody(),
+                1 => world.birth("SN-1", KeyType::P256).session(),
+                2 => world.birth("SN-2", KeyType::P256).session(),
+                _ => birth(&world.other_maker, "SN-1", KeyType::P256, world.clock.now()).session(),
+            };
+            let (presented, right) = match credential {
+                0 => (None, false),
+                1 => (Some(basic("own", "right")), schemes.contains(&HttpScheme::Basic)),
+                2 => (Some(basic("own", "wrong")), false),
+                3 => (Some(bearer("estd_t")), schemes.contains(&HttpScheme::Bearer)),
+                _ => (Some(bearer("estd_x")), false),
+            };
+            let right_code = code == 1 && schemes.contains(&HttpScheme::Code);
+            let body = match code {
+                0 => csr(&common_name("SN-1")),
+                1 => csr_with_code("CODE-N"),
+                2 => csr_with_code("CODE-X"),
+                _ => csr_with_code("CODE-?"),
+            };
+            let outcome = world.enroll_with(Operation::SimpleEnroll, &session, presented, &body);
+            let (by_certificate, by_http) = ([1, 2].contains(&certificate), right || right_code);
+            let is_enough = match rule {
+                AuthenticationRule::Certificate => by_certificate,
+                AuthenticationRule::Http => by_http,
+                AuthenticationRule::CertificateOrHttp => by_certificate || by_http,
+                AuthenticationRule::CertificateAndHttp => by_certificate && by_http,
+            };
+            prop_assert!(is_enough || outcome.is_err(), "{rule:?}, {schemes:?}: {certificate} {credential} {code}");
+            // Guesses of one request are none of the next one's.
+            world.clock.advance(TimeDelta::hours(1));
+        }
+    }
 }

@@ -5,7 +5,7 @@
 #[path = "support/world.rs"]
 mod world;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use chrono::{DateTime, Utc};
 use estd::ca::CertificateAuthority;
@@ -15,6 +15,7 @@ use estd::pki::public_key::KeyType;
 use estd::ra::{LabelContext, LabelsError, Ports, Refusal, RegistrationAuthority};
 use estd::store::memory::MemoryStore;
 use estd_asn1::{GeneralName, Name};
+use proptest::prelude::*;
 use world::*;
 
 const TENANTS: [&str; 5] = ["acme", "globex", "initech", "umbrella", "hooli"];
@@ -169,4 +170,45 @@ fn labels_and_hosts_that_would_be_ambiguous_make_no_authority() {
         |tenant| if ["acme", "globex"].contains(&tenant) { "devices".into() } else { tenant.into() };
     assert_eq!(build(two_devices, Some("hooli"), &twice), Err(LabelsError::DuplicateHost("a.example".into())));
     assert_eq!(build(two, Some("hooli"), &twice[1..]), Err(LabelsError::NoDefault(label("devices"))));
+}
+
+/// What labels are called, and where requests go.
+const NAMES: [&str; 3] = ["devices", "gateways", "x"];
+const HOSTS: [&str; 4] = ["est.acme.example", "est.globex.example", "est.initech.example", "est.example"];
+
+proptest! {
+    /// Whatever tenants there are, with hosts of their own or not, and whatever their labels are called: a host and a label
+    /// lead to a label of that name, of the tenant whose host it is, or of one that has none where it is nobody's.
+    #[test]
+    fn no_host_and_label_lead_to_another_tenant(
+        // For each tenant, the labels it has and the host it owns.
+        tenants in proptest::collection::vec((proptest::sample::subsequence(&NAMES[..], 1..=3), any::<bool>()), 3),
+        asked in proptest::collection::vec((0..=HOSTS.len(), 0..=NAMES.len()), 20),
+    ) {
+        static CONTEXTS: LazyLock<Vec<LabelContext>> = LazyLock::new(|| contexts(&makers(), str::to_owned));
+        let mut labels = Vec::new();
+        let mut own = Vec::new();
+        for (index, (names, has_host)) in tenants.iter().enumerate() {
+            let named = |name: &&str| LabelContext { label: label(name), ..share(&CONTEXTS[index]) };
+            labels.extend(names.iter().map(named));
+            if *has_host {
+                own.push(TenantHosts { tenant: TENANTS[index].into(), hosts: vec![HOSTS[index].into()], default_label: label(names[0]) });
+            }
+        }
+        let is_shared = |context: &&LabelContext| own.iter().all(|own| own.tenant != context.tenant);
+        let default_label = labels.iter().find(is_shared).map(|context| context.label.clone());
+        // Tenants without hosts may not have labels of one name: then there is nothing to ask.
+        let Ok(ra) = RegistrationAuthority::new(labels, default_label.as_ref(), &own, ports()) else { return Ok(()) };
+        for (host, name) in asked {
+            let (host, name) = (HOSTS.get(host).copied(), NAMES.get(name).copied());
+            let found = ra.label(host, name.map(label).as_ref());
+            let owner = own.iter().find(|own| host.is_some_and(|host| own.hosts.iter().any(|known| known == host)));
+            let Some(found) = found else { continue };
+            prop_assert!(name.is_none_or(|name| found.label.as_str() == name));
+            match owner {
+                Some(owner) => prop_assert_eq!(&found.tenant, &owner.tenant),
+                None => prop_assert!(own.iter().all(|own| own.tenant != found.tenant), "{:?} {:?}", host, name),
+            }
+        }
+    }
 }

@@ -420,7 +420,7 @@ fn registrars(label: &LabelContext) -> LabelContext {
 }
 
 /// Another label over the same authority, anchors and rules.
-fn share(label: &LabelContext) -> LabelContext {
+pub fn share(label: &LabelContext) -> LabelContext {
     LabelContext {
         tenant: label.tenant.clone(),
         label: label.label.clone(),
