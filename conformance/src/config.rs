@@ -103,6 +103,12 @@ pub(crate) fn text(variant: Variant) -> String {
     label(&mut text, "far", "p256", "far", "");
     label(&mut text, "hardware", "p256", "hardware", "identity = \"hardware-module-name\"");
     label(&mut text, "single-line", "p256", "device", "wire = \"strongswan-5.9.8\"");
+    label(&mut text, "shape-libest", "p256", "device", "wire = \"libest\"");
+    label(&mut text, "shape-aziot", "p256", "device", "wire = \"aziot\"");
+    label(&mut text, "strict", "p256", "device", "strict = true");
+    label(&mut text, "linked", "p256", "device", "identity_linking = \"required\"");
+    label(&mut text, "attrs-p384", "p256", "only-p384", "identity_linking = \"required\"");
+    label(&mut text, "attrs-rsa3072", "p256", "only-rsa3072", "csrattrs = \"both\"");
     label(&mut text, "registrars", "p256", "registrar", "[tenant.label.ra]\nclients = [\"RA-1\"]");
     label(
         &mut text,
@@ -148,7 +154,7 @@ fn authority(text: &mut String, name: &str, file: &str, root: Option<&str>) {
 
 fn label(text: &mut String, name: &str, authority: &str, profile: &str, more: &str) {
     let anchors = if more.contains("birth_anchors") { "" } else { "birth_anchors = [\"manufacturers/acme.pem\"]\n" };
-    let identity = if more.contains("identity") { "" } else { "identity = \"subject-serial-number\"\n" };
+    let identity = if more.contains("identity =") { "" } else { "identity = \"subject-serial-number\"\n" };
     let _ = write!(
         text,
         "[[tenant.label]]\nname = \"{name}\"\nauthority = \"{authority}\"\nprofile = \"{profile}\"\n\
@@ -186,6 +192,20 @@ policies = ["1.3.6.1.4.1.99999.1"]
 oid = "1.3.6.1.4.1.99999.2"
 critical = false
 value = "0403010203"
+
+[[tenant.profile]]
+name = "only-p384"
+validity = "30d"
+keys = ["p384"]
+subject = ["CN={device_id}", "O=Acme"]
+
+[[tenant.profile]]
+name = "only-rsa3072"
+validity = "30d"
+keys = ["rsa"]
+rsa_min_bits = 3072
+subject = ["CN={device_id}", "O=Acme"]
+subject_alt_names = ["uri:urn:acme:{device_id}"]
 
 [[tenant.profile]]
 name = "no-reuse"

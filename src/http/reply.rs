@@ -303,3 +303,16 @@ const fn status(code: RejectionCode) -> StatusCode {
         | RejectionCode::CipherTooWeak => StatusCode::FORBIDDEN,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7030 section 3.2.1: a client follows no redirect without its user.
+    #[test]
+    fn nobody_is_redirected() {
+        for code in RejectionCode::ALL {
+            assert!(status(*code).is_client_error(), "{}", code.as_str());
+        }
+    }
+}

@@ -5,6 +5,7 @@ pub(crate) mod cacerts;
 pub(crate) mod cmc;
 pub(crate) mod conduct;
 pub(crate) mod credentials;
+pub(crate) mod csrattrs;
 pub(crate) mod enroll;
 pub(crate) mod http;
 pub(crate) mod http_body;
@@ -17,6 +18,7 @@ pub(crate) mod publication;
 pub(crate) mod ra;
 pub(crate) mod reenroll;
 pub(crate) mod rollover;
+pub(crate) mod shapes;
 pub(crate) mod tls;
 pub(crate) mod x509;
 
@@ -30,6 +32,8 @@ pub(crate) fn run(stage: &Stage, matrix: &mut Matrix) {
     http::run(stage, matrix);
     http_body::run(stage, matrix);
     cacerts::run(stage, matrix);
+    csrattrs::run(stage, matrix);
+    shapes::run(stage, matrix);
     auth::run(stage, matrix);
     credentials::run(stage, matrix);
     enroll::run(stage, matrix);

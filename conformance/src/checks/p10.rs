@@ -23,6 +23,7 @@ pub(crate) fn run(stage: &Stage, matrix: &mut Matrix) {
     matrix.case("p10/unknown-attributes-ignored", || unknown_attributes(stage));
     matrix.case("p10/privileges", || privileges(stage));
     matrix.case("p10/key-usage-not-inverted", || key_usage(stage));
+    matrix.case("p10/key-usage-without-signatures", || key_usage_without_signatures(stage));
     matrix.case("p10/weak-rsa", || weak_rsa(stage));
     matrix.case("p10/weak-curves", || weak_curves(stage));
     matrix.case("p10/weak-signatures", || weak_signatures(stage));
@@ -179,6 +180,16 @@ fn privileges(stage: &Stage) -> Check {
 }
 
 /// P10-04: keyAgreement must not become digitalSignature.
+/// RFC 7030 section 4.2.1: a key that shall not sign signs its request all the same.
+fn key_usage_without_signatures(stage: &Stage) -> Check {
+    let request = stage.request_of(KeyKind::Rsa2048, "/", &["keyUsage=critical,keyEncipherment"])?;
+    let response = stage.device("birth-p256")?.post("simpleenroll", &request.der)?;
+    let certificate = issued(&response)?;
+    let usage = certificate.extension(KEY_USAGE).map(|extension| extension.value.clone()).unwrap_or_default();
+    ensure!(usage.last().is_some_and(|bits| bits & 0x20 != 0), "keyEncipherment was asked for, came {usage:02x?}");
+    stage.keep(&response, &request, "simpleenroll").map(|_| ())
+}
+
 fn key_usage(stage: &Stage) -> Check {
     let request = stage.request("/", &["keyUsage=critical,keyAgreement"])?;
     let response = stage.device("birth-p256")?.post("simpleenroll", &request.der)?;

@@ -117,6 +117,23 @@ pub(crate) enum Answer {
     Refused(String),
 }
 
+/// The label where requests must be linked.
+pub(crate) const LINKED_LABEL: &str = "linked";
+
+/// What a request is linked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Linked {
+    /// Its own connection, after a full handshake.
+    Full,
+    /// Its own connection, which resumes another.
+    Resumed,
+    /// Another connection.
+    Replayed,
+}
+
+const LINKED: [(&str, Linked); 3] =
+    [("pop", Linked::Full), ("pop-resumed", Linked::Resumed), ("pop-replayed", Linked::Replayed)];
+
 /// An EST client.
 pub(crate) trait EstClient {
     /// As it stands in case names and in `--require`.
@@ -140,6 +157,11 @@ pub(crate) trait EstClient {
 
     /// Enrolls, renews, has a key made or is refused. What the client is not able to do is [`Problem::NotRun`].
     fn enroll(&self, job: &Job<'_>) -> Result<Answer, Problem>;
+
+    /// Enrolls for `subject` with a request of its own that is linked to its TLS connection (RFC 7030 section 3.5).
+    fn enroll_linked(&self, _job: &Job<'_>, _linked: Linked, _subject: &str) -> Result<Answer, Problem> {
+        Err(Problem::not_run("it does not link requests"))
+    }
 
     /// The certificate of the client's refusal case: one that no anchor of the label leads to.
     fn stranger(&self, stage: &Stage) -> Option<Identity> {
@@ -184,7 +206,7 @@ pub(crate) const KEYLESS: &str = "SN-P256";
 /// The cases of one client.
 pub(crate) fn run(client: &mut dyn EstClient, stage: &Stage, required: bool, matrix: &mut Matrix) {
     let name = client.name();
-    let cases = CASES.iter().chain(LOGINS.iter().map(|(case, _)| case));
+    let cases = CASES.iter().chain(LOGINS.iter().map(|(case, _)| case)).chain(LINKED.iter().map(|(case, _)| case));
     if !cases.into_iter().any(|case| matrix.wants(&format!("client/{name}/{case}"))) {
         return;
     }
@@ -229,6 +251,37 @@ pub(crate) fn run(client: &mut dyn EstClient, stage: &Stage, required: bool, mat
     case(matrix, "refusal", &|| refusal(client, stage));
     for (what, login) in LOGINS {
         case(matrix, what, &|| log_in(client, stage, login));
+    }
+    for (what, linked) in LINKED {
+        case(matrix, what, &|| link(client, stage, linked));
+    }
+}
+
+/// A request that is linked to its connection is taken, one that is linked to another is refused.
+fn link(client: &dyn EstClient, stage: &Stage, linked: Linked) -> Check {
+    let subject = own_subject("SN-P256");
+    let request = stage.request(&subject, &[])?;
+    let birth = stage.pki.identity("birth-p256");
+    let job = Job {
+        server: &stage.own,
+        operation: Enrollment::SimpleEnroll,
+        identity: Some(&birth),
+        request: &request,
+        login: None,
+        folder: folder(stage, client.name())?,
+    };
+    match (client.enroll_linked(&job, linked, &subject)?, linked) {
+        (Answer::Certificate(pem), Linked::Full | Linked::Resumed) => {
+            let certificate = Certificate::from_pem(&pem)?;
+            stage.keep_certificate(&certificate, &request, "linked/simpleenroll").map(|_| ())
+        }
+        (Answer::Refused(said), Linked::Replayed) => {
+            ensure!(said.contains("identity_linking"), "expected identity_linking: {said}");
+            Ok(())
+        }
+        (Answer::Refused(said), _) => Err(Problem::failed(format!("refused: {}", said.trim()))),
+        (Answer::Certificate(_), Linked::Replayed) => Err(Problem::failed("a replayed binding got a certificate")),
+        (Answer::Generated { .. }, _) => Err(Problem::failed("a key came along that nobody asked for")),
     }
 }
 

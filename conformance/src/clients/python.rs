@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Answer, Enrollment, EstClient, Job, present};
+use super::{Answer, Enrollment, EstClient, Job, LINKED_LABEL, Linked, present};
 use crate::command::{self, DEFAULT_LIMIT, text};
 use crate::matrix::Problem;
 use crate::stage::Running;
@@ -36,6 +36,23 @@ impl EstClient for Python {
         job.no_login("the Python client")?;
         let mut python = self.python(job.server, job.operation.path());
         python.args(["--request", &text(&job.request_file()?)]);
+        Self::answer(python, job)
+    }
+
+    fn enroll_linked(&self, job: &Job<'_>, linked: Linked, subject: &str) -> Result<Answer, Problem> {
+        let mut python = self.python(job.server, &format!("{LINKED_LABEL}/{}", job.operation.path()));
+        python.args(["--link-key", &text(&job.request.key), "--subject", subject]);
+        match linked {
+            Linked::Full => {}
+            Linked::Resumed => _ = python.arg("--resumed"),
+            Linked::Replayed => _ = python.arg("--replayed"),
+        }
+        Self::answer(python, job)
+    }
+}
+
+impl Python {
+    fn answer(mut python: Command, job: &Job<'_>) -> Result<Answer, Problem> {
         if job.operation == Enrollment::ServerKeyGen {
             python.args(["--key-out", &text(&job.key_out())]);
         }
@@ -49,9 +66,7 @@ impl EstClient for Python {
         }
         Ok(Answer::Refused(finished.text()))
     }
-}
 
-impl Python {
     fn python(&self, server: &Running, operation: &str) -> Command {
         let mut python = Command::new("python3");
         python.args([&text(&self.program), &server.server.url(operation), "--anchor", &text(&server.anchor)]);

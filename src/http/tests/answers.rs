@@ -43,6 +43,16 @@ async fn csrattrs_without_wishes_are_204_without_a_body() {
     assert_eq!((answer.status, field(&answer.head, "Allow")), (405, Some("GET, HEAD")));
 }
 
+/// RFC 7030 section 4.2.3, RFC 9110 section 10.2.3.
+#[tokio::test]
+async fn a_request_that_waits_is_202_with_seconds_and_a_sentence() {
+    let fixture = testing::enrolled();
+    let mut client = Client::connect(&fixture, HttpLimits::default());
+    let answer = client.exchange(post("/.well-known/est/cmc-waits/simpleenroll", "", &fixture.request)).await;
+    assert_eq!((answer.status, field(&answer.head, "Retry-After")), (202, Some("60")));
+    assert!(is_text(&answer, "deferred"), "{answer:?}");
+}
+
 #[tokio::test]
 async fn head_is_get_without_the_body() {
     let fixture = testing::enrolled();
