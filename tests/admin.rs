@@ -209,6 +209,7 @@ const MATRIX: &[(&str, [bool; 5])] = &[
     ("listTokens", [true, true, false, false, false]),
     ("makeToken", [true, false, false, false, false]),
     ("revokeToken", [true, false, false, false, false]),
+    ("makeBackup", [true, false, false, false, false]),
 ];
 
 #[tokio::test]

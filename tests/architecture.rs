@@ -22,8 +22,9 @@ const WALLS: &[(&str, &[&str])] = &[
     ("tls", &["est", "pki"]),
     ("http", &["est", "ra", "va"]),
     ("va", &["pki", "ca", "store", "audit", "clock"]),
-    ("admin", &["est", "pki", "ca", "access", "ra", "store", "policy", "http", "trail"]),
+    ("admin", &["est", "pki", "ca", "access", "ra", "store", "policy", "http", "trail", "backup"]),
     ("trail", &["pki", "store"]),
+    ("backup", &["pki", "store", "config"]),
 ];
 
 /// Modules that put everything together.
@@ -66,9 +67,11 @@ const DOORS: &[(&str, &[&str])] = &[
     ("axum", &["admin/"]),
     ("tower", &["admin/"]),
     ("utoipa", &["admin/", "trail/event"]),
+    ("tar", &["backup/"]),
+    ("indicatif", &["cli/"]),
     ("csv", &["admin/resource/import"]),
-    ("serde", &["config/file", "admin/", "trail/event", "cli/operate"]),
-    ("serde_json", &["credential/jw", "admin/", "trail/", "cli/operate"]),
+    ("serde", &["config/file", "admin/", "trail/event", "backup/manifest", "cli/operate"]),
+    ("serde_json", &["credential/jw", "admin/", "trail/", "backup/", "cli/operate"]),
     ("argon2", &["credential/password"]),
     ("md5", &["credential/digest"]),
     ("minicbor", &["store/"]),

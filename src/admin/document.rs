@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::edge::AdminEdge;
-use super::resource::{certificates, checkpoints, codes, devices, events, export, requests, tenants, tokens};
+use super::resource::{backup, certificates, checkpoints, codes, devices, events, export, requests, tenants, tokens};
 
 /// Where it is served.
 pub(super) const PATH: &str = "/api/v1/openapi.json";
@@ -69,6 +69,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<AdminEdge>> {
         .routes(routes!(tokens::list_tenant_tokens, tokens::make_tenant_token))
         .routes(routes!(tokens::revoke_tenant_token))
         .routes(routes!(tokens::list_tokens, tokens::make_token))
-        .routes(routes!(tokens::revoke_token));
+        .routes(routes!(tokens::revoke_token))
+        .routes(routes!(backup::make_backup));
     OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", api)
 }

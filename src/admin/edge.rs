@@ -9,6 +9,7 @@ use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::response::{IntoResponse as _, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
 use super::extract::Answering;
@@ -16,9 +17,11 @@ use super::problem::Problem;
 use super::replay::InFlight;
 use super::{document, gate};
 use crate::access::Standing;
+use crate::backup::Origin;
 use crate::http::{HttpLimits, RequestIds, drive};
 use crate::ra::RegistrationAuthority;
 use crate::store::journal::CheckpointLog;
+use crate::store::sled::SledStore;
 use crate::store::{Receipt, StoreFault};
 use estd_asn1::Validity;
 
@@ -60,6 +63,8 @@ pub struct AdminSettings {
     pub limits: HttpLimits,
     /// Who is known by a certificate.
     pub operators: Vec<PinnedOperator>,
+    /// What backups are taken of.
+    pub origin: Origin,
 }
 
 /// What proves later what the journal held.
@@ -77,6 +82,10 @@ pub struct AdminEdge {
     pub(super) settings: ArcSwap<AdminSettings>,
     pub(super) in_flight: InFlight,
     pub(super) checkpoints: Checkpoints,
+    /// Its journal is what backups are taken of.
+    pub(super) store: Arc<SledStore>,
+    /// One backup at a time: each takes the disk for itself.
+    pub(super) backups: Arc<Semaphore>,
     request_ids: RequestIds,
 }
 
@@ -92,12 +101,14 @@ impl AdminEdge {
     /// `start` is random: it sets the request ids of this start of the server apart from those of others.
     pub fn new(
         authority: Arc<ArcSwap<RegistrationAuthority>>,
+        store: Arc<SledStore>,
         settings: AdminSettings,
         checkpoints: Checkpoints,
         start: [u8; 8],
     ) -> Self {
         let (settings, request_ids) = (ArcSwap::from_pointee(settings), RequestIds::new(start));
-        Self { authority, settings, in_flight: InFlight::default(), checkpoints, request_ids }
+        let backups = Arc::new(Semaphore::new(1));
+        Self { authority, settings, in_flight: InFlight::default(), checkpoints, store, backups, request_ids }
     }
 
     /// Makes a change, and answers once that is durable.

@@ -68,6 +68,14 @@ impl<P> Permitted<P> {
 }
 
 impl<P> ServerPermitted<P> {
+    /// The grant, for what cannot be answered again: a key would promise that it can.
+    pub(super) fn unkeyed(self) -> Result<ServerGrant<P>, Problem> {
+        match self.keyed {
+            None => Ok(self.grant),
+            Some(_) => Err(Problem::bad_request("this cannot be answered again: no Idempotency-Key is expected")),
+        }
+    }
+
     /// The grant, by which the answer is recorded along with the change.
     pub(super) fn answering(
         self,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::operate::OperateError;
 use crate::access::Denied;
+use crate::backup::BackupError;
 use crate::ca::ceremony::CeremonyError;
 use crate::ca::{AuthorityError, RolloverError, SignerError};
 use crate::clock::EntropyFailure;
@@ -98,6 +99,9 @@ pub enum CliError {
         /// The file.
         path: PathBuf,
     },
+    /// A backup is not made, or not what it should be.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The store failed.
     #[error(transparent)]
     StoreFault(#[from] StoreFault),

@@ -1,5 +1,6 @@
 //! The command line: one file a command, one error type, three exit codes (0 done, 1 refused or failed, 2 usage).
 
+mod backup;
 mod ca;
 mod check;
 mod credential;
@@ -13,6 +14,7 @@ mod journal;
 mod logging;
 mod operate;
 mod process;
+mod progress;
 mod rollover;
 mod rollover_status;
 mod serve;
@@ -59,6 +61,9 @@ enum Command {
     /// Verify the journal, rebuild the index from it
     #[command(subcommand)]
     Journal(journal::Command),
+    /// Make a backup of a running server, verify one
+    #[command(subcommand)]
+    Backup(backup::Command),
     /// Operate a running server: make the first admin's token
     Admin(Operated<operate::Admin>),
     /// Operate a running server: its devices
@@ -119,6 +124,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Credential(command) => credential::run(&command, &mut out),
         Command::Crl(command) => crl::run(&command, &mut out),
         Command::Journal(command) => journal::run(&command, &mut out),
+        Command::Backup(command) => backup::run(&command, &mut out),
         Command::Admin(Operated { command, server }) => command.run(&server, &mut out),
         Command::Device(OperatedWithin { command, within }) => command.run(&within, &mut out),
         Command::Cert(OperatedWithin { command, within }) => command.run(&within, &mut out),

@@ -29,7 +29,7 @@ pub(super) fn load(
     warnings: &mut Vec<Problem>,
 ) -> Option<Arc<Credentials>> {
     let before = problems.len();
-    let text = read::secret(path).map_err(|problem| problems.push(place.problem(problem))).ok()?;
+    let text = read::hashes(path).map_err(|problem| problems.push(place.problem(problem))).ok()?;
     let place = Place::file(path);
     let table = file::parse(&text).map_err(|problem| problems.push(place.problem(problem))).ok()?;
     let shape: file::Credentials = file::decode(table, &place, problems);

@@ -19,6 +19,7 @@ mod registration;
 mod renewal;
 mod rollover;
 mod server;
+mod sources;
 mod tenant;
 mod usage;
 mod usage_limits;
@@ -33,6 +34,7 @@ pub use label::LabelSettings;
 pub use limits::Limits;
 pub use problem::{Place, Problem, ProblemKind, Problems};
 pub use server::{CertificateSource, LogFormat, LogSettings, ServerSettings, TlsSettings};
+pub use sources::{Source, SourceKind, Sources};
 
 pub(crate) use read::secret;
 pub(crate) use server::server_name;
@@ -60,6 +62,8 @@ pub struct Config {
     pub labels: Vec<LabelSettings>,
     /// The tenants with host names of their own.
     pub hosts: Vec<TenantHosts>,
+    /// The files it was read from.
+    pub sources: Sources,
     /// What is not wrong but deserves a look.
     pub warnings: Vec<Problem>,
 }
@@ -72,9 +76,11 @@ impl Config {
     pub fn load(path: &Path, now: DateTime<Utc>) -> Result<Self, Problems> {
         let mut problems = Vec::new();
         let mut warnings = Vec::new();
-        let config = check(path, now, &mut problems, &mut warnings);
+        let (config, read) = read::noting(|| check(path, now, &mut problems, &mut warnings));
         match config {
-            Some(config) if problems.is_empty() => Ok(Self { warnings, ..config }),
+            Some(config) if problems.is_empty() => {
+                Ok(Self { warnings, sources: Sources::new(path.to_owned(), read), ..config })
+            }
             Some(_) | None => Err(Problems::of(problems)),
         }
     }
@@ -110,7 +116,18 @@ fn check(path: &Path, now: DateTime<Utc>, problems: &mut Vec<Problem>, warnings:
     let admin = admin::check(main.admin, folder, &admin_place, data_dir, &tenants.labels, problems);
     let tenant::Tenants { authorities, labels, hosts, label_names: _ } = tenants;
     let authorities = authorities.into_iter().filter_map(authority::Declared::into_sound).collect();
-    Some(Config { server: server?, admin: admin?, limits, log, authorities, labels, hosts, warnings: Vec::new() })
+    let sources = Sources::new(path.to_owned(), Vec::new());
+    Some(Config {
+        server: server?,
+        admin: admin?,
+        limits,
+        log,
+        authorities,
+        labels,
+        hosts,
+        sources,
+        warnings: Vec::new(),
+    })
 }
 
 /// A TOML document, read and parsed.

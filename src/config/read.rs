@@ -1,5 +1,6 @@
 //! Reading what a configuration names: TOML documents, certificates, private keys.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -11,6 +12,7 @@ use rustls_pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
 use super::problem::ProblemKind;
+use super::sources::{Source, SourceKind};
 
 /// Largest file read, in octets: a bundle of some thousand certificates.
 const MAX_FILE_OCTETS: u64 = 16 * 1024 * 1024;
@@ -18,6 +20,23 @@ const MAX_FILE_OCTETS: u64 = 16 * 1024 * 1024;
 const OTHERS: u32 = 0o077;
 /// Endings of the files that a folder of certificates is read for.
 const CERTIFICATE_ENDINGS: [&str; 3] = ["pem", "crt", "cer"];
+
+thread_local! {
+    /// What the load on this thread has read so far, while there is one. Whoever reads a file for a configuration comes by
+    /// here, so none is forgotten in a backup because somebody did not pass it on.
+    static READ: RefCell<Option<Vec<Source>>> = const { RefCell::new(None) };
+}
+
+/// Runs `load`, and tells which files it read on this thread.
+pub(super) fn noting<T>(load: impl FnOnce() -> T) -> (T, Vec<Source>) {
+    READ.set(Some(Vec::new()));
+    let loaded = load();
+    (loaded, READ.take().unwrap_or_default())
+}
+
+fn note(path: &Path, kind: SourceKind) {
+    READ.with_borrow_mut(|read| read.iter_mut().for_each(|read| read.push(Source { path: path.to_owned(), kind })));
+}
 
 /// A whole text file.
 pub(super) fn text(path: &Path) -> Result<String, ProblemKind> {
@@ -29,12 +48,21 @@ pub(super) fn text(path: &Path) -> Result<String, ProblemKind> {
 
 /// A whole file that is no secret.
 pub(super) fn octets(path: &Path) -> Result<Vec<u8>, ProblemKind> {
-    read(path, |_| Ok(()))
+    read(path, SourceKind::Open, |_| Ok(()))
 }
 
 /// A file that holds a secret, refused when anybody but its owner can read it.
 pub(crate) fn secret(path: &Path) -> Result<Zeroizing<String>, ProblemKind> {
-    let octets = Zeroizing::new(read(path, |file| {
+    private(path, SourceKind::Secret)
+}
+
+/// A file of what secrets are recognised by, such as their hashes; as [`secret`], and part of a backup all the same.
+pub(super) fn hashes(path: &Path) -> Result<Zeroizing<String>, ProblemKind> {
+    private(path, SourceKind::Hashes)
+}
+
+fn private(path: &Path, kind: SourceKind) -> Result<Zeroizing<String>, ProblemKind> {
+    let octets = Zeroizing::new(read(path, kind, |file| {
         let mode =
             file.metadata().map_err(|error| ProblemKind::unreadable(path, &error))?.permissions().mode() & 0o7777;
         if mode & OTHERS == 0 { Ok(()) } else { Err(ProblemKind::OpenToOthers { path: path.to_owned(), mode }) }
@@ -82,6 +110,7 @@ pub(super) fn certificates_of_file_or_folder(path: &Path) -> Result<Vec<Certific
 
 /// The files of a folder with one of the endings, by name; hidden ones are left alone.
 pub(super) fn files_with_ending(folder: &Path, endings: &[&str]) -> io::Result<Vec<PathBuf>> {
+    note(folder, SourceKind::Folder);
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -96,7 +125,12 @@ pub(super) fn files_with_ending(folder: &Path, endings: &[&str]) -> io::Result<V
 }
 
 /// Opens, looks at and reads a file: all three on the same descriptor, so that what was looked at is what is read.
-fn read(path: &Path, look: impl FnOnce(&File) -> Result<(), ProblemKind>) -> Result<Vec<u8>, ProblemKind> {
+fn read(
+    path: &Path,
+    kind: SourceKind,
+    look: impl FnOnce(&File) -> Result<(), ProblemKind>,
+) -> Result<Vec<u8>, ProblemKind> {
+    note(path, kind);
     let unreadable = |error: io::Error| ProblemKind::unreadable(path, &error);
     let file = File::open(path).map_err(unreadable)?;
     look(&file)?;

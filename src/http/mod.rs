@@ -19,6 +19,7 @@ mod reply;
 mod request_id;
 mod route;
 pub mod status;
+mod written;
 
 pub(crate) use body::receive;
 pub(crate) use connection::drive;
@@ -27,6 +28,7 @@ pub use metrics::Metrics;
 pub use public::{PublicEdge, serve_public_connection};
 pub(crate) use request_id::RequestIds;
 pub use status::{StatusEdge, serve_status_connection};
+pub(crate) use written::WrittenBody;
 
 #[cfg(test)]
 mod tests;

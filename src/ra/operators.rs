@@ -166,6 +166,16 @@ impl RegistrationAuthority {
         Ok(MadeToken { token, record, receipt })
     }
 
+    /// Leaves the audit event of a backup that is about to be made.
+    ///
+    /// # Errors
+    /// When the store takes no record.
+    pub fn note_backup(&self, grant: &ServerGrant<ManageServer>) -> Result<Receipt, StoreFault> {
+        let what = "a backup of everything".to_owned();
+        let event = changed("", None, "backup", what, self.ports.clock.now(), grant.actor());
+        self.ports.store.record_facts(Vec::new(), event)
+    }
+
     /// Every token, whoever's.
     ///
     /// # Errors

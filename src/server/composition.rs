@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::ServerError;
 use crate::admin::{AdminEdge, AdminSettings, Checkpoints, PinnedOperator};
+use crate::backup::Origin;
 use crate::ca::{CmcResponder, KeyGenerator};
 use crate::clock::{Entropy as _, EntropyFailure, SystemClock, SystemEntropy};
 use crate::config::{Authority, Config, LabelSettings, Limits};
@@ -18,7 +19,7 @@ use crate::http::{HttpEdge, HttpLimits, Metrics};
 use crate::pki::trust::PathLimits;
 use crate::ra::{Authentication, KeyGeneration, LabelContext, LabelsError, Ports, RegistrationAuthority, RequestRules};
 use crate::store::CertificateStore;
-use crate::store::sled::StoreOptions;
+use crate::store::sled::{SledStore, StoreOptions};
 use crate::tls::{self, ReloadableCertificate, TlsSettings};
 use crate::va::{self, ValidationAuthority};
 
@@ -52,11 +53,12 @@ impl Doors {
 pub(super) fn admin_edge(
     config: &Config,
     authority: Arc<ArcSwap<RegistrationAuthority>>,
+    store: Arc<SledStore>,
     checkpoints: Checkpoints,
 ) -> Result<AdminEdge, EntropyFailure> {
     let mut start = [0; 8];
     SystemEntropy.fill(&mut start)?;
-    Ok(AdminEdge::new(authority, admin_settings(config), checkpoints, start))
+    Ok(AdminEdge::new(authority, store, admin_settings(config), checkpoints, start))
 }
 
 /// Operators and their bounds.
@@ -69,7 +71,8 @@ pub(super) fn admin_settings(config: &Config) -> AdminSettings {
         standing: operator.standing.clone(),
     });
     let limits = HttpLimits { max_body: settings.max_body, ..http_limits(limits) };
-    AdminSettings { limits, operators: operators.collect() }
+    let origin = Origin { sources: config.sources.clone(), data_dir: config.server.data_dir.clone() };
+    AdminSettings { limits, operators: operators.collect(), origin }
 }
 
 /// The outside world over a store.

@@ -108,7 +108,7 @@ impl Server {
         let authority = Arc::new(ArcSwap::from_pointee(authority));
         composition::show_holdings(&metrics, &authority);
         let tls_settings = composition::tls_settings(&config);
-        let admin = composition::admin_edge(&config, Arc::clone(&authority), notary.shown())?;
+        let admin = composition::admin_edge(&config, Arc::clone(&authority), Arc::clone(&store), notary.shown())?;
         let own = Own::obtain(Arc::new(config.server.tls.certificate), &config.server.data_dir, &ports).await?;
         let certificate = Arc::new(ReloadableCertificate::new(&own.certificate));
         let doors = Doors::new(

@@ -1,5 +1,6 @@
 //! The resources, one file each.
 
+pub(super) mod backup;
 pub(super) mod certificates;
 pub(super) mod checkpoints;
 pub(super) mod codes;

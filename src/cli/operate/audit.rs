@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use hyper::Method;
 use serde_json::Value;
 
 use super::client::{query, segment};
@@ -94,7 +95,8 @@ impl Command {
                 parameters.push(("format", format.clone()));
                 parameters.extend(after.map(|after| ("after", after.to_string())));
                 let within = tenant.as_ref().map_or_else(String::new, |tenant| format!("/tenants/{}", segment(tenant)));
-                server.client()?.stream(&format!("{within}/events/export?{}", query(&parameters)), out)
+                let path = format!("{within}/events/export?{}", query(&parameters));
+                server.client()?.stream(&Method::GET, &path, out, &mut |_, _| ())
             }
             Self::Checkpoints { limit, key } => {
                 let answer = server.client()?.get(&format!("/checkpoints?limit={limit}"))?;

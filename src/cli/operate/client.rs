@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
@@ -96,19 +96,27 @@ impl Client {
         if status.is_success() { Ok(octets) } else { Err(refused(&octets)?.into()) }
     }
 
-    /// Writes the body of an answer as it comes.
-    pub(super) fn stream(&self, path: &str, out: &mut dyn Write) -> Result<(), CliError> {
+    /// Writes the body of an answer as it comes; `each` is told how many octets came, and of how many where that is known.
+    pub(super) fn stream(
+        &self,
+        method: &Method,
+        path: &str,
+        out: &mut dyn Write,
+        each: &mut dyn FnMut(u64, Option<u64>),
+    ) -> Result<(), CliError> {
         self.runtime.block_on(async {
-            let response = self.exchange(&Method::GET, path, None).await?;
+            let response = self.exchange(method, path, None).await?;
             let status = response.status();
             let mut body = response.into_body();
             if !status.is_success() {
                 let octets = body.collect().await.map_err(OperateError::from)?.to_bytes();
                 return Err(refused(&octets)?.into());
             }
+            let octets = body.size_hint().exact();
             while let Some(frame) = body.frame().await {
                 if let Ok(piece) = frame.map_err(OperateError::from)?.into_data() {
                     out.write_all(&piece)?;
+                    each(piece.len() as u64, octets);
                 }
             }
             Ok(())

@@ -2,6 +2,7 @@
 
 mod admin;
 mod audit;
+mod backup;
 mod certificate;
 mod client;
 mod code;
@@ -22,6 +23,7 @@ use table::fields;
 
 pub(super) use admin::Command as Admin;
 pub(super) use audit::Command as Audit;
+pub(super) use backup::{Create, verified};
 pub(super) use certificate::Command as Certificate;
 pub(super) use client::OperateError;
 pub(super) use code::Command as Code;

@@ -1,7 +1,8 @@
 //! The journal's file: opened by one process, appended to in whole writes, cut back when a write fails.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write};
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 /// A buffer that grew beyond this for one large write is given back, in octets.
 const KEPT_BUFFER_OCTETS: usize = 1 << 20;
+/// How much is copied at once, in octets.
+const COPY_OCTETS: usize = 1 << 18;
 
 /// A journal that this process alone may append to.
 #[derive(Debug)]
@@ -88,7 +91,7 @@ impl Journal {
         let acknowledged = mark::noted(directory).map_err(|error| at(&path, error))?;
         let mark = Mark::open(directory).map_err(|error| at(&path, error))?;
         let reader = JournalReader { path: path.into(), file: Arc::new(file), acknowledged };
-        reader.check_header()?;
+        check_header(&reader.path, &reader.file, 0)?;
         Ok(Self { reader, mark, head: Head::genesis(), littered: false, buffer: Vec::new() })
     }
 
@@ -201,7 +204,7 @@ impl JournalReader {
         // Read before the journal is, which may grow meanwhile.
         let acknowledged = mark::noted(directory).map_err(|source| JournalError::Io { path: path.clone(), source })?;
         let reader = Self { path: path.into(), file: Arc::new(file), acknowledged };
-        reader.check_header()?;
+        check_header(&reader.path, &reader.file, 0)?;
         Ok(reader)
     }
 
@@ -310,38 +313,44 @@ impl JournalReader {
         }
     }
 
+    /// Writes the octets of the file between two offsets, which must be there.
+    ///
+    /// # Errors
+    /// When they cannot be read or written.
+    pub fn copy(&self, range: Range<u64>, out: &mut impl Write) -> io::Result<()> {
+        copy(&self.file, range, out)
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    fn check_header(&self) -> Result<(), JournalError> {
-        let mut header = [0; FILE_HEADER_OCTETS];
-        self.file.read_exact_at(&mut header, 0).map_err(|error| {
-            if error.kind() == io::ErrorKind::UnexpectedEof {
-                return JournalError::NotAJournal { path: self.path.to_path_buf() };
-            }
-            self.io_error(error)
-        })?;
-        let (magic, version) = header.split_at(FILE_MAGIC_OCTETS);
-        let (known_magic, known_version) = FILE_HEADER.split_at(FILE_MAGIC_OCTETS);
-        if magic != known_magic {
-            return Err(JournalError::NotAJournal { path: self.path.to_path_buf() });
-        }
-        if version != known_version {
-            let number = |octets: &[u8]| octets.iter().fold(0, |number, octet| number << 8 | u32::from(*octet));
-            return Err(JournalError::Version {
-                path: self.path.to_path_buf(),
-                found: number(version),
-                known: number(known_version),
-            });
-        }
-        Ok(())
-    }
-
     fn io_error(&self, source: io::Error) -> JournalError {
         JournalError::Io { path: self.path.to_path_buf(), source }
     }
+}
+
+/// Holds the file header at an offset of a file against that of this format.
+pub(super) fn check_header(path: &Path, file: &File, offset: u64) -> Result<(), JournalError> {
+    let path = || path.to_path_buf();
+    let mut header = [0; FILE_HEADER_OCTETS];
+    file.read_exact_at(&mut header, offset).map_err(|source| {
+        if source.kind() == io::ErrorKind::UnexpectedEof {
+            return JournalError::NotAJournal { path: path() };
+        }
+        JournalError::Io { path: path(), source }
+    })?;
+    let (magic, version) = header.split_at(FILE_MAGIC_OCTETS);
+    let (known_magic, known_version) = FILE_HEADER.split_at(FILE_MAGIC_OCTETS);
+    if magic != known_magic {
+        return Err(JournalError::NotAJournal { path: path() });
+    }
+    if version != known_version {
+        let number = |octets: &[u8]| octets.iter().fold(0, |number, octet| number << 8 | u32::from(*octet));
+        return Err(JournalError::Version { path: path(), found: number(version), known: number(known_version) });
+    }
+    Ok(())
 }
 
 /// Writes the file header of a new journal, also of one whose creation was interrupted, and makes its name durable.
@@ -360,6 +369,19 @@ fn begin(file: &File, directory: &Path) -> io::Result<()> {
     file.sync_all()?;
     sync_directory(directory)?;
     directory.canonicalize()?.parent().map_or(Ok(()), sync_directory)
+}
+
+/// Writes the octets of a file between two offsets, some at a time.
+pub(super) fn copy(file: &File, range: Range<u64>, out: &mut impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; COPY_OCTETS];
+    let mut at = range.start;
+    while at < range.end {
+        let octets = (range.end - at).min(COPY_OCTETS as u64) as usize;
+        file.read_exact_at(&mut buffer[..octets], at)?;
+        out.write_all(&buffer[..octets])?;
+        at += octets as u64;
+    }
+    Ok(())
 }
 
 /// Makes the names in a folder durable.

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod checkpoint_log;
+mod copy;
 mod entry;
 mod file;
 mod frame;
@@ -12,6 +13,7 @@ mod tests;
 
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use checkpoint_log::CheckpointLog;
+pub use copy::{Embedded, Snapshot};
 pub use entry::Entry;
 pub use file::{Journal, JournalReader, Tail};
 pub use frame::{Head, MAX_PAYLOAD_OCTETS, Place};

@@ -74,7 +74,10 @@ pub(super) enum Stop {
 #[derive(Debug)]
 pub(super) struct Scan<'f> {
     file: &'f File,
-    file_octets: u64,
+    /// Where the journal begins in the file.
+    base: u64,
+    /// Where it ends, counted from there.
+    octets: u64,
     head: Head,
     /// What was read ahead, and where in it the next frame starts.
     window: Vec<u8>,
@@ -84,8 +87,13 @@ pub(super) struct Scan<'f> {
 impl<'f> Scan<'f> {
     /// Reads the frames that follow `head`.
     pub(super) fn after(file: &'f File, head: Head) -> io::Result<Self> {
-        let file_octets = file.metadata()?.len();
-        Ok(Self { file, file_octets, head, window: Vec::new(), next: 0 })
+        let octets = file.metadata()?.len();
+        Ok(Self { file, base: 0, octets, head, window: Vec::new(), next: 0 })
+    }
+
+    /// Reads all frames of a journal of so many octets that begins at `base` of another file.
+    pub(super) fn within(file: &'f File, base: u64, octets: u64) -> Self {
+        Self { file, base, octets, head: Head::genesis(), window: Vec::new(), next: 0 }
     }
 
     /// The last frame that was read.
@@ -93,9 +101,9 @@ impl<'f> Scan<'f> {
         self.head
     }
 
-    /// The next frame; `None` at the end of the file.
+    /// The next frame; `None` at the end of the journal.
     pub(super) fn next(&mut self) -> Result<Option<Frame<'_>>, Stop> {
-        if self.head.end == self.file_octets {
+        if self.head.end == self.octets {
             return Ok(None);
         }
         let (offset, sequence) = (self.head.end, self.head.sequence + 1);
@@ -118,17 +126,17 @@ impl<'f> Scan<'f> {
         }))
     }
 
-    /// The `wanted` octets after the head; `None` when the file ends before.
+    /// The `wanted` octets after the head; `None` when the journal ends before.
     fn ahead(&mut self, wanted: usize) -> io::Result<Option<&[u8]>> {
-        if self.head.end + wanted as u64 > self.file_octets {
+        if self.head.end + wanted as u64 > self.octets {
             return Ok(None);
         }
         if self.window.len() < self.next + wanted {
-            let left = self.file_octets - self.head.end;
+            let left = self.octets - self.head.end;
             let octets = left.min(wanted.max(WINDOW_OCTETS) as u64) as usize;
             self.window.resize(octets, 0);
             self.next = 0;
-            self.file.read_exact_at(&mut self.window, self.head.end)?;
+            self.file.read_exact_at(&mut self.window, self.base + self.head.end)?;
         }
         Ok(Some(&self.window[self.next..self.next + wanted]))
     }

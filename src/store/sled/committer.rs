@@ -174,7 +174,7 @@ impl Committer {
             Ok(places) => {
                 self.writes = true;
                 // Durable is what the journal holds; lookups find the rest in `pending` until the index has it.
-                self.shared.reach.durable(self.journal.head().sequence);
+                self.shared.reach.durable(self.journal.head());
                 batch.iter().for_each(|submission| submission.effect.settle(Ok(())));
                 self.follow(batch, &places);
             }

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod committer;
+mod contents;
 mod index;
 mod key;
 mod recovery;
@@ -10,11 +11,11 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
+pub use contents::{Contents, verify};
 pub use index::IndexError;
 pub use recovery::{OpenError, Recovery};
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -29,7 +30,7 @@ use self::key::timeline_of;
 use self::refusals::RefusalBucket;
 use self::shared::{Reach, Shared};
 use super::claims::locked;
-use super::journal::{Entry, Head, Journal, JournalError, JournalReader, MAX_PAYLOAD_OCTETS, Tail};
+use super::journal::{Entry, Head, Journal, JournalError, JournalReader, MAX_PAYLOAD_OCTETS, Snapshot};
 use super::pending::Pending;
 use super::{
     CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, ClaimGuard, Claims, Fact, FactKey,
@@ -72,6 +73,7 @@ pub struct SledStore {
     claims: Claims,
     refusals: Mutex<RefusalBucket>,
     recovery: Recovery,
+    reader: JournalReader,
     committer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -91,8 +93,9 @@ impl SledStore {
             certificates: AtomicU64::new(progress.certificates),
             suppressed: AtomicU64::new(0),
             healthy: AtomicBool::new(true),
-            reach: Reach::default(),
+            reach: Reach::at(journal.head()),
         });
+        let reader = journal.reader().clone();
         let committer = Committer::new(Arc::clone(&shared), journal, progress, &options);
         let thread = std::thread::Builder::new()
             .name("committer".into())
@@ -103,6 +106,7 @@ impl SledStore {
             claims: Claims::default(),
             refusals: Mutex::new(RefusalBucket::new(options.audit_refusals_per_second)),
             recovery,
+            reader,
             committer: Mutex::new(Some(thread)),
         })
     }
@@ -118,12 +122,13 @@ impl SledStore {
     }
 
     /// The last record that is durable.
-    ///
-    /// # Errors
-    /// When the index cannot be read.
-    pub fn head(&self) -> Result<Head, StoreFault> {
-        self.shared.reach.catch_up();
-        Ok(self.shared.index.progress()?.map_or(Head::genesis(), |progress| progress.head))
+    pub fn head(&self) -> Head {
+        self.shared.reach.head()
+    }
+
+    /// The journal as far as it is durable now.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.reader.clone(), self.head())
     }
 
     /// Writes what waits, syncs the index and stops; every later verb that writes fails with [`StoreFault::Closed`],
@@ -278,71 +283,6 @@ impl CertificateStore for SledStore {
 impl Drop for SledStore {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-/// What a verified journal holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Contents {
-    /// Certificates issued.
-    pub certificates: u64,
-    /// Revocations, and certificates released from hold.
-    pub revocations: u64,
-    /// Changes of facts.
-    pub changes: u64,
-    /// Other audit events.
-    pub events: u64,
-    /// Records of kinds this program does not know.
-    pub unknown: u64,
-    /// Audit events that were counted and not written.
-    pub suppressed: u64,
-    /// The last record: its sequence number is how many there are, as the first is number 1, and its hash, noted down
-    /// elsewhere, proves later that nothing before it was changed.
-    pub head: Head,
-    /// What follows it.
-    pub tail: Tail,
-}
-
-/// Verifies the whole chain of a data folder's journal, also while a server appends to it (its write under way then
-/// shows as a torn tail).
-///
-/// # Errors
-/// With the first damage, where it lies, and the sequence number of the record that should be there; also when records are
-/// missing at the end that are known to have been acknowledged. `noted` are numbers and hashes of records that somebody wrote
-/// down: each must be there.
-pub fn verify(directory: &Path, noted: &[(u64, [u8; 32])]) -> Result<Contents, JournalError> {
-    let journal = JournalReader::open(directory)?;
-    let mut missing: BTreeSet<_> = noted.iter().copied().collect();
-    let mut contents = Contents {
-        certificates: 0,
-        revocations: 0,
-        changes: 0,
-        events: 0,
-        unknown: 0,
-        suppressed: 0,
-        head: Head::genesis(),
-        tail: Tail::Whole,
-    };
-    let (head, tail) = journal.scan(Head::genesis(), 0, |frame| {
-        let (count, suppressed) = match frame.entry() {
-            Ok(Entry::Issued { suppressed, .. }) => (&mut contents.certificates, suppressed),
-            Ok(Entry::Revoked { suppressed, .. } | Entry::Standing { suppressed, .. }) => {
-                (&mut contents.revocations, suppressed)
-            }
-            Ok(Entry::Facts { suppressed, .. }) => (&mut contents.changes, suppressed),
-            Ok(Entry::Event { suppressed, .. }) => (&mut contents.events, suppressed),
-            Err(_) => (&mut contents.unknown, 0),
-        };
-        *count += 1;
-        contents.suppressed += suppressed;
-        missing.remove(&(frame.head.sequence, frame.head.hash));
-        Ok::<_, JournalError>(())
-    })?;
-    match missing.first() {
-        Some((known, _)) => {
-            Err(JournalError::Lost { path: journal.path().to_owned(), found: head.sequence, known: *known })
-        }
-        None => Ok(Contents { head, tail, ..contents }),
     }
 }
 

@@ -8,6 +8,7 @@ use super::committer::{Effect, Queue, Submission};
 use super::index::Index;
 use crate::store::StoreFault;
 use crate::store::claims::locked;
+use crate::store::journal::Head;
 use crate::store::pending::Pending;
 
 /// What the verbs and the committer share.
@@ -26,15 +27,15 @@ pub(super) struct Shared {
 }
 
 /// How far the journal has come, and how far the index behind it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Reach {
-    sequences: Mutex<Sequences>,
+    heads: Mutex<Heads>,
     moved: Condvar,
 }
 
-#[derive(Debug, Default)]
-struct Sequences {
-    durable: u64,
+#[derive(Debug)]
+struct Heads {
+    durable: Head,
     indexed: u64,
 }
 
@@ -42,22 +43,32 @@ struct Sequences {
 const CATCH_UP: Duration = Duration::from_millis(250);
 
 impl Reach {
+    /// Both have come to the same record.
+    pub(super) fn at(head: Head) -> Self {
+        Self { heads: Mutex::new(Heads { durable: head, indexed: head.sequence }), moved: Condvar::new() }
+    }
+
     /// Records are durable up to this one.
-    pub(super) fn durable(&self, sequence: u64) {
-        locked(&self.sequences).durable = sequence;
+    pub(super) fn durable(&self, head: Head) {
+        locked(&self.heads).durable = head;
+    }
+
+    /// The last record that is durable.
+    pub(super) fn head(&self) -> Head {
+        locked(&self.heads).durable
     }
 
     /// Records are in the index up to this one.
     pub(super) fn indexed(&self, sequence: u64) {
-        locked(&self.sequences).indexed = sequence;
+        locked(&self.heads).indexed = sequence;
         self.moved.notify_all();
     }
 
     /// Waits until the index has all that is durable now.
     pub(super) fn catch_up(&self) {
-        let sequences = locked(&self.sequences);
-        let wanted = sequences.durable;
-        drop(self.moved.wait_timeout_while(sequences, CATCH_UP, |sequences| sequences.indexed < wanted));
+        let heads = locked(&self.heads);
+        let wanted = heads.durable.sequence;
+        drop(self.moved.wait_timeout_while(heads, CATCH_UP, |heads| heads.indexed < wanted));
     }
 }
 

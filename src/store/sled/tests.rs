@@ -10,6 +10,7 @@ use super::*;
 use crate::est::RejectionCode;
 use crate::store::contract::{epoch, event, granted, issued, keep, record, record_id};
 use crate::store::event::{EventEntry, OutcomeEntry};
+use crate::store::journal::{Head, Tail};
 use crate::store::{Catalogue as _, Direction, FactKind, LoggedStanding, Revocation, Span};
 
 fn open(folder: &Path) -> SledStore {
