@@ -24,7 +24,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("va", &["pki", "ca", "store", "audit", "clock"]),
     ("admin", &["est", "pki", "ca", "access", "ra", "store", "policy", "http", "trail", "backup"]),
     ("trail", &["pki", "store"]),
-    ("backup", &["pki", "store", "config"]),
+    ("backup", &["pki", "store", "config", "audit"]),
 ];
 
 /// Modules that put everything together.

@@ -1,4 +1,4 @@
-//! Backups: taken while devices enroll, refused when anything in them was changed.
+//! Backups: taken while devices enroll, refused when anything in them was changed, and restored after the server died.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -182,4 +182,150 @@ fn what_is_not_whole_leaves_no_file_and_what_is_there_is_not_overwritten() {
     create(&site.config(), &target);
     checked(&target).unwrap();
     server.stop();
+}
+
+/// Restores with these arguments, and puts the one key back.
+fn restore(site: &Site, from: &Path, to: &Path, arguments: &[&str]) -> String {
+    let fixed = ["restore", "--from", from.to_str().unwrap(), "--to", to.to_str().unwrap()];
+    let said = run(&[&fixed[..], arguments].concat());
+    let key = to.join("ca/issuing.key");
+    assert!(said.contains(&format!("a key to be put back: {}", key.display())), "{said}");
+    fs::copy(site.folder.join("ca/issuing.key"), key).unwrap();
+    said
+}
+
+/// Whether a certificate is on record.
+fn is_known(server: &Served, device: &Device) -> bool {
+    let path = format!("/tenants/{}/certificates?serial={}", server.tenant(), hex_upper(device.certificate.serial()));
+    !server.get(&path)["items"].as_array().unwrap().is_empty()
+}
+
+#[test]
+fn the_drill_a_server_that_died_goes_on_elsewhere_and_nothing_acknowledged_is_lost() {
+    let site = Site::new();
+    let server = site.serve();
+    let tenant = server.tenant();
+    let thief = server.enroll(&site.birth("SN-thief"), "simpleenroll").unwrap();
+    let lost = server.enroll(&site.birth("SN-lost"), "simpleenroll").unwrap();
+    server.post(&format!("/tenants/{tenant}/devices/SN-thief/revoke"), r#"{"reason":"keyCompromise"}"#);
+    let backup = site.beside("drill.tar");
+    let (issued, number) = under_load(&site, &server, || {
+        create(&site.config(), &backup);
+        // What comes after the backup is in the journal of the dead server alone.
+        server.post(&format!("/tenants/{tenant}/devices/SN-lost/revoke"), r#"{"reason":"cessationOfOperation"}"#);
+        thread::sleep(std::time::Duration::from_millis(1500));
+        server.crl(&thief.certificate).0
+    });
+    server.kill();
+
+    let to = site.beside("restored");
+    let (from, target) = (backup.to_str().unwrap(), to.to_str().unwrap());
+    let silent = estd(&["restore", "--from", from, "--to", target]);
+    assert!(!silent.status.success() && text(&silent).contains("--accept-loss"), "{}", text(&silent));
+    assert!(!to.exists(), "nothing was written");
+    let data = site.folder.join("data");
+    let said = restore(&site, &backup, &to, &["--replaces", data.to_str().unwrap()]);
+    let carried: u64 = said.split("has ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(carried > 0, "{said}");
+
+    let restored = Served::start(&to);
+    for device in issued.iter().chain([&thief, &lost]) {
+        assert!(is_known(&restored, device));
+    }
+    for device in issued.iter().step_by(issued.len().div_ceil(12)) {
+        restored.enroll(device, "simplereenroll").unwrap();
+    }
+    for revoked in [&thief, &lost] {
+        let refused = restored.enroll(revoked, "simplereenroll").err().flatten().unwrap();
+        assert!(refused.contains("revoked"), "{refused}");
+    }
+    let (above, crl) = restored.crl(&thief.certificate);
+    assert!(above > number, "{above} after {number}");
+    for revoked in [&thief, &lost] {
+        assert!(crl.contains(&hex_upper(revoked.certificate.serial())), "{crl}");
+    }
+    let events = restored.get("/events?limit=1000");
+    assert!(events.to_string().contains("records, ") && events.to_string().contains("nothing is lost"));
+    restored.stop();
+    run(&["journal", "verify", "--data-dir", to.join("data").to_str().unwrap()]);
+}
+
+#[test]
+fn what_the_dead_server_no_longer_has_is_told_and_lost_only_with_leave() {
+    let site = Site::new();
+    let server = site.serve();
+    let before = server.enroll(&site.birth("SN-before"), "simpleenroll").unwrap();
+    let backup = site.beside("b.tar");
+    create(&site.config(), &backup);
+    let after = server.enroll(&site.birth("SN-after"), "simpleenroll").unwrap();
+    let number = server.crl(&before.certificate).0;
+    let (from, to) = (backup.to_str().unwrap(), site.beside("restored"));
+    let data = site.folder.join("data");
+    let replacing = ["restore", "--from", from, "--to", to.to_str().unwrap(), "--replaces", data.to_str().unwrap()];
+    let refused = |arguments: &[&str], why: &str| {
+        let output = estd(arguments);
+        assert!(!output.status.success() && text(&output).contains(why), "{why}: {}", text(&output));
+        assert!(!to.exists(), "nothing was written");
+    };
+    refused(&replacing, "another process uses this journal");
+    server.kill();
+
+    // The last record of the dead server is damaged: it was acknowledged.
+    let journal = data.join("journal");
+    let whole = fs::read(&journal).unwrap();
+    let mut damaged = whole.clone();
+    let last = damaged.len() - 1;
+    damaged[last] ^= 1;
+    fs::write(&journal, &damaged).unwrap();
+    refused(&replacing, "records of the server that is replaced would be lost");
+    // Another server's journal.
+    let other = Site::new();
+    other.serve().stop();
+    let others = other.folder.join("data");
+    refused(&[&replacing[..6], &[others.to_str().unwrap()]].concat(), "not the journal that the backup was taken of");
+
+    // A folder that holds something, and a disk that is full.
+    fs::create_dir(&to).unwrap();
+    fs::write(to.join("thesis.txt"), "all of it").unwrap();
+    let occupied = estd(&[&replacing[..5], &["--accept-loss"]].concat());
+    assert!(!occupied.status.success() && text(&occupied).contains("is not empty"), "{}", text(&occupied));
+    assert_eq!(fs::read_dir(&to).unwrap().count(), 1);
+    fs::remove_file(to.join("thesis.txt")).unwrap();
+    let script = format!(
+        "ulimit -f 2; trap '' XFSZ; exec {} restore --from {from} --to {} --accept-loss",
+        env!("CARGO_BIN_EXE_estd"),
+        to.display()
+    );
+    let full = Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert!(!full.status.success() && text(&full).contains("cannot write"), "{}", text(&full));
+    assert_eq!(fs::read_dir(&to).unwrap().count(), 0, "nothing is left of it");
+
+    restore(&site, &backup, &to, &["--accept-loss", "--crl-number-above", "99999999999999"]);
+    let restored = Served::start(&to);
+    assert!(is_known(&restored, &before) && !is_known(&restored, &after));
+    restored.enroll(&before, "simplereenroll").unwrap();
+    let above = restored.crl(&before.certificate).0;
+    assert!(above > number && above > 99_999_999_999_999, "{above} after {number}");
+    restored.stop();
+}
+
+#[test]
+fn a_torn_or_flipped_backup_is_restored_nowhere() {
+    let site = Site::new();
+    site.serve().stop();
+    let server = site.serve();
+    let backup = site.beside("b.tar");
+    create(&site.config(), &backup);
+    server.stop();
+    let octets = fs::read(&backup).unwrap();
+    let to = site.beside("restored");
+    let middle = octets.len() / 2;
+    let flipped: Vec<u8> = octets.iter().enumerate().map(|(at, octet)| octet ^ u8::from(at == middle)).collect();
+    for changed in [&octets[..octets.len() - 700], &octets[..0], &flipped] {
+        fs::write(&backup, changed).unwrap();
+        let arguments = ["restore", "--from", backup.to_str().unwrap(), "--to", to.to_str().unwrap(), "--accept-loss"];
+        let refused = estd(&arguments);
+        assert!(!refused.status.success() && text(&refused).contains("nothing of it is used"), "{}", text(&refused));
+        assert!(!to.exists());
+    }
 }

@@ -15,17 +15,25 @@
 mod archive;
 mod manifest;
 mod name;
+mod replaced;
+mod restore;
 mod seal;
 mod verified;
 
 pub use archive::{Archive, Origin};
 pub use manifest::{FileEntry, JournalEntry, Manifest};
+pub use replaced::{Loss, Replaced};
+pub use restore::{Restoration, Restored};
 pub use verified::Backup;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::store::StoreFault;
 use crate::store::journal::{Damage, JournalError};
+use crate::store::sled::OpenError;
 
 /// The member that says what is in the archive.
 const MANIFEST: &str = "estd-backup.json";
@@ -86,9 +94,46 @@ pub enum BackupError {
         /// The first damage.
         damage: Damage,
     },
-    /// The journal in it cannot be read.
+    /// A journal cannot be read.
     #[error(transparent)]
     Journal(JournalError),
+    /// The folder to be restored has something in it.
+    #[error("{} is not empty: a backup is restored into a folder of its own; nothing was changed", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Nobody said what became of the records after the backup.
+    #[error(
+        "what was recorded after {}, when the backup was made, is not in it: certificates, revocations, used codes. Name the \
+         data folder of the server that is replaced with --replaces, or take the loss with --accept-loss",
+        made_at.to_rfc3339_opts(SecondsFormat::Secs, true)
+    )]
+    LossUnknown {
+        /// When the backup was made.
+        made_at: DateTime<Utc>,
+    },
+    /// The end of the journal of the server that is replaced does not read.
+    #[error("records of the server that is replaced would be lost: {0}. Take the loss with --accept-loss")]
+    Loss(Loss),
+    /// The journal is another one.
+    #[error(
+        "{}: not the journal that the backup was taken of, or damaged before its end: it does not have record {sequence} of \
+         it. Restore without --replaces, and take the loss with --accept-loss",
+        path.display()
+    )]
+    OtherJournal {
+        /// The journal.
+        path: PathBuf,
+        /// The last record of the backup.
+        sequence: u64,
+    },
+    /// The store does not open over what was restored.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store failed over what was restored.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
 }
 
 impl BackupError {

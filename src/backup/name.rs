@@ -29,10 +29,15 @@ pub(super) fn restored(name: &str) -> Option<PathBuf> {
     if !is_plain(path) || name.len() > MAX_NAME_OCTETS || name.contains('\0') {
         return None;
     }
-    if path.starts_with(ELSEWHERE) {
+    if is_elsewhere(name) {
         return Some(path.to_owned());
     }
     path.strip_prefix(CONFIGURATION).ok().map(Path::to_owned)
+}
+
+/// Whether a member is a file outside of the folder of the configuration.
+pub(super) fn is_elsewhere(name: &str) -> bool {
+    Path::new(name).starts_with(ELSEWHERE)
 }
 
 /// Whether a path leads downwards alone.

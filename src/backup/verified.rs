@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::manifest::{JournalEntry, Manifest};
-use super::{BackupError, FORMAT, JOURNAL, MANIFEST, MAX_CONFIGURATION_OCTETS, name, seal};
+use super::{BackupError, CONFIGURATION, FORMAT, JOURNAL, MANIFEST, MAX_CONFIGURATION_OCTETS, name, seal};
 use crate::pki::digest::{hex, sha256};
 use crate::store::journal::{Embedded, Head};
 use crate::store::sled::Contents;
@@ -23,8 +23,10 @@ struct Member {
 #[derive(Debug)]
 pub struct Backup {
     path: PathBuf,
+    file: File,
     octets: u64,
     manifest: Manifest,
+    members: BTreeMap<String, Member>,
     contents: Contents,
 }
 
@@ -54,7 +56,7 @@ impl Backup {
         if JournalEntry::of(&head) != manifest.journal {
             return Err(BackupError::not_whole(path, "its journal is not the one that it names"));
         }
-        Ok(Self { path: path.to_owned(), octets, manifest, contents })
+        Ok(Self { path: path.to_owned(), file, octets, manifest, members, contents })
     }
 
     /// The file.
@@ -80,6 +82,26 @@ impl Backup {
     /// The last record of its journal.
     pub fn head(&self) -> Head {
         self.contents.head
+    }
+
+    /// Writes a file of the configuration.
+    pub(super) fn copy_to(&self, name: &str, out: &mut impl Write) -> io::Result<()> {
+        let member = self.members.get(name).ok_or(io::ErrorKind::NotFound)?;
+        self.embedded(*member).copy_to(out)
+    }
+
+    /// Writes the journal.
+    pub(super) fn copy_journal_to(&self, out: &mut impl Write) -> io::Result<()> {
+        self.copy_to(JOURNAL, out)
+    }
+
+    /// What is found wrong later on.
+    pub(super) fn broken(&self, why: String) -> BackupError {
+        BackupError::not_whole(&self.path, why)
+    }
+
+    fn embedded(&self, member: Member) -> Embedded<'_> {
+        Embedded::new(&self.path, &self.file, member.offset, member.octets)
     }
 }
 
@@ -146,6 +168,9 @@ fn check_files(
             path,
             format!("{:?} leads out of the folder to be restored", manifest.data_dir),
         ));
+    }
+    if Path::new(&manifest.main).parent() != Some(Path::new(CONFIGURATION)) {
+        return Err(BackupError::not_whole(path, format!("{:?} is no main file", manifest.main)));
     }
     if !manifest.files.iter().any(|entry| entry.name == manifest.main) {
         return Err(BackupError::not_whole(path, format!("{:?}, its main file, is not in it", manifest.main)));

@@ -15,6 +15,7 @@ mod logging;
 mod operate;
 mod process;
 mod progress;
+mod restore;
 mod rollover;
 mod rollover_status;
 mod serve;
@@ -64,6 +65,8 @@ enum Command {
     /// Make a backup of a running server, verify one
     #[command(subcommand)]
     Backup(backup::Command),
+    /// Restore a backup into an empty folder
+    Restore(restore::Arguments),
     /// Operate a running server: make the first admin's token
     Admin(Operated<operate::Admin>),
     /// Operate a running server: its devices
@@ -125,6 +128,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Crl(command) => crl::run(&command, &mut out),
         Command::Journal(command) => journal::run(&command, &mut out),
         Command::Backup(command) => backup::run(&command, &mut out),
+        Command::Restore(arguments) => restore::run(&arguments, &mut out),
         Command::Admin(Operated { command, server }) => command.run(&server, &mut out),
         Command::Device(OperatedWithin { command, within }) => command.run(&within, &mut out),
         Command::Cert(OperatedWithin { command, within }) => command.run(&within, &mut out),

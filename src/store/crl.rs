@@ -48,8 +48,10 @@ impl CrlHistory {
     /// # Errors
     /// When the index cannot be read, or what it holds does not decode.
     pub fn of(store: &dyn CertificateStore, issuer: &[u8; 32]) -> Result<Self, StoreFault> {
-        let decoded = |value: Vec<u8>| minicbor::decode(&value).map_err(|error| StoreFault::Corrupt(error.to_string()));
-        Ok(store.fact(&Self::key(issuer))?.map(decoded).transpose()?.unwrap_or_default())
+        let history: Option<Self> = store.fact(&Self::key(issuer))?.map(|value| decoded(&value)).transpose()?;
+        let floor: Option<u64> = store.fact(&floor_key())?.map(|value| decoded(&value)).transpose()?;
+        let history = history.unwrap_or_default();
+        Ok(Self { number: history.number.max(floor.unwrap_or_default()), ..history })
     }
 
     /// Takes the next number. It is above every one before, also those of a store that was set back to an older copy: it
@@ -72,6 +74,34 @@ impl CrlHistory {
     pub fn to_fact(&self, issuer: &[u8; 32]) -> Fact {
         Fact { key: Self::key(issuer), value: Some(super::fact::encoded(self)) }
     }
+}
+
+/// Most CAs that a store was ever used for.
+const MAX_ISSUERS: usize = 4096;
+
+/// What makes the lists of every CA go on above `number`, after a store was restored that may have lost records.
+///
+/// Delta CRLs begin anew: relying parties may have lists that were made after the backup, of which nothing is known
+/// (RFC 5280 section 5.2.4: a delta CRL tells of all that changed since its base).
+///
+/// # Errors
+/// When the index cannot be read, or what it holds does not decode.
+pub fn after_restore(store: &dyn CertificateStore, number: u64) -> Result<Vec<Fact>, StoreFault> {
+    let mut facts = vec![Fact { key: floor_key(), value: Some(super::fact::encoded(&number)) }];
+    for (key, value) in store.facts(&FactKey::prefix(FactKind::Crl, ""), None, MAX_ISSUERS)? {
+        let history = CrlHistory { bases: Vec::new(), ..decoded(&value)? };
+        facts.push(Fact { key, value: Some(super::fact::encoded(&history)) });
+    }
+    Ok(facts)
+}
+
+/// The key of the number that the lists of no CA are below, also of one that is added later.
+fn floor_key() -> FactKey {
+    FactKey::new(FactKind::CrlFloor, "", b"")
+}
+
+fn decoded<T: for<'b> Decode<'b, ()>>(value: &[u8]) -> Result<T, StoreFault> {
+    minicbor::decode(value).map_err(|error| StoreFault::Corrupt(error.to_string()))
 }
 
 #[cfg(test)]

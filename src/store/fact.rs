@@ -27,6 +27,8 @@ pub enum FactKind {
     CredentialUses,
     /// The lists of a CA.
     Crl,
+    /// The number that the lists of all CAs go on above.
+    CrlFloor,
     /// That a certificate's standing is being changed; nothing is kept under it.
     Standing,
     /// That a device was given the certificates of a new CA.
@@ -50,6 +52,7 @@ impl FactKind {
             Self::Key => b'k',
             Self::CredentialUses => b'u',
             Self::Crl => b'l',
+            Self::CrlFloor => b'K',
             Self::Standing => b'r',
             Self::FetchedAnchors => b'a',
             Self::OperatorToken => b't',

@@ -114,6 +114,8 @@ pub struct Device {
 pub struct Served {
     child: Child,
     pub est: SocketAddr,
+    /// Where CRLs are.
+    pub public: SocketAddr,
     pub folder: PathBuf,
 }
 
@@ -131,7 +133,10 @@ impl Served {
         let listening = lines.next().unwrap_or_else(|| panic!("{}", fs::read_to_string(&log).unwrap())).unwrap();
         let address = listening.strip_prefix("estd: listening on https://").unwrap();
         let est = address.strip_suffix("/.well-known/est").unwrap().parse().unwrap();
-        Self { child, est, folder: folder.to_owned() }
+        let public = lines.next().unwrap().unwrap();
+        let public = public.strip_prefix("estd: CRLs and OCSP on http://").unwrap().trim_end_matches('/');
+        let public = public.parse().unwrap();
+        Self { child, est, public, folder: folder.to_owned() }
     }
 
     /// kill -9
@@ -169,6 +174,33 @@ impl Served {
         serde_json::from_slice(&body).unwrap()
     }
 
+    /// What a change is answered with, which must be made.
+    pub fn post(&self, path: &str, body: &str) -> serde_json::Value {
+        let (status, answer) = self.ask("POST", path, "Content-Type: application/json\r\n", body.as_bytes()).unwrap();
+        assert_eq!(status, 200, "{path}: {}", String::from_utf8_lossy(&answer));
+        serde_json::from_slice(&answer).unwrap()
+    }
+
+    /// The CRL that a certificate names, as openssl shows it: its number, and the whole text.
+    pub fn crl(&self, named_by: &Certificate) -> (u64, String) {
+        let shown = openssl(&["x509", "-inform", "DER", "-noout", "-ext", "crlDistributionPoints"], named_by.der());
+        let path = shown.split("URI:http://pki.example").nth(1).unwrap().split_whitespace().next().unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let mut stream = TcpStream::connect(self.public).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let (status, der) = parse(&answer).unwrap();
+        assert_eq!(status, 200, "{path}");
+        let shown = openssl(&["crl", "-inform", "DER", "-noout", "-text"], &der);
+        let number = shown.split("X509v3 CRL Number:").nth(1).unwrap().split_whitespace().next().unwrap();
+        let number = match number.strip_prefix("0x") {
+            Some(digits) => u64::from_str_radix(digits, 16).unwrap(),
+            None => number.parse().unwrap(),
+        };
+        (number, shown)
+    }
+
     /// The one tenant.
     pub fn tenant(&self) -> String {
         self.get("/tenants")["items"][0]["name"].as_str().unwrap().to_owned()
@@ -180,6 +212,21 @@ impl Drop for Served {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// What openssl says of its input.
+fn openssl(arguments: &[&str], input: &[u8]) -> String {
+    let mut child =
+        Command::new("openssl").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "openssl {arguments:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Octets as openssl shows them in a CRL.
+pub fn hex_upper(octets: &[u8]) -> String {
+    octets.iter().skip_while(|octet| **octet == 0).map(|octet| format!("{octet:02X}")).collect()
 }
 
 /// See [`Served::enroll`].

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::file::check_header;
+use super::file::{check_header, copy};
 use super::scan::{Scan, Stop};
 use super::{Frame, Head, JournalError, JournalReader};
 
@@ -71,5 +71,13 @@ impl<'f> Embedded<'f> {
                 Err(Stop::Damage(damage)) => return Err(JournalError::Damaged { path: path(), damage }.into()),
             }
         }
+    }
+
+    /// Writes it, some of it at a time.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn copy_to(&self, out: &mut impl Write) -> io::Result<()> {
+        copy(self.file, self.base..self.base + self.octets, out)
     }
 }

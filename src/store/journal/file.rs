@@ -313,6 +313,23 @@ impl JournalReader {
         }
     }
 
+    /// The last frame that was known to have been acknowledged when it was opened.
+    pub fn acknowledged(&self) -> Option<Head> {
+        self.acknowledged
+    }
+
+    /// Keeps a server from appending to it for as long as a reader is there.
+    ///
+    /// # Errors
+    /// When a process appends to it.
+    pub fn lock(&self) -> Result<(), JournalError> {
+        match self.file.try_lock_shared() {
+            Ok(()) => Ok(()),
+            Err(TryLockError::WouldBlock) => Err(JournalError::Locked { path: self.path.to_path_buf() }),
+            Err(TryLockError::Error(error)) => Err(self.io_error(error)),
+        }
+    }
+
     /// Writes the octets of the file between two offsets, which must be there.
     ///
     /// # Errors
