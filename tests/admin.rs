@@ -210,6 +210,7 @@ const MATRIX: &[(&str, [bool; 5])] = &[
     ("makeToken", [true, false, false, false, false]),
     ("revokeToken", [true, false, false, false, false]),
     ("makeBackup", [true, false, false, false, false]),
+    ("takeOverCertificates", [true, false, false, false, false]),
 ];
 
 #[tokio::test]

@@ -8,7 +8,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::edge::AdminEdge;
-use super::resource::{backup, certificates, checkpoints, codes, devices, events, export, requests, tenants, tokens};
+use super::resource::{
+    backup, certificates, checkpoints, codes, devices, events, export, former, requests, tenants, tokens,
+};
 
 /// Where it is served.
 pub(super) const PATH: &str = "/api/v1/openapi.json";
@@ -70,6 +72,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<AdminEdge>> {
         .routes(routes!(tokens::revoke_tenant_token))
         .routes(routes!(tokens::list_tokens, tokens::make_token))
         .routes(routes!(tokens::revoke_token))
-        .routes(routes!(backup::make_backup));
+        .routes(routes!(backup::make_backup))
+        .routes(routes!(former::take_over));
     OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", api)
 }

@@ -10,6 +10,8 @@ const MAX_NAME_OCTETS: usize = 4096;
 /// The name of a file that a configuration in `folder` was read from.
 pub(super) fn of(folder: &Path, file: &Path) -> Result<String, BackupError> {
     let failed = |source| BackupError::File { action: "find", path: file.to_owned(), source };
+    // The folder of a file that is named without one is the working folder.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let absolute = path::absolute(file).map_err(failed)?;
     let inside = absolute.strip_prefix(path::absolute(folder).map_err(failed)?).ok();
     // By its name, not by where links lead: restored, it is found under the name that the configuration has for it.

@@ -75,6 +75,8 @@ enum Command {
     Cert(OperatedWithin<operate::Certificate>),
     /// Operate a running server: one-time enrollment codes
     Code(OperatedWithin<operate::Code>),
+    /// Operate a running server: take over what another CA program knew
+    Import(Operated<operate::Import>),
     /// Operate a running server: requests that wait for an operator
     Pending(OperatedWithin<operate::Pending>),
     /// Operate a running server: its tenants and labels
@@ -133,6 +135,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Device(OperatedWithin { command, within }) => command.run(&within, &mut out),
         Command::Cert(OperatedWithin { command, within }) => command.run(&within, &mut out),
         Command::Code(OperatedWithin { command, within }) => command.run(&within, &mut out),
+        Command::Import(Operated { command, server }) => command.run(&server, &mut out),
         Command::Pending(OperatedWithin { command, within }) => command.run(&within, &mut out),
         Command::Tenant(OperatedWithin { command, within }) => command.run(&within, &mut out),
         Command::Token(Operated { command, server }) => command.run(&server, &mut out),

@@ -10,6 +10,7 @@ pub mod key_encryption;
 pub mod message_signature;
 pub mod name_constraints;
 pub mod name_rules;
+pub mod openssl_index;
 pub mod pem;
 pub mod profile;
 pub mod public_key;

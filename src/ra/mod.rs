@@ -6,6 +6,7 @@ mod cmc;
 mod codes;
 mod csr_attrs;
 mod enroll;
+mod former;
 mod judgement;
 mod key_generation;
 mod label;
@@ -48,6 +49,7 @@ pub use codes::{
     MadeCodes, StandingCode,
 };
 pub use enroll::PendingResponse;
+pub use former::{MAX_TAKEN_OVER_AT_ONCE, PreparedTakeover, Takeover, TakeoverError};
 pub use key_generation::{DEFAULT_RSA_GENERATIONS, KeyGeneration};
 pub use label::{Authentication, LabelContext, RequestRules};
 pub use lookup::{CertificateFilter, DeviceFilter, EventFilter, MAX_LOOKED_AT, Page, StandingCertificate};

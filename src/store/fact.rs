@@ -29,6 +29,8 @@ pub enum FactKind {
     Crl,
     /// The number that the lists of all CAs go on above.
     CrlFloor,
+    /// A certificate that a CA issued before its key came here.
+    FormerCertificate,
     /// That a certificate's standing is being changed; nothing is kept under it.
     Standing,
     /// That a device was given the certificates of a new CA.
@@ -53,6 +55,7 @@ impl FactKind {
             Self::CredentialUses => b'u',
             Self::Crl => b'l',
             Self::CrlFloor => b'K',
+            Self::FormerCertificate => b'L',
             Self::Standing => b'r',
             Self::FetchedAnchors => b'a',
             Self::OperatorToken => b't',

@@ -12,6 +12,7 @@ pub mod enrollment_code;
 pub mod event;
 pub mod fact;
 pub mod fetched_anchors;
+pub mod former;
 pub mod memory;
 pub mod operator_token;
 mod pending;

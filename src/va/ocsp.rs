@@ -15,6 +15,7 @@ use crate::ca::ceremony::CeremonyError;
 use crate::ca::{Signer as _, SignerError};
 use crate::clock::EntropyFailure;
 use crate::pki::revocation::RevocationReason;
+use crate::store::former::FormerCertificate;
 use crate::store::{CertificateId, CertificateStatus, StoreFault};
 
 /// Certificates that one request may ask for.
@@ -120,6 +121,9 @@ impl Issuer {
         }
         let id = CertificateId { issuer: self.authority().issuer_id(), serial: certificate.serial().to_vec() };
         Ok(match ports.store.status(&id)? {
+            CertificateStatus::Unknown if FormerCertificate::find(ports.store.as_ref(), &id)?.is_some() => {
+                CertStatus::Good
+            }
             CertificateStatus::Unknown => CertStatus::Unknown,
             CertificateStatus::Good { .. } => CertStatus::Good,
             CertificateStatus::Revoked(revocation) => {

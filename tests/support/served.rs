@@ -220,7 +220,7 @@ impl Drop for Served {
 }
 
 /// What openssl says of its input.
-fn openssl(arguments: &[&str], input: &[u8]) -> String {
+pub fn openssl(arguments: &[&str], input: &[u8]) -> String {
     let mut child =
         Command::new("openssl").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
