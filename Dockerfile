@@ -13,6 +13,8 @@ RUN mkdir -p /image/etc/estd /image/var/lib/estd && chmod 0700 /image/var/lib/es
 # The same libc as the build; nothing is installed on top.
 FROM debian:trixie-slim
 COPY --from=build /src/target/release/estd /usr/local/bin/estd
+# Whom receivers of webhooks are vouched for by.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 # Empty volumes take owner and mode from here, so that the server may write to them.
 COPY --from=build --chown=65532:65532 /image/ /
 USER 65532:65532

@@ -94,6 +94,8 @@ pub enum Alarm {
     /// A birth certificate came with a new key while the certificate issued for it before was in use: two devices may
     /// have it.
     CloneSuspected,
+    /// An event was not delivered to a webhook, as often as it was tried.
+    DeadLetter,
 }
 
 impl Alarm {
@@ -101,6 +103,7 @@ impl Alarm {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CloneSuspected => "clone_suspected",
+            Self::DeadLetter => "webhook_dead_letter",
         }
     }
 }

@@ -32,3 +32,5 @@ pub mod server;
 pub mod tls;
 #[cfg(feature = "server")]
 mod trail;
+#[cfg(feature = "server")]
+pub mod webhook;

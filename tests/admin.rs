@@ -203,6 +203,10 @@ const MATRIX: &[(&str, [bool; 5])] = &[
     ("exportTenantEvents", [true; 5]),
     ("exportEvents", [true, true, false, false, false]),
     ("listCheckpoints", [true, true, false, false, false]),
+    ("listWebhooks", [true, true, false, false, false]),
+    ("listDeadLetters", [true, true, false, false, false]),
+    ("redeliverDeadLetter", [true, false, false, false, false]),
+    ("redeliverAll", [true, false, false, false, false]),
     ("listTenantTokens", [true, false, true, false, false]),
     ("makeTenantToken", [true, false, true, false, false]),
     ("revokeTenantToken", [true, false, true, false, false]),
@@ -236,7 +240,7 @@ async fn each_role_may_exactly_what_the_matrix_says_and_no_tenant_sees_another()
                     let path =
                         path.replace("{device}", "SN-none").replace("{id}", "none").replace("{code}", &"00".repeat(16));
                     let path = path.replace("{request}", &"00".repeat(32)).replace("{issuer}", &"00".repeat(32));
-                    let path = path.replace("{serial}", "01");
+                    let path = path.replace("{serial}", "01").replace("{webhook}", "none").replace("{sequence}", "1");
                     // Nothing is there and no body says anything: who may gets another refusal or an empty list.
                     let answer = server.ask(&method, &path, Ask { token: Some(token), ..Ask::default() }).await;
                     let foreign = named && (tenant == "nobody" || (role.is_of_a_tenant() && tenant != own));

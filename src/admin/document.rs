@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use super::edge::AdminEdge;
 use super::resource::{
-    backup, certificates, checkpoints, codes, devices, events, export, former, requests, tenants, tokens,
+    backup, certificates, checkpoints, codes, devices, events, export, former, requests, tenants, tokens, webhooks,
 };
 
 /// Where it is served.
@@ -68,6 +68,10 @@ pub(super) fn routes() -> OpenApiRouter<Arc<AdminEdge>> {
         .routes(routes!(export::export_tenant_events))
         .routes(routes!(export::export_events))
         .routes(routes!(checkpoints::list_checkpoints))
+        .routes(routes!(webhooks::list_webhooks))
+        .routes(routes!(webhooks::list_dead_letters))
+        .routes(routes!(webhooks::redeliver_dead_letter))
+        .routes(routes!(webhooks::redeliver_all))
         .routes(routes!(tokens::list_tenant_tokens, tokens::make_tenant_token))
         .routes(routes!(tokens::revoke_tenant_token))
         .routes(routes!(tokens::list_tokens, tokens::make_token))

@@ -23,6 +23,7 @@ use crate::ra::RegistrationAuthority;
 use crate::store::journal::CheckpointLog;
 use crate::store::sled::SledStore;
 use crate::store::{Receipt, StoreFault};
+use crate::webhook::Outbox;
 use estd_asn1::Validity;
 
 /// The field that carries the request id.
@@ -86,6 +87,7 @@ pub struct AdminEdge {
     pub(super) store: Arc<SledStore>,
     /// One backup at a time: each takes the disk for itself.
     pub(super) backups: Arc<Semaphore>,
+    pub(super) outbox: Arc<Outbox>,
     request_ids: RequestIds,
 }
 
@@ -104,11 +106,12 @@ impl AdminEdge {
         store: Arc<SledStore>,
         settings: AdminSettings,
         checkpoints: Checkpoints,
+        outbox: Arc<Outbox>,
         start: [u8; 8],
     ) -> Self {
         let (settings, request_ids) = (ArcSwap::from_pointee(settings), RequestIds::new(start));
         let backups = Arc::new(Semaphore::new(1));
-        Self { authority, settings, in_flight: InFlight::default(), checkpoints, store, backups, request_ids }
+        Self { authority, settings, in_flight: InFlight::default(), checkpoints, store, backups, outbox, request_ids }
     }
 
     /// Makes a change, and answers once that is durable.

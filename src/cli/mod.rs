@@ -85,6 +85,8 @@ enum Command {
     Token(Operated<operate::Token>),
     /// Operate a running server: what happened
     Audit(Operated<operate::Audit>),
+    /// Operate a running server: the receivers of events
+    Webhook(Operated<operate::Webhook>),
     /// Write the completions of a shell to standard output
     Completions(shell::Completions),
     /// Write the manual pages
@@ -140,6 +142,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Tenant(OperatedWithin { command, within }) => command.run(&within, &mut out),
         Command::Token(Operated { command, server }) => command.run(&server, &mut out),
         Command::Audit(Operated { command, server }) => command.run(&server, &mut out),
+        Command::Webhook(Operated { command, server }) => command.run(&server, &mut out),
         Command::Completions(arguments) => shell::completions(&arguments, &mut out),
         Command::Man(arguments) => shell::man(&arguments),
     };

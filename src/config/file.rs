@@ -7,11 +7,13 @@ mod admin;
 mod credentials;
 mod limits;
 mod renewal;
+mod webhook;
 
 pub(super) use admin::{Admin, AdminOperator};
 pub(super) use credentials::{Code, Credentials, Issuer, Token, User};
 pub(super) use limits::{LabelLimits, TenantLimits};
 pub(super) use renewal::Renewal;
+pub(super) use webhook::Webhook;
 
 use std::fmt;
 use std::time::Duration;
@@ -97,6 +99,7 @@ pub(super) struct MainFile {
     pub(super) log: Table,
     pub(super) admin: Table,
     pub(super) tenant: Vec<Table>,
+    pub(super) webhook: Vec<Table>,
 }
 
 /// `[server]`

@@ -23,6 +23,7 @@ mod sources;
 mod tenant;
 mod usage;
 mod usage_limits;
+mod webhook;
 mod wire;
 
 #[cfg(test)]
@@ -45,6 +46,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 
 use crate::est::TenantHosts;
+use crate::webhook::Webhook;
 
 /// A configuration that holds.
 pub struct Config {
@@ -60,6 +62,8 @@ pub struct Config {
     pub authorities: Vec<Authority>,
     /// Every label of every tenant.
     pub labels: Vec<LabelSettings>,
+    /// Receivers of events.
+    pub webhooks: Vec<Webhook>,
     /// The tenants with host names of their own.
     pub hosts: Vec<TenantHosts>,
     /// The files it was read from.
@@ -114,6 +118,7 @@ fn check(path: &Path, now: DateTime<Utc>, problems: &mut Vec<Problem>, warnings:
     let admin_place = place.key("admin");
     let data_dir = server.as_ref().map_or(folder, |server| &server.data_dir);
     let admin = admin::check(main.admin, folder, &admin_place, data_dir, &tenants.labels, problems);
+    let webhooks = webhook::check(main.webhook, folder, &place, &tenants.labels, problems);
     let tenant::Tenants { authorities, labels, hosts, label_names: _ } = tenants;
     let authorities = authorities.into_iter().filter_map(authority::Declared::into_sound).collect();
     let sources = Sources::new(path.to_owned(), Vec::new());
@@ -126,6 +131,7 @@ fn check(path: &Path, now: DateTime<Utc>, problems: &mut Vec<Problem>, warnings:
         labels,
         hosts,
         sources,
+        webhooks,
         warnings: Vec::new(),
     })
 }

@@ -7,6 +7,7 @@ mod limits;
 mod ra;
 mod renewal;
 mod rollover;
+mod webhook;
 mod wire;
 
 use std::fs;
@@ -30,7 +31,9 @@ const EXAMPLE: &str = include_str!("../../config.example.toml");
 fn example_folder(config: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    for inner in ["ca", "ca/next", "manufacturers", "operators", "tls", "tenants.d", "keys", "decrypt-certificates"] {
+    for inner in
+        ["ca", "ca/next", "manufacturers", "operators", "tls", "tenants.d", "keys", "decrypt-certificates", "webhooks"]
+    {
         fs::create_dir(path.join(inner)).unwrap();
     }
     let (root_params, root_key) = ca("Acme Root");
@@ -57,6 +60,7 @@ fn example_folder(config: &str) -> TempDir {
     let recipient = recipient.self_signed(&KeyPair::generate().unwrap()).unwrap();
     fs::write(path.join("decrypt-certificates/one.pem"), recipient.pem()).unwrap();
     write_secret(&path.join("keys/psk-id-0001.hex"), "000102030405060708090A0B0C0D0E0f\n");
+    write_secret(&path.join("webhooks/siem.secret"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
     fs::write(path.join("config.toml"), config).unwrap();
     folder
 }

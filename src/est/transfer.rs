@@ -138,6 +138,12 @@ pub fn decode_token68(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     STANDARD.decode(text).ok().map(Zeroizing::new)
 }
 
+/// Octets in base64 with its padding, on one line.
+#[cfg(feature = "server")]
+pub(crate) fn encode_token68(octets: &[u8]) -> String {
+    STANDARD.encode(octets)
+}
+
 /// The octets of a part of a JWT (RFC 7515 section 2), or of a name in a URL: base64url without padding.
 pub fn decode_base64url(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()

@@ -96,6 +96,17 @@ struct OcspLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AttemptLabels {
+    webhook: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WebhookLabels {
+    webhook: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AuthorityLabels {
     authority: String,
     key: String,
@@ -156,6 +167,8 @@ pub struct Metrics {
     ocsp_answers: Family<OcspLabels, Counter>,
     crl_this_update: Family<AuthorityLabels, Gauge>,
     crl_entries: Family<AuthorityLabels, Gauge>,
+    webhook_attempts: Family<AttemptLabels, Counter>,
+    webhook_behind: Family<WebhookLabels, Gauge>,
     connections: Gauge,
     handshakes: Family<VersionLabels, Counter>,
     handshake_failures: Counter,
@@ -192,6 +205,8 @@ impl Metrics {
             ocsp_answers: Family::default(),
             crl_this_update: Family::default(),
             crl_entries: Family::default(),
+            webhook_attempts: Family::default(),
+            webhook_behind: Family::default(),
             connections: Gauge::default(),
             handshakes: Family::default(),
             handshake_failures: Counter::default(),
@@ -228,6 +243,10 @@ impl Metrics {
         let help = "thisUpdate of the last CRLs, in seconds since 1970: time() minus it is their age";
         registry.register("crl_this_update_seconds", help, self.crl_this_update.clone());
         registry.register("crl_entries", "Revoked certificates in the CRL of all", self.crl_entries.clone());
+        let help = "Attempts to deliver an event: delivered, failed; given-up after the last one";
+        registry.register("webhook_attempts", help, self.webhook_attempts.clone());
+        let help = "Records of the journal that a webhook has not come to";
+        registry.register("webhook_behind", help, self.webhook_behind.clone());
         registry.register("connections_open", "Connections open now", self.connections.clone());
         registry.register("handshakes", "TLS handshakes done, by version", self.handshakes.clone());
         registry.register("handshake_failures", "TLS handshakes failed", self.handshake_failures.clone());
@@ -306,6 +325,17 @@ impl Metrics {
         let labels = AuthorityLabels { authority: authority.to_owned(), key: key.to_owned() };
         self.crl_this_update.get_or_create(&labels).set(this_update);
         self.crl_entries.get_or_create(&labels).set(i64::try_from(entries).unwrap_or(i64::MAX));
+    }
+
+    /// An event was sent to a webhook, or given up: delivered, failed or given-up.
+    pub(crate) fn webhook_attempt(&self, webhook: &str, outcome: &'static str) {
+        self.webhook_attempts.get_or_create(&AttemptLabels { webhook: webhook.to_owned(), outcome }).inc();
+    }
+
+    /// How many records of the journal a webhook has not come to.
+    pub(crate) fn webhook_behind(&self, webhook: &str, records: u64) {
+        let labels = WebhookLabels { webhook: webhook.to_owned() };
+        self.webhook_behind.get_or_create(&labels).set(i64::try_from(records).unwrap_or(i64::MAX));
     }
 
     /// Something that an operator should look at; `alarm` as told by [`crate::audit::Alarm::as_str`].

@@ -62,6 +62,12 @@ impl MacKey {
         Self(hmac::Key::new(hmac::HMAC_SHA256, octets))
     }
 
+    /// Takes over a key as it is; one of 32 octets or more serves best (RFC 2104 section 3).
+    #[cfg(feature = "server")]
+    pub(crate) fn of_any_length(octets: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, octets))
+    }
+
     /// The tag over the concatenation of `parts`; the caller sees to it that no two lists run together.
     pub fn tag(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut context = hmac::Context::with_key(&self.0);

@@ -5,6 +5,7 @@ mod authentication;
 mod cmc;
 mod codes;
 mod csr_attrs;
+mod dead_letters;
 mod enroll;
 mod former;
 mod judgement;
@@ -48,6 +49,7 @@ pub use codes::{
     CodeRefused, CodeRequest, CodeState, MAX_CODE_LIFE, MAX_CODE_USES, MAX_CODES, MAX_CODES_AT_ONCE, MadeCode,
     MadeCodes, StandingCode,
 };
+pub use dead_letters::RedeliveryError;
 pub use enroll::PendingResponse;
 pub use former::{MAX_TAKEN_OVER_AT_ONCE, PreparedTakeover, Takeover, TakeoverError};
 pub use key_generation::{DEFAULT_RSA_GENERATIONS, KeyGeneration};

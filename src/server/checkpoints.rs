@@ -11,7 +11,7 @@ use super::{Shared, blocking};
 use crate::admin::Checkpoints;
 use crate::ca::{Signer as _, SignerError, SoftwareSigner};
 use crate::config::{ProblemKind, secret};
-use crate::pki::digest::sha256;
+use crate::pki::digest::{hex, sha256};
 use crate::pki::pem;
 use crate::pki::public_key::KeyType;
 use crate::pki::signature::SignatureAlgorithm;
@@ -94,6 +94,11 @@ impl Notary {
             write_new(&public, &pem, PUBLIC_MODE)?;
         }
         Ok(Self { key, key_path, log: CheckpointLog::of(directory) })
+    }
+
+    /// What tells this server from others: the first digits of the key's hash.
+    pub(super) fn instance(&self) -> String {
+        hex(&self.key_hash()[..8])
     }
 
     fn key_hash(&self) -> [u8; 32] {

@@ -1,5 +1,6 @@
 //! How the parts are put together from a checked configuration.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::store::CertificateStore;
 use crate::store::sled::{SledStore, StoreOptions};
 use crate::tls::{self, ReloadableCertificate, TlsSettings};
 use crate::va::{self, ValidationAuthority};
+use crate::webhook::{Outbox, OutboxPorts};
 
 /// What a new connection meets.
 pub(super) struct Doors {
@@ -55,10 +57,11 @@ pub(super) fn admin_edge(
     authority: Arc<ArcSwap<RegistrationAuthority>>,
     store: Arc<SledStore>,
     checkpoints: Checkpoints,
+    outbox: Arc<Outbox>,
 ) -> Result<AdminEdge, EntropyFailure> {
     let mut start = [0; 8];
     SystemEntropy.fill(&mut start)?;
-    Ok(AdminEdge::new(authority, store, admin_settings(config), checkpoints, start))
+    Ok(AdminEdge::new(authority, store, admin_settings(config), checkpoints, outbox, start))
 }
 
 /// Operators and their bounds.
@@ -87,6 +90,18 @@ pub(super) fn ports(store: Arc<dyn CertificateStore>) -> Result<Ports, EntropyFa
         gate,
         rates: Arc::default(),
         holdings: Arc::default(),
+    })
+}
+
+/// The webhooks of a server, over the ports; `instance` tells it from others.
+pub(super) fn outbox(data_dir: &Path, ports: &Ports, metrics: &Arc<Metrics>, instance: String) -> Outbox {
+    Outbox::new(OutboxPorts {
+        store: Arc::clone(&ports.store),
+        clock: Arc::clone(&ports.clock),
+        entropy: Arc::clone(&ports.entropy),
+        metrics: Arc::clone(metrics),
+        folder: data_dir.join("webhooks"),
+        instance,
     })
 }
 

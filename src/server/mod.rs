@@ -32,6 +32,7 @@ use crate::store::sled::{OpenError, Recovery, SledStore};
 use crate::store::{CertificateStore, StoreFault};
 use crate::tls::{ReloadableCertificate, ServerCertificate, TlsError};
 use crate::va::ValidationAuthority;
+use crate::webhook::{Outbox, Prepared, Webhook, WebhookError};
 
 use admin_listener::AdminSocket;
 use admission::Admissions;
@@ -78,6 +79,9 @@ pub enum ServerError {
     /// The key for checkpoints of the journal.
     #[error("checkpoints of the journal: {0}")]
     Checkpoints(#[from] CheckpointFault),
+    /// A webhook.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     /// No randomness.
     #[error(transparent)]
     Entropy(#[from] EntropyFailure),
@@ -108,9 +112,18 @@ impl Server {
         let authority = Arc::new(ArcSwap::from_pointee(authority));
         composition::show_holdings(&metrics, &authority);
         let tls_settings = composition::tls_settings(&config);
-        let admin = composition::admin_edge(&config, Arc::clone(&authority), Arc::clone(&store), notary.shown())?;
+        let outbox = composition::outbox(&config.server.data_dir, &ports, &metrics, notary.instance());
+        let outbox = Arc::new(outbox);
+        let admin = composition::admin_edge(
+            &config,
+            Arc::clone(&authority),
+            Arc::clone(&store),
+            notary.shown(),
+            Arc::clone(&outbox),
+        )?;
         let own = Own::obtain(Arc::new(config.server.tls.certificate), &config.server.data_dir, &ports).await?;
         let certificate = Arc::new(ReloadableCertificate::new(&own.certificate));
+        let webhooks = prepared(&outbox, config.webhooks).await?;
         let doors = Doors::new(
             &config.limits,
             tls_settings,
@@ -131,6 +144,7 @@ impl Server {
             admissions: Admissions::default(),
             public_admissions: Admissions::default(),
             notary,
+            outbox,
             data_dir: config.server.data_dir,
             renewal: Mutex::new(Renewal { source: own.source, due: own.renew_at }),
         });
@@ -142,7 +156,9 @@ impl Server {
             admin_socket: config.admin.socket,
             limits: config.limits,
         };
-        Running::start(shared, fixed).await
+        let running = Running::start(shared, fixed).await?;
+        running.shared.outbox.take_on(webhooks);
+        Ok(running)
     }
 }
 
@@ -191,6 +207,7 @@ struct Shared {
     admissions: Admissions,
     public_admissions: Admissions,
     notary: Notary,
+    outbox: Arc<Outbox>,
     data_dir: PathBuf,
     /// Held while a reload or a renewal is under way: one at a time.
     renewal: Mutex<Renewal>,
@@ -330,6 +347,7 @@ impl Running {
         let tls_settings = composition::tls_settings(&config);
         let ServerSettings { tls, drain, .. } = config.server;
         let own = Own::obtain(Arc::new(tls.certificate), &shared.data_dir, &shared.ports).await?;
+        let webhooks = prepared(&shared.outbox, config.webhooks).await?;
         let doors = Doors::new(
             &config.limits,
             tls_settings,
@@ -345,6 +363,7 @@ impl Running {
         shared.validation.store(Arc::new(validation));
         shared.doors.store(Arc::new(doors));
         shared.admin.reconfigure(admin);
+        shared.outbox.take_on(webhooks);
         shared.authority.load().note("server", "configuration reloaded");
         Ok(left)
     }
@@ -354,6 +373,7 @@ impl Running {
         self.stop.send_replace(true);
         self.background.stop();
         while self.listeners.join_next().await.is_some() {}
+        self.shared.outbox.stop();
         // It takes the count of what was not written along.
         self.shared.authority.load().note("server", "stopped");
         let store = Arc::clone(&self.shared.store);
@@ -367,6 +387,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.background.stop();
+        self.shared.outbox.stop();
         // The listeners see the channel close and drain; a JoinSet would cut them off.
         self.listeners.detach_all();
     }
@@ -411,6 +432,12 @@ impl Own {
         let (source, presented) = obtained.await??;
         Ok(Self { source, certificate: presented.certificate, renew_at: presented.renew_at })
     }
+}
+
+/// Webhooks that can be taken on, looked at off the runtime: files are read for it.
+async fn prepared(outbox: &Arc<Outbox>, webhooks: Vec<Webhook>) -> Result<Prepared, ServerError> {
+    let outbox = Arc::clone(outbox);
+    Ok(blocking(move || outbox.prepare(webhooks)).await??)
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {

@@ -41,6 +41,8 @@ pub enum FactKind {
     Answered,
     /// An enrollment code that an operator made.
     EnrollmentCode,
+    /// An event that a webhook gave up on.
+    DeadLetter,
 }
 
 impl FactKind {
@@ -61,6 +63,7 @@ impl FactKind {
             Self::OperatorToken => b't',
             Self::Answered => b'i',
             Self::EnrollmentCode => b'U',
+            Self::DeadLetter => 80,
         }
     }
 }

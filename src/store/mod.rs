@@ -7,6 +7,7 @@ pub mod claims;
 pub mod compromise;
 pub mod credential_uses;
 pub mod crl;
+pub mod dead_letter;
 pub mod device;
 pub mod enrollment_code;
 pub mod event;

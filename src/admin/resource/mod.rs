@@ -12,6 +12,7 @@ mod import;
 pub(super) mod requests;
 pub(super) mod tenants;
 pub(super) mod tokens;
+pub(super) mod webhooks;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 

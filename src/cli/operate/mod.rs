@@ -12,6 +12,7 @@ mod pending;
 mod table;
 mod tenant;
 mod token;
+mod webhook;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub(super) use import::Command as Import;
 pub(super) use pending::Command as Pending;
 pub(super) use tenant::Command as Tenant;
 pub(super) use token::Command as Token;
+pub(super) use webhook::Command as Webhook;
 
 /// Which server, and how its answers are shown.
 #[derive(Debug, clap::Args)]

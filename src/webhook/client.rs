@@ -1,0 +1,242 @@
+//! One POST to a receiver, over a connection to an address that was looked at before.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+use tokio_rustls::TlsConnector;
+
+use super::address::{AddressRefused, allowed};
+use super::message::Message;
+use super::settings::Webhook;
+
+/// Largest head of an answer, in octets.
+const MAX_HEAD: usize = 16 * 1024;
+/// Largest body of an answer that is read, for the sake of the connection; what it says does not matter.
+const MAX_BODY: usize = 64 * 1024;
+/// How long that may take.
+const BODY_PATIENCE: Duration = Duration::from_secs(1);
+/// Addresses of one name that are tried.
+const MAX_ADDRESSES: usize = 4;
+
+/// Why an attempt failed. What the receiver wrote is not among it: an answer from where nobody should ask stays there.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AttemptFailure {
+    #[error("the name of the receiver does not resolve: {0}")]
+    Resolve(io::Error),
+    #[error("the name of the receiver has no address")]
+    NoAddress,
+    #[error(transparent)]
+    Address(#[from] AddressRefused),
+    #[error("no connection to {0}: {1}")]
+    Connect(SocketAddr, io::Error),
+    #[error("no TLS with the receiver: {0}")]
+    Tls(io::Error),
+    #[error("the receiver has no name that a certificate can have")]
+    Name,
+    #[error("HTTP: {0}")]
+    Http(#[from] hyper::Error),
+    #[error("the request cannot be put together: {0}")]
+    Request(#[from] hyper::http::Error),
+    #[error("status {0}: redirects are not followed")]
+    Redirect(u16),
+    #[error("status {0}")]
+    Status(u16),
+    #[error("no answer within {} ms", .0.as_millis())]
+    TooLong(Duration),
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+    /// The operating system has no CA certificates.
+    #[error("the operating system has no CA certificates; name some with ca_file")]
+    NoAnchors,
+}
+
+/// Posts to one receiver.
+pub(super) struct Client {
+    webhook: Arc<Webhook>,
+    tls: Arc<ClientConfig>,
+    open: Option<Connection>,
+}
+
+/// A connection that is kept for the next event.
+struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    driver: AbortHandle,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Client {
+    /// Reads the anchors of the operating system when the webhook names none: it blocks.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up, or there are no anchors.
+    pub(super) fn new(webhook: Arc<Webhook>) -> Result<Self, ClientError> {
+        let mut roots = RootCertStore::empty();
+        match &webhook.anchors {
+            Some(anchors) => {
+                for anchor in anchors {
+                    roots.add(CertificateDer::from(anchor.clone()))?;
+                }
+            }
+            None if webhook.endpoint.is_https() => {
+                let native = rustls_native_certs::load_native_certs();
+                for error in native.errors {
+                    tracing::warn!(%error, "a CA certificate of the operating system");
+                }
+                roots.add_parsable_certificates(native.certs);
+            }
+            None => {}
+        }
+        if roots.is_empty() && webhook.endpoint.is_https() {
+            return Err(ClientError::NoAnchors);
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let mut config = config.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { webhook, tls: Arc::new(config), open: None })
+    }
+
+    /// Sends a message at `timestamp`, in seconds since 1970; done when the receiver has answered that it has it.
+    ///
+    /// # Errors
+    /// When it has not, or that is not known.
+    pub(super) async fn post(&mut self, message: &Message, timestamp: i64) -> Result<(), AttemptFailure> {
+        let limit = self.webhook.timeout;
+        let kept = self.open.take();
+        let attempt = async {
+            let mut connection = match usable(kept).await {
+                Some(kept) => kept,
+                None => self.connect().await?,
+            };
+            let response = connection.sender.send_request(self.request(message, timestamp)?).await?;
+            Ok::<_, AttemptFailure>((connection, response))
+        };
+        let attempt = tokio::time::timeout(limit, attempt).await;
+        let (connection, response) = attempt.map_err(|_| AttemptFailure::TooLong(limit))??;
+        let status = response.status();
+        if drained(response.into_body()).await {
+            self.open = Some(connection);
+        }
+        judge(status)
+    }
+
+    /// The connection ends when nothing is sent for now.
+    pub(super) fn rest(&mut self) {
+        self.open = None;
+    }
+
+    fn request(&self, message: &Message, timestamp: i64) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+        let timestamp = timestamp.to_string();
+        let signature = self.webhook.secrets.sign(&message.id, &timestamp, &message.body);
+        Request::post(self.webhook.endpoint.target())
+            .header(HOST, self.webhook.endpoint.authority())
+            .header(CONTENT_TYPE, "application/json")
+            .header(USER_AGENT, concat!("estd/", env!("CARGO_PKG_VERSION")))
+            .header("webhook-id", &message.id)
+            .header("webhook-timestamp", timestamp)
+            .header("webhook-signature", signature)
+            .body(Full::new(Bytes::from(message.body.clone())))
+    }
+
+    /// Connects to an address of the receiver: to the very one that was looked at, so that a name which resolves to
+    /// another one the next time gains nothing.
+    async fn connect(&self) -> Result<Connection, AttemptFailure> {
+        let endpoint = &self.webhook.endpoint;
+        let mut failure = AttemptFailure::NoAddress;
+        for address in self.addresses().await? {
+            match TcpStream::connect(address).await {
+                Ok(stream) if endpoint.is_https() => {
+                    let name = ServerName::try_from(endpoint.host().to_owned()).map_err(|_| AttemptFailure::Name)?;
+                    let connector = TlsConnector::from(Arc::clone(&self.tls));
+                    return speak(connector.connect(name, stream).await.map_err(AttemptFailure::Tls)?).await;
+                }
+                Ok(stream) => return speak(stream).await,
+                Err(error) => failure = AttemptFailure::Connect(address, error),
+            }
+        }
+        Err(failure)
+    }
+
+    /// The addresses that may be connected to.
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, AttemptFailure> {
+        let endpoint = &self.webhook.endpoint;
+        let found: Vec<_> = match endpoint.literal() {
+            Some(address) => vec![address],
+            None => {
+                let found = tokio::net::lookup_host((endpoint.host(), endpoint.port())).await;
+                found.map_err(AttemptFailure::Resolve)?.take(MAX_ADDRESSES).collect()
+            }
+        };
+        let mut refused = None;
+        let mut sound = Vec::new();
+        for address in found {
+            match allowed(address.ip(), self.webhook.allow_private) {
+                Ok(_) => sound.push(address),
+                Err(error) => refused = Some(error),
+            }
+        }
+        match refused {
+            Some(error) if sound.is_empty() => Err(error.into()),
+            Some(_) | None => Ok(sound),
+        }
+    }
+}
+
+/// A connection that was not closed meanwhile: that is noticed here, before anything is sent.
+async fn usable(kept: Option<Connection>) -> Option<Connection> {
+    let mut kept = kept?;
+    kept.sender.ready().await.is_ok().then_some(kept)
+}
+
+async fn speak<Io>(stream: Io) -> Result<Connection, AttemptFailure>
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(MAX_HEAD);
+    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::spawn(connection).abort_handle();
+    Ok(Connection { sender, driver })
+}
+
+/// Whether the body ended, so that the connection can be used again.
+async fn drained(body: Incoming) -> bool {
+    let read = tokio::time::timeout(BODY_PATIENCE, Limited::new(body, MAX_BODY).collect()).await;
+    matches!(read, Ok(Ok(_)))
+}
+
+/// Standard Webhooks: any 2xx is a receipt, and nothing else is.
+fn judge(status: StatusCode) -> Result<(), AttemptFailure> {
+    if status.is_success() {
+        Ok(())
+    } else if status.is_redirection() {
+        // Where it leads was not looked at, and the next hop would be the receiver's to choose.
+        Err(AttemptFailure::Redirect(status.as_u16()))
+    } else {
+        Err(AttemptFailure::Status(status.as_u16()))
+    }
+}

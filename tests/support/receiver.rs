@@ -1,0 +1,192 @@
+//! A receiver of webhooks that answers as it is told, on a loopback port.
+
+#![allow(dead_code, unreachable_pub, reason = "each of those that include it uses its part")]
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+
+/// What a request is answered with.
+pub enum Answer {
+    Status(u16),
+    Redirect(u16, String),
+    /// Nothing, and the connection stays open.
+    Hang,
+    /// Nothing, and the connection is closed.
+    Close,
+}
+
+/// A request that came.
+#[derive(Clone)]
+pub struct Received {
+    pub line: String,
+    pub head: String,
+    pub body: Vec<u8>,
+    pub at: Instant,
+    /// With a status of 2xx.
+    pub answered: bool,
+}
+
+impl Received {
+    /// The value of a field, whose name is in lower case.
+    pub fn field(&self, name: &str) -> &str {
+        let line = self.head.lines().find(|line| line.to_ascii_lowercase().starts_with(&format!("{name}: ")));
+        line.and_then(|line| line.split_once(": ")).unwrap_or_else(|| panic!("no {name} in {}", self.head)).1
+    }
+}
+
+#[derive(Default)]
+struct Seen {
+    received: Mutex<Vec<Received>>,
+    connections: AtomicUsize,
+    close_from: Mutex<Option<usize>>,
+}
+
+pub struct Receiver {
+    pub address: SocketAddr,
+    seen: Arc<Seen>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+type Script = Arc<dyn Fn(usize) -> Answer + Send + Sync>;
+
+impl Receiver {
+    /// `script` answers the request of a number, from 0.
+    pub async fn new(script: impl Fn(usize) -> Answer + Send + Sync + 'static) -> Self {
+        Self::listen(Arc::new(script), None).await
+    }
+
+    /// With a certificate for localhost; also returns the CA that vouches for it, in PEM.
+    pub async fn over_tls(script: impl Fn(usize) -> Answer + Send + Sync + 'static) -> (Self, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut ca = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        ca.distinguished_name.push(rcgen::DnType::CommonName, "Receiver CA");
+        let root = ca.self_signed(&key).unwrap();
+        let own_key = rcgen::KeyPair::generate().unwrap();
+        let own = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let own = own.signed_by(&own_key, &rcgen::Issuer::from_params(&ca, &key)).unwrap();
+        let private = PrivateKeyDer::try_from(own_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_no_client_auth().with_single_cert(vec![own.der().clone()], private).unwrap();
+        (Self::listen(Arc::new(script), Some(TlsAcceptor::from(Arc::new(config)))).await, root.pem())
+    }
+
+    async fn listen(script: Script, tls: Option<TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Seen::default());
+        let shared = Arc::clone(&seen);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                shared.connections.fetch_add(1, Ordering::SeqCst);
+                let (seen, script, tls) = (Arc::clone(&shared), Arc::clone(&script), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        Some(tls) => serve(tls.accept(stream).await.unwrap(), &seen, &script).await,
+                        None => serve(stream, &seen, &script).await,
+                    }
+                });
+            }
+        });
+        Self { address, seen, task }
+    }
+
+    /// Requests from this number on are read and not answered.
+    pub fn close_from(&self, number: usize) {
+        *self.seen.close_from.lock().unwrap() = Some(number);
+    }
+
+    pub fn received(&self) -> Vec<Received> {
+        self.seen.received.lock().unwrap().clone()
+    }
+
+    pub fn connections(&self) -> usize {
+        self.seen.connections.load(Ordering::SeqCst)
+    }
+
+    /// Waits until so many requests came.
+    pub async fn wait_for(&self, count: usize, patience: Duration) -> Vec<Received> {
+        let start = Instant::now();
+        loop {
+            let received = self.received();
+            if received.len() >= count {
+                return received;
+            }
+            assert!(start.elapsed() < patience, "{} of {count} requests came", received.len());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+async fn serve<Io: AsyncRead + AsyncWrite + Unpin>(mut stream: Io, seen: &Seen, script: &Script) {
+    let mut octets = Vec::new();
+    loop {
+        let end = loop {
+            if let Some(at) = octets.windows(4).position(|part| part == b"\r\n\r\n") {
+                break at;
+            }
+            if !read(&mut stream, &mut octets).await {
+                return;
+            }
+        };
+        let head = String::from_utf8(octets[..end].to_vec()).unwrap();
+        let line = head.lines().next().unwrap().to_owned();
+        let mut request = Received { line, head, body: Vec::new(), at: Instant::now(), answered: false };
+        let length: usize = request.field("content-length").parse().unwrap();
+        while octets.len() < end + 4 + length {
+            if !read(&mut stream, &mut octets).await {
+                return;
+            }
+        }
+        request.body = octets[end + 4..end + 4 + length].to_vec();
+        octets.drain(..end + 4 + length);
+        let answer = {
+            let mut received = seen.received.lock().unwrap();
+            let number = received.len();
+            let down = seen.close_from.lock().unwrap().is_some_and(|from| number >= from);
+            let answer = if down { Answer::Close } else { script(number) };
+            request.answered = matches!(answer, Answer::Status(200..=299));
+            received.push(request);
+            answer
+        };
+        let text = match answer {
+            Answer::Status(status) => format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n"),
+            Answer::Redirect(status, to) => {
+                format!("HTTP/1.1 {status} X\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n")
+            }
+            Answer::Hang => return std::future::pending().await,
+            Answer::Close => return,
+        };
+        // HTTP/1.1 204 has no Content-Length, which hyper does not mind.
+        if stream.write_all(text.as_bytes()).await.is_err() || stream.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read<Io: AsyncRead + Unpin>(stream: &mut Io, octets: &mut Vec<u8>) -> bool {
+    let mut chunk = [0; 4096];
+    match stream.read(&mut chunk).await {
+        Ok(count) if count > 0 => {
+            octets.extend_from_slice(&chunk[..count]);
+            true
+        }
+        Ok(_) | Err(_) => false,
+    }
+}
