@@ -67,6 +67,17 @@ impl DeadLetter {
         minicbor::decode(value).map_err(|error| StoreFault::Corrupt(error.to_string()))
     }
 
+    /// The facts by which it is kept: with [`MAX_DEAD_LETTERS`] of them the oldest one makes room.
+    ///
+    /// # Errors
+    /// When the index cannot be read, or what it holds does not decode.
+    pub fn kept(&self, store: &dyn CertificateStore, webhook: &str) -> Result<Vec<Fact>, StoreFault> {
+        let known = Self::list(store, webhook, None, MAX_DEAD_LETTERS)?;
+        let oldest = known.first().filter(|_| known.len() >= MAX_DEAD_LETTERS);
+        let forgotten = oldest.map(|oldest| Self::over(webhook, oldest.sequence));
+        Ok(std::iter::once(self.to_fact(webhook)).chain(forgotten).collect())
+    }
+
     /// The fact that it was not delivered.
     pub fn to_fact(&self, webhook: &str) -> Fact {
         Fact { key: Self::key(webhook, self.sequence), value: Some(super::fact::encoded(self)) }
@@ -75,5 +86,53 @@ impl DeadLetter {
     /// The fact that it is no more.
     pub fn over(webhook: &str, sequence: u64) -> Fact {
         Fact { key: Self::key(webhook, sequence), value: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{AuditEvent, AuditOutcome};
+    use crate::store::memory::MemoryStore;
+
+    fn letter(sequence: u64) -> DeadLetter {
+        let at = "2026-06-01T12:00:00Z".parse().unwrap();
+        DeadLetter { sequence, at, attempts: 12, error: "status 500".to_owned(), requested: false }
+    }
+
+    fn event() -> AuditEvent {
+        AuditEvent {
+            at: letter(0).at,
+            request_id: String::new(),
+            source: String::new(),
+            tenant: String::new(),
+            label: String::new(),
+            operation: "webhook".to_owned(),
+            peer: None,
+            device: None,
+            actor: None,
+            credential: None,
+            outcome: AuditOutcome::Failed,
+        }
+    }
+
+    #[test]
+    fn at_the_limit_the_oldest_one_makes_room_and_no_other_webhook_loses_any() {
+        let store = MemoryStore::new();
+        let keep = |webhook: &str, sequence: u64| {
+            let facts = letter(sequence).kept(&store, webhook).unwrap();
+            store.record_facts(facts, event()).unwrap().wait().unwrap();
+        };
+        keep("other", 1);
+        let most = MAX_DEAD_LETTERS as u64;
+        (1..=most).for_each(|sequence| keep("siem", sequence));
+        let first = |webhook: &str| DeadLetter::list(&store, webhook, None, MAX_DEAD_LETTERS + 9).unwrap();
+        assert_eq!((first("siem").len(), first("siem")[0].sequence), (MAX_DEAD_LETTERS, 1));
+        keep("siem", most + 1);
+        let kept = first("siem");
+        assert_eq!((kept.len(), kept[0].sequence), (MAX_DEAD_LETTERS, 2));
+        assert_eq!(kept.last(), Some(&letter(most + 1)));
+        assert_eq!(first("other"), [letter(1)]);
+        assert_eq!(DeadLetter::list(&store, "siem", Some(most), 9).unwrap(), [letter(most + 1)]);
     }
 }

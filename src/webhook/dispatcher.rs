@@ -14,7 +14,7 @@ use super::message::Message;
 use super::outbox::OutboxPorts;
 use super::settings::Webhook;
 use crate::audit::{Alarm, AuditEvent, AuditOutcome};
-use crate::store::dead_letter::{DeadLetter, MAX_DEAD_LETTERS};
+use crate::store::dead_letter::DeadLetter;
 use crate::store::{Direction, Fact, LoggedEvent, Receipt, Span, StoreFault};
 
 /// How often it is looked whether something happened.
@@ -190,10 +190,7 @@ impl Dispatcher {
         let event = self.event(AuditOutcome::Alarm { alarm: Alarm::DeadLetter, reason });
         let recorded = blocking(move || {
             let _held = store.hold(&DeadLetter::prefix(&name));
-            let known = DeadLetter::list(store.as_ref(), &name, None, MAX_DEAD_LETTERS)?;
-            let oldest = known.first().filter(|_| known.len() >= MAX_DEAD_LETTERS);
-            let forgotten = oldest.map(|oldest| DeadLetter::over(&name, oldest.sequence));
-            store.record_facts(std::iter::once(letter.to_fact(&name)).chain(forgotten).collect(), event)
+            store.record_facts(letter.kept(store.as_ref(), &name)?, event)
         });
         Ok(recorded.await??.await?)
     }

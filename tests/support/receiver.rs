@@ -22,6 +22,10 @@ pub enum Answer {
     Hang,
     /// Nothing, and the connection is closed.
     Close,
+    /// A head of so many octets, and no more.
+    LongHead(usize),
+    /// 200, and a body that does not end.
+    Endless,
 }
 
 /// A request that came.
@@ -161,7 +165,7 @@ async fn serve<Io: AsyncRead + AsyncWrite + Unpin>(mut stream: Io, seen: &Seen, 
             let number = received.len();
             let down = seen.close_from.lock().unwrap().is_some_and(|from| number >= from);
             let answer = if down { Answer::Close } else { script(number) };
-            request.answered = matches!(answer, Answer::Status(200..=299));
+            request.answered = matches!(answer, Answer::Status(200..=299) | Answer::Endless);
             received.push(request);
             answer
         };
@@ -172,6 +176,15 @@ async fn serve<Io: AsyncRead + AsyncWrite + Unpin>(mut stream: Io, seen: &Seen, 
             }
             Answer::Hang => return std::future::pending().await,
             Answer::Close => return,
+            Answer::LongHead(octets) => format!("HTTP/1.1 200 X\r\nX-Long: {}\r\n\r\n", "a".repeat(octets)),
+            Answer::Endless => {
+                let piece = format!("1000\r\n{}\r\n", "a".repeat(0x1000));
+                let mut sent = stream.write_all(b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+                while sent.is_ok() {
+                    sent = stream.write_all(piece.as_bytes()).await;
+                }
+                return;
+            }
         };
         // HTTP/1.1 204 has no Content-Length, which hyper does not mind.
         if stream.write_all(text.as_bytes()).await.is_err() || stream.flush().await.is_err() {
