@@ -72,13 +72,15 @@ def connected(context: ssl.SSLContext, url: urllib.parse.SplitResult, session: s
 
 
 def linked(key: str, subject: str, binding: str) -> bytes:
+    # With -subj, openssl leaves the attributes out.
+    name = subject.strip("/").replace("/", "\n")
     with tempfile.NamedTemporaryFile("w", suffix=".cnf") as configuration:
         configuration.write(
-            f"[req]\nprompt = no\ndistinguished_name = name\nattributes = attributes\n[name]\n"
+            f"[req]\nprompt = no\ndistinguished_name = name\nattributes = attributes\n[name]\n{name}\n"
             f"[attributes]\nchallengePassword = {binding}\n"
         )
         configuration.flush()
-        command = ["openssl", "req", "-new", "-key", key, "-subj", subject, "-config", configuration.name, "-outform", "DER"]
+        command = ["openssl", "req", "-new", "-key", key, "-config", configuration.name, "-outform", "DER"]
         return subprocess.run(command, check=True, capture_output=True).stdout
 
 
