@@ -14,12 +14,8 @@ use estd_fuzz::tlv::Signed;
 use libfuzzer_sys::fuzz_target;
 
 /// Far below the default, so that small inputs come near them.
-const TIGHT: RequestLimits = RequestLimits {
-    max_attributes: 2,
-    max_extensions: 2,
-    max_rdns: 2,
-    max_subject_alt_names: 2,
-};
+const TIGHT: RequestLimits =
+    RequestLimits { max_attributes: 2, max_extensions: 2, max_rdns: 2, max_subject_alt_names: 2 };
 
 fuzz_target!(|der: &[u8]| {
     let limits = RequestLimits::default();
