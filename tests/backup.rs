@@ -300,6 +300,9 @@ fn what_the_dead_server_no_longer_has_is_told_and_lost_only_with_leave() {
     assert!(!full.status.success() && text(&full).contains("cannot write"), "{}", text(&full));
     assert_eq!(fs::read_dir(&to).unwrap().count(), 0, "nothing is left of it");
 
+    let last = u64::MAX.to_string();
+    let beyond = estd(&[&replacing[..5], &["--accept-loss", "--crl-number-above", &last]].concat());
+    assert_eq!(beyond.status.code(), Some(2), "there must be numbers above it: {}", text(&beyond));
     restore(&site, &backup, &to, &["--accept-loss", "--crl-number-above", "99999999999999"]);
     let restored = Served::start(&to);
     assert!(is_known(&restored, &before) && !is_known(&restored, &after));
@@ -328,4 +331,24 @@ fn a_torn_or_flipped_backup_is_restored_nowhere() {
         assert!(!refused.status.success() && text(&refused).contains("nothing of it is used"), "{}", text(&refused));
         assert!(!to.exists());
     }
+}
+
+#[test]
+fn what_lies_outside_of_the_folder_comes_along_and_is_told() {
+    let site = Site::new();
+    let (root, data) = (site.beside("root.pem"), site.beside("store"));
+    fs::rename(site.folder.join("ca/root.pem"), &root).unwrap();
+    let config = fs::read_to_string(site.config()).unwrap();
+    let config = config.replace("chain = [\"ca/root.pem\"]", &format!("chain = [{root:?}]"));
+    fs::write(site.config(), config.replace("data_dir = \"data\"", &format!("data_dir = {data:?}"))).unwrap();
+    let server = site.serve();
+    let backup = site.beside("b.tar");
+    create(&site.config(), &backup);
+    server.stop();
+    let to = site.beside("restored");
+    let said = restore(&site, &backup, &to, &["--accept-loss"]);
+    let outside = to.join("elsewhere").join(root.canonicalize().unwrap().strip_prefix("/").unwrap());
+    assert_eq!(fs::read(&outside).unwrap(), fs::read(&root).unwrap());
+    assert!(said.contains(outside.to_str().unwrap()) && said.contains(data.to_str().unwrap()), "{said}");
+    run(&["journal", "verify", "--data-dir", to.join("data").to_str().unwrap()]);
 }

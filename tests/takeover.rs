@@ -4,11 +4,15 @@
 
 #[path = "support/served.rs"]
 mod served;
+#[path = "support/world.rs"]
+mod world;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use estd::pki::openssl_index;
+use estd::ra::{MAX_TAKEN_OVER_AT_ONCE, TakeoverError};
 use estd_asn1::Certificate;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -168,4 +172,17 @@ fn until<T>(come: impl Fn() -> Option<T>) -> T {
         come()
     });
     tries.next().unwrap()
+}
+
+#[test]
+fn as_many_are_taken_over_at_once_as_the_limit_says() {
+    let world = world::World::new();
+    let rows = |count: usize| {
+        let line = |number: usize| format!("V\t401231235959Z\t\t{number:08X}\tunknown\t/CN=x\n");
+        openssl_index::read(&(1..=count).map(line).collect::<String>()).unwrap()
+    };
+    // No authority of this world publishes: the number is judged first.
+    let refused = |count| world.ra.prepare_takeover("acme/issuing", &rows(count)).err().unwrap();
+    assert!(matches!(refused(MAX_TAKEN_OVER_AT_ONCE), TakeoverError::NoAuthority(_)));
+    assert!(matches!(refused(MAX_TAKEN_OVER_AT_ONCE + 1), TakeoverError::TooMany(_)));
 }

@@ -167,3 +167,32 @@ impl<W: Write> Write for Sealed<'_, W> {
         self.out.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::store::sled::{SledStore, StoreOptions};
+
+    #[test]
+    fn the_files_of_a_configuration_have_their_limit_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SledStore::open(&folder.path().join("data"), StoreOptions::default()).unwrap();
+        let main = folder.path().join("config.toml");
+        let second = folder.path().join("second.pem");
+        File::create(&main).unwrap().set_len(16).unwrap();
+        let files = [&main, &second].map(|path| Source { path: path.clone(), kind: SourceKind::Open }).to_vec();
+        let sources = Sources { main: main.clone(), files };
+        let origin = Origin { sources, data_dir: folder.path().join("data") };
+        let of_size = |octets| {
+            File::create(&second).unwrap().set_len(octets).unwrap();
+            Archive::of(&origin, store.snapshot(), DateTime::UNIX_EPOCH)
+        };
+        let archive = of_size(MAX_CONFIGURATION_OCTETS - 16).unwrap();
+        let mut written = Vec::new();
+        archive.write_to(&mut written).unwrap();
+        assert_eq!(written.len() as u64, archive.octets());
+        assert!(matches!(of_size(MAX_CONFIGURATION_OCTETS - 15), Err(BackupError::TooLarge)));
+    }
+}

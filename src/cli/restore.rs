@@ -7,6 +7,9 @@ use super::{CliError, operate, show};
 use crate::backup::{Backup, Replaced, Restoration, Restored};
 use crate::clock::{Clock as _, SystemClock};
 
+/// The highest number that may be named: lists have room to count on from there.
+const MOST_CRL_NUMBER: u64 = 1 << 62;
+
 /// What `estd restore` is told.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -25,7 +28,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     accept_loss: bool,
     /// A number that no new CRL may have or be below, where the clock of the server that is replaced ran days ahead
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(..=MOST_CRL_NUMBER))]
     crl_number_above: Option<u64>,
 }
 

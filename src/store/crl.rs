@@ -107,7 +107,13 @@ fn decoded<T: for<'b> Decode<'b, ()>>(value: &[u8]) -> Result<T, StoreFault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::contract;
+    use crate::store::memory::MemoryStore;
     use chrono::TimeDelta;
+
+    fn event() -> crate::audit::AuditEvent {
+        contract::event(crate::audit::AuditOutcome::Failed)
+    }
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_790_000_000 + seconds, 0).unwrap()
@@ -121,6 +127,23 @@ mod tests {
         assert_eq!(history.next_number(at(-3600)), first + 1, "the clock was set back");
         let restored = CrlHistory::default().next_number(at(1));
         assert!(restored > first + 1, "the store was");
+    }
+
+    #[test]
+    fn after_a_restore_the_lists_of_every_ca_go_on_above_and_deltas_begin_anew() {
+        let store = MemoryStore::new();
+        let base = CrlBase { number: 7, sequence: 3, at: at(0) };
+        let known = CrlHistory { number: 7, splits: vec![4], bases: vec![base] };
+        let record = |facts| store.record_facts(facts, event()).unwrap().wait().unwrap();
+        record(vec![known.to_fact(&[1; 32])]);
+        let number = at(0).timestamp_millis() as u64 + 5000;
+        record(after_restore(&store, number).unwrap());
+        let mut restored = CrlHistory::of(&store, &[1; 32]).unwrap();
+        assert_eq!(restored, CrlHistory { number, splits: vec![4], bases: Vec::new() });
+        assert_eq!(restored.next_number(at(4)), number + 1, "the clock is behind");
+        // Also those of a CA that is added after the restore.
+        assert_eq!(CrlHistory::of(&store, &[2; 32]).unwrap().next_number(at(4)), number + 1);
+        assert_eq!(CrlHistory::of(&store, &[2; 32]).unwrap().next_number(at(6)), number + 1000);
     }
 
     #[test]

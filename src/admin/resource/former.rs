@@ -88,7 +88,8 @@ impl From<TakeoverError> for Problem {
     fn from(error: TakeoverError) -> Self {
         let detail = error.to_string();
         match error {
-            TakeoverError::NoAuthority(_) | TakeoverError::RevokedInFuture { .. } => Self::unprocessable(detail),
+            TakeoverError::NoAuthority(_) => Self::not_found(detail),
+            TakeoverError::RevokedInFuture { .. } => Self::unprocessable(detail),
             TakeoverError::TooMany(_) => Self::too_large(detail),
             TakeoverError::IssuedHere { .. } => Self::conflict(detail),
             TakeoverError::Store(fault) => fault.into(),
