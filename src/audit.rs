@@ -96,6 +96,9 @@ pub enum Alarm {
     CloneSuspected,
     /// An event was not delivered to a webhook, as often as it was tried.
     DeadLetter,
+    /// The clock was set, or runs behind what was recorded under it: what was issued meanwhile may begin or end at the
+    /// wrong time.
+    ClockJump,
 }
 
 impl Alarm {
@@ -104,6 +107,7 @@ impl Alarm {
         match self {
             Self::CloneSuspected => "clone_suspected",
             Self::DeadLetter => "webhook_dead_letter",
+            Self::ClockJump => "clock_jump",
         }
     }
 }

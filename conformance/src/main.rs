@@ -34,6 +34,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::matrix::{Check, Matrix, Problem};
+use crate::requirements::{REQUIREMENTS, THREATS};
 use crate::rollover::FILES;
 use crate::server::Binary;
 use crate::stage::Stage;
@@ -67,6 +68,9 @@ struct Arguments {
     /// The register of requirements.
     #[arg(long, default_value = "conformance/requirements.toml")]
     requirements: PathBuf,
+    /// The register of threats.
+    #[arg(long, default_value = "conformance/threats.toml")]
+    threats: PathBuf,
     /// The output of `cargo test --workspace -- --list`; without it cargo is asked when the register names such tests.
     #[arg(long)]
     cargo_tests: Option<PathBuf>,
@@ -88,8 +92,10 @@ fn main() -> ExitCode {
     }
     let (passed, failed, not_run) = matrix.counts();
     println!("conformance: {passed} passed, {failed} failed, {not_run} not run");
-    for (word, count) in requirements::summary(&matrix) {
-        println!("conformance: requirements {word}: {count}");
+    for (register, name) in [(REQUIREMENTS, "requirements"), (THREATS, "threats")] {
+        for (word, count) in requirements::summary(&register, &matrix) {
+            println!("conformance: {name} {word}: {count}");
+        }
     }
     if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -114,7 +120,9 @@ fn conduct(arguments: &Arguments, matrix: &mut Matrix) -> Check {
     crash::run(&stage, arguments.crash_cycles, matrix);
     full_disk::run(&stage, matrix);
     if matrix.is_whole() {
-        requirements::run(&arguments.requirements, arguments.cargo_tests.as_deref(), matrix);
+        let cargo_tests = arguments.cargo_tests.as_deref();
+        requirements::run(&REQUIREMENTS, &arguments.requirements, cargo_tests, matrix);
+        requirements::run(&THREATS, &arguments.threats, cargo_tests, matrix);
     }
     drop(stage);
     if arguments.keep {

@@ -1,4 +1,5 @@
-//! Every requirement of priorities 1 to 3, with the tests that prove it or the reason why none does.
+//! Registers of what is demanded, each row with the tests that prove it or the reason why none does: the requirements of priorities 1
+//! to 3, and the abuse that must come to nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,12 +11,24 @@ use serde::Deserialize;
 use crate::command;
 use crate::matrix::{Check, Matrix, Problem, ensure};
 
-/// How many requirements there are of each priority.
-const COUNTS: [(u8, usize); 3] = [(1, 97), (2, 80), (3, 72)];
+/// A register, as the harness knows it.
+pub(crate) struct Register {
+    /// What its cases begin with.
+    name: &'static str,
+    /// How many rows there are of each priority.
+    counts: &'static [(u8, usize)],
+}
+
+/// The duties of the standards.
+pub(crate) const REQUIREMENTS: Register = Register { name: "requirements", counts: &[(1, 97), (2, 80), (3, 72)] };
+
+/// What an attacker, a broken device or a bad day does.
+pub(crate) const THREATS: Register = Register { name: "threats", counts: &[(1, 42)] };
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Register {
+struct Rows {
+    #[serde(alias = "threat")]
     requirement: Vec<Requirement>,
 }
 
@@ -36,39 +49,38 @@ const fn first_priority() -> u8 {
     1
 }
 
-/// Adds one case for each requirement, and one for the register itself.
-pub(crate) fn run(register: &Path, cargo_tests: Option<&Path>, matrix: &mut Matrix) {
-    let parsed = load(register);
+/// Adds one case for each row, and one for the register itself.
+pub(crate) fn run(register: &Register, file: &Path, cargo_tests: Option<&Path>, matrix: &mut Matrix) {
+    let name = register.name;
+    let parsed = load(file);
     let outcome = match &parsed {
-        Ok(requirements) => complete(requirements),
+        Ok(requirements) => complete(requirements, register.counts),
         Err(problem) => Err(problem.clone()),
     };
-    matrix.case("requirements/register", || outcome);
+    matrix.case(format!("{name}/register"), || outcome);
     let requirements = parsed.unwrap_or_default();
     let needs_cargo = requirements.iter().flat_map(|one| &one.tests).any(|test| test.starts_with("cargo:"));
     let cargo = if needs_cargo { list(cargo_tests) } else { Ok(BTreeSet::new()) };
     for requirement in &requirements {
         let outcome = judge(requirement, &cargo, matrix);
-        matrix.case(format!("requirements/{}", requirement.id), || outcome);
+        matrix.case(format!("{name}/{}", requirement.id), || outcome);
     }
 }
 
 fn load(path: &Path) -> Result<Vec<Requirement>, Problem> {
     let text = String::from_utf8_lossy(&command::read(path)?).into_owned();
-    let register: Result<Register, _> = toml::from_str(&text);
-    register
-        .map(|register| register.requirement)
-        .map_err(|error| Problem::failed(format!("{}: {error}", path.display())))
+    let rows: Result<Rows, _> = toml::from_str(&text);
+    rows.map(|rows| rows.requirement).map_err(|error| Problem::failed(format!("{}: {error}", path.display())))
 }
 
-fn complete(requirements: &[Requirement]) -> Check {
+fn complete(requirements: &[Requirement], counts: &[(u8, usize)]) -> Check {
     let ids: BTreeSet<&str> = requirements.iter().map(|one| one.id.as_str()).collect();
     ensure!(ids.len() == requirements.len(), "an id stands there twice");
-    for (priority, expected) in COUNTS {
+    for &(priority, expected) in counts {
         let found = requirements.iter().filter(|one| one.priority == priority).count();
-        ensure!(found == expected, "expected {expected} requirements of priority {priority}, found {found}");
+        ensure!(found == expected, "expected {expected} rows of priority {priority}, found {found}");
     }
-    ensure!(requirements.len() == COUNTS.iter().map(|(_, count)| count).sum::<usize>(), "a priority that is none");
+    ensure!(requirements.len() == counts.iter().map(|(_, count)| count).sum::<usize>(), "a priority that is none");
     for one in requirements {
         let reason = one.reason.as_deref().map(str::trim);
         ensure!(!one.text.trim().is_empty(), "{} has no text", one.id);
@@ -121,10 +133,10 @@ fn list(file: Option<&Path>) -> Result<BTreeSet<String>, Problem> {
     Ok(text.lines().filter_map(|line| line.trim().strip_suffix(": test")).map(str::to_owned).collect())
 }
 
-/// What a report needs: how many requirements there are by outcome.
-pub(crate) fn summary(matrix: &Matrix) -> BTreeMap<&'static str, usize> {
+/// What a report needs: how many rows there are by outcome.
+pub(crate) fn summary(register: &Register, matrix: &Matrix) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
-    for outcome in matrix.outcomes("requirements/") {
+    for outcome in matrix.outcomes(&format!("{}/", register.name)) {
         let word = match outcome {
             Ok(()) => "proven",
             Err(Problem::Failed(_)) => "failed",

@@ -186,6 +186,7 @@ pub(super) struct Limits {
     pub(super) auth_failures_per_address: u64,
     pub(super) auth_failure_window: Span,
     pub(super) auth_lockout: Span,
+    pub(super) clock_jump: Span,
 }
 
 impl Default for Limits {
@@ -215,6 +216,7 @@ impl Default for Limits {
             auth_failures_per_address: 50,
             auth_failure_window: Span::seconds(10 * 60),
             auth_lockout: Span::seconds(10 * 60),
+            clock_jump: Span::seconds(60),
         }
     }
 }

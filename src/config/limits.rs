@@ -58,6 +58,8 @@ pub struct Limits {
     pub auth_failure_window: TimeDelta,
     /// How long a user or an address is locked out.
     pub auth_lockout: TimeDelta,
+    /// How far the clock may jump between two looks before there is an alarm.
+    pub clock_jump: Duration,
 }
 
 /// Least octets of a head: hyper's own floor.
@@ -107,6 +109,7 @@ impl Limits {
             auth_failures_per_address: check.rate("auth_failures_per_address", shape.auth_failures_per_address),
             auth_failure_window: check.delta("auth_failure_window", shape.auth_failure_window),
             auth_lockout: check.delta("auth_lockout", shape.auth_lockout),
+            clock_jump: check.time("clock_jump", shape.clock_jump),
         }
     }
 }

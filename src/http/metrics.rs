@@ -339,7 +339,7 @@ impl Metrics {
     }
 
     /// Something that an operator should look at; `alarm` as told by [`crate::audit::Alarm::as_str`].
-    pub(super) fn alarm(&self, alarm: &'static str) {
+    pub fn alarm(&self, alarm: &'static str) {
         self.alarms.get_or_create(&AlarmLabels { alarm }).inc();
     }
 

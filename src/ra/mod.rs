@@ -31,7 +31,7 @@ pub(crate) mod testing;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::audit::{AuditEvent, AuditOutcome};
+use crate::audit::{Alarm, AuditEvent, AuditOutcome};
 use crate::clock::{Clock, Entropy};
 use crate::credential::Gate;
 use crate::est::{EstResponse, Label, ResponseBody, TenantHosts};
@@ -169,6 +169,15 @@ impl RegistrationAuthority {
 
     /// Leaves an audit event of the server itself.
     pub fn note(&self, operation: &str, what: &str) {
+        self.server_event(operation, AuditOutcome::Changed { what: what.to_owned() });
+    }
+
+    /// Leaves an alarm of the server itself.
+    pub fn alarm(&self, operation: &str, alarm: Alarm, reason: String) {
+        self.server_event(operation, AuditOutcome::Alarm { alarm, reason });
+    }
+
+    fn server_event(&self, operation: &str, outcome: AuditOutcome) {
         self.ports.store.record_event(AuditEvent {
             at: self.ports.clock.now(),
             request_id: String::new(),
@@ -180,7 +189,7 @@ impl RegistrationAuthority {
             device: None,
             actor: None,
             credential: None,
-            outcome: AuditOutcome::Changed { what: what.to_owned() },
+            outcome,
         });
     }
 

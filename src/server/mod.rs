@@ -6,6 +6,7 @@ mod admin_listener;
 mod admission;
 mod background;
 mod checkpoints;
+mod clock_watch;
 mod composition;
 mod listener;
 mod own_certificate;
@@ -286,6 +287,7 @@ impl Running {
             listeners.spawn(listener::serve_public(socket, edge, shared, stopping.clone()));
         }
         let background = Background::start(&shared, !public_addresses.is_empty());
+        listeners.spawn(clock_watch::watch(Arc::clone(&shared), fixed.limits.clock_jump, stopping.clone()));
         shared.authority.load().note("server", concat!("started, version ", env!("CARGO_PKG_VERSION")));
         Ok(Self {
             shared,
@@ -406,6 +408,7 @@ impl Fixed {
             // Where nothing is said it moves with the folder.
             ("admin.socket", !moved && self.admin_socket != admin.socket),
             ("limits.queue", self.limits.queue != limits.queue),
+            ("limits.clock_jump", self.limits.clock_jump != limits.clock_jump),
             ("limits.sync_pause", self.limits.sync_pause != limits.sync_pause),
             (
                 "limits.audit_refusals_per_second",
