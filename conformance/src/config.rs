@@ -125,6 +125,13 @@ pub(crate) fn text(variant: Variant) -> String {
         "full_cmc = true\n[tenant.label.ra]\nclients = [\"RA-1\"]\ndevices = [\"EE-*\"]",
     );
     label(&mut text, "cmc-approval", "p256", "device", "full_cmc = true\nchange_subject_name = \"approval\"");
+    label(
+        &mut text,
+        "rationed",
+        "p256",
+        "device",
+        "[tenant.label.limits]\nenrollments_per_second = 0.01\nenrollment_burst = 2",
+    );
     label(&mut text, "closed", "p256", "device", "birth_anchors = []");
     if let Variant::Credentials(default) = variant {
         for (name, more) in LABELS {

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use super::file;
 use super::problem::{Place, Problem};
 
-/// Every bound the server holds to; none but the pause is zero.
+/// Every bound the server holds to; none but the pause and the target is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Request body, octets.
@@ -42,6 +42,8 @@ pub struct Limits {
     pub max_extensions: usize,
     /// RSA keys made at once for serverkeygen.
     pub max_rsa_generations: usize,
+    /// How long a request for a certificate may be on its way through; zero: as long as it takes.
+    pub target_latency: Duration,
     /// Records that may wait for the disk.
     pub queue: usize,
     /// How long records gather after a sync of the journal before the next.
@@ -70,6 +72,8 @@ const MOST: u64 = 16 * 1024 * 1024;
 const LEAST_BODY: u64 = 4096;
 /// The longest any time limit may be.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// How long a request for a certificate may be on its way through.
+const TARGET: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60);
 /// The longest a record may wait for others.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -101,6 +105,7 @@ impl Limits {
             max_attributes: check.count("max_attributes", shape.max_attributes, 1),
             max_extensions: check.count("max_extensions", shape.max_extensions, 1),
             max_rsa_generations: check.count("max_rsa_generations", shape.max_rsa_generations, 1),
+            target_latency: check.target("target_latency", shape.target_latency),
             queue: check.count("queue", shape.queue, 1),
             sync_pause: check.pause("sync_pause", shape.sync_pause),
             audit_refusals_per_second: check.rate("audit_refusals_per_second", shape.audit_refusals_per_second),
@@ -136,6 +141,14 @@ impl Check<'_> {
     fn pause(&mut self, key: &str, value: file::Span) -> Duration {
         if value.0 > LONGEST_PAUSE {
             self.problems.push(self.place.key(key).value("at most 1s", value.to_string()));
+        }
+        value.0
+    }
+
+    fn target(&mut self, key: &str, value: file::Span) -> Duration {
+        if !value.0.is_zero() && !TARGET.contains(&value.0) {
+            let expected = "10ms to 1m, or 0s for none";
+            self.problems.push(self.place.key(key).value(expected, value.to_string()));
         }
         value.0
     }

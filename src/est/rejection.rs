@@ -132,6 +132,8 @@ rejection_codes! {
     NoCommonAlgorithm = "no_common_algorithm",
     /// The server is at a limit; come back later.
     TooManyRequests = "too_many_requests",
+    /// More is asked of the server than it can answer in time; come back later.
+    Overloaded = "overloaded",
     /// The label or its tenant asks for certificates more often than it may.
     RateLimited = "rate_limited",
     /// The tenant has as many devices or certificates as it may have.

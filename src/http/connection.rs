@@ -13,9 +13,11 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::exchange::Exchange;
 use super::guard::{Guard, Refused};
+use super::line::Line;
 use super::metrics::Metrics;
 use super::request_id::RequestIds;
 use crate::est::Rejection;
@@ -36,6 +38,9 @@ pub struct HttpLimits {
     pub idle_timeout: Duration,
     /// Credentials verified at once: others wait a while, then 503.
     pub max_verifications: usize,
+    /// How long a request for a certificate may be on its way through: those that would be longer are sent away with 503.
+    /// Zero: none are.
+    pub target_latency: Duration,
 }
 
 impl Default for HttpLimits {
@@ -47,6 +52,7 @@ impl Default for HttpLimits {
             body_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(60),
             max_verifications: 4,
+            target_latency: Duration::from_secs(1),
         }
     }
 }
@@ -58,6 +64,7 @@ pub struct HttpEdge {
     pub(super) metrics: Arc<Metrics>,
     pub(super) request_ids: RequestIds,
     pub(super) verifications: Arc<Semaphore>,
+    pub(super) line: Line,
 }
 
 impl HttpEdge {
@@ -70,7 +77,8 @@ impl HttpEdge {
         start: [u8; 8],
     ) -> Self {
         let verifications = Arc::new(Semaphore::new(limits.max_verifications));
-        Self { authority, limits, metrics, request_ids: RequestIds::new(start), verifications }
+        let line = Line::new(limits.target_latency, Instant::now());
+        Self { authority, limits, metrics, request_ids: RequestIds::new(start), verifications, line }
     }
 }
 

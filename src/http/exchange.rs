@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::connection::HttpEdge;
+use super::line::{Place, TooLong};
 use super::reply::{self, Reply};
 use super::route::{Call, Route};
 use super::{authorization, body, metrics};
@@ -134,9 +135,12 @@ impl Exchange {
         let hold = route.label.registration.approval.hold;
         let held_until = Instant::now() + hold;
         loop {
-            let pending = self.submit(authority, route, &request).await?;
+            // Until its record is durable, and no longer: what is held back for an operator keeps nobody waiting.
+            let (pending, in_line) = self.submit_in_line(authority, route, &request).await?;
             // Nothing is answered that is not durable. A client that leaves now loses the answer, not the record.
-            pending.receipt.await.map_err(|fault| {
+            let settled = pending.receipt.await;
+            drop(in_line);
+            settled.map_err(|fault| {
                 let operation = request.target.operation.segment();
                 authority.failed_to_record(&route.label, operation, &self.session, &self.request_id);
                 Refusal::Fault(Fault::from(fault))
@@ -155,6 +159,33 @@ impl Exchange {
                 Some(_) | None => return Ok(pending.response),
             }
         }
+    }
+
+    /// Certificates are issued on the threads that serve connections: whoever asks joins a line for them, or is sent away while
+    /// that costs next to nothing. Passwords and keys are verified and made elsewhere, and have limits of their own.
+    async fn submit_in_line(
+        &self,
+        authority: &Arc<RegistrationAuthority>,
+        route: &Route,
+        request: &Arc<EstRequest>,
+    ) -> Result<(PendingResponse, Option<(Place<'_>, metrics::Counted)>), Refusal> {
+        let operation = request.target.operation;
+        if request.credential.is_some() || operation == Operation::ServerKeyGen {
+            return Ok((self.submit(authority, route, request).await?, None));
+        }
+        let joined = self.edge.line.join(operation == Operation::SimpleReenroll, Instant::now());
+        let mut place = joined.map_err(|TooLong { retry_after }| {
+            let reason = "more is asked of the server than it can answer in time";
+            let rejection = Rejection::new(RejectionCode::Overloaded, "RFC 9110 15.6.4", reason);
+            self.refuse(authority, Some(route), rejection.with_retry_after(retry_after).into())
+        })?;
+        let counted = self.edge.metrics.request_in_line();
+        let turn = place.turn().await;
+        let submitted = self.submit(authority, route, request).await;
+        // The disk takes many at once: who waits for it keeps no thread.
+        drop(turn);
+        place.note_answered();
+        Ok((submitted?, Some((place, counted))))
     }
 
     /// To verify a password or to make a key takes a while, and is moved off the runtime. A client that leaves meanwhile
@@ -252,7 +283,7 @@ impl Exchange {
         reply
     }
 
-    /// Full CMC has its refusals told in its own way, but for those of requests that hand in no body.
+    /// Full CMC has its refusals told in its own way, but for those of requests that hand in no body, or too many.
     fn told_by_cmc(
         &self,
         authority: &RegistrationAuthority,
@@ -261,7 +292,9 @@ impl Exchange {
         refusal: &Refusal,
         reply: Reply,
     ) -> Reply {
-        let hands_in = |rejection: &Rejection| rejection.code() != RejectionCode::MethodNotAllowed;
+        // To sign an answer costs what was to be saved.
+        let untold = [RejectionCode::MethodNotAllowed, RejectionCode::Overloaded];
+        let hands_in = |rejection: &Rejection| !untold.contains(&rejection.code());
         let told = route.target.operation == Operation::FullCmc
             && match refusal {
                 Refusal::Rejected(rejection) => hands_in(rejection),

@@ -170,16 +170,17 @@ pub struct Metrics {
     webhook_attempts: Family<AttemptLabels, Counter>,
     webhook_behind: Family<WebhookLabels, Gauge>,
     connections: Gauge,
+    in_line: Gauge,
     handshakes: Family<VersionLabels, Counter>,
     handshake_failures: Counter,
     connections_refused: Counter,
 }
 
-/// An open connection; counted until dropped.
+/// An open connection, or a request in line; counted until dropped.
 #[derive(Debug)]
-pub struct OpenConnection(Gauge);
+pub struct Counted(Gauge);
 
-impl Drop for OpenConnection {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -208,6 +209,7 @@ impl Metrics {
             webhook_attempts: Family::default(),
             webhook_behind: Family::default(),
             connections: Gauge::default(),
+            in_line: Gauge::default(),
             handshakes: Family::default(),
             handshake_failures: Counter::default(),
             connections_refused: Counter::default(),
@@ -248,6 +250,7 @@ impl Metrics {
         let help = "Records of the journal that a webhook has not come to";
         registry.register("webhook_behind", help, self.webhook_behind.clone());
         registry.register("connections_open", "Connections open now", self.connections.clone());
+        registry.register("requests_in_line", "Requests for certificates not answered yet", self.in_line.clone());
         registry.register("handshakes", "TLS handshakes done, by version", self.handshakes.clone());
         registry.register("handshake_failures", "TLS handshakes failed", self.handshake_failures.clone());
         registry.register("connections_refused", "Connections above a limit", self.connections_refused.clone());
@@ -259,9 +262,15 @@ impl Metrics {
     }
 
     /// A connection was accepted.
-    pub fn connection_opened(&self) -> OpenConnection {
+    pub fn connection_opened(&self) -> Counted {
         self.connections.inc();
-        OpenConnection(self.connections.clone())
+        Counted(self.connections.clone())
+    }
+
+    /// A request for a certificate is worked at, or waits for it or for the disk.
+    pub(super) fn request_in_line(&self) -> Counted {
+        self.in_line.inc();
+        Counted(self.in_line.clone())
     }
 
     /// A connection was closed at once, being above a limit.

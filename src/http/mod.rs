@@ -11,6 +11,7 @@ mod exchange;
 mod field_names;
 mod framing;
 mod guard;
+mod line;
 pub mod metrics;
 mod multipart;
 mod ocsp;

@@ -139,7 +139,7 @@ pub(super) fn refusal(rejection: &Rejection, operation: Option<Operation>) -> Re
         // RFC 9110 §15.5.16
         headers.insert(ACCEPT, HeaderValue::from_static(route::media_type_of(operation)));
     }
-    if status(rejection.code()) == StatusCode::TOO_MANY_REQUESTS {
+    if [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&status(rejection.code())) {
         retry_after(headers, rejection.retry_after().unwrap_or(TOO_MANY_REQUESTS_RETRY));
     }
     reply
@@ -178,11 +178,18 @@ pub(super) fn fault(fault: &Fault, request_id: &str) -> Reply {
     match fault.retry_after() {
         Some(seconds) => {
             let mut reply = text(StatusCode::SERVICE_UNAVAILABLE, &sentence);
-            retry_after(reply.headers_mut(), seconds);
+            retry_after(reply.headers_mut(), apart(seconds, request_id));
             reply
         }
         None => text(StatusCode::INTERNAL_SERVER_ERROR, &sentence),
     }
+}
+
+/// Up to half as long again, by request: those who failed together do not come back together.
+fn apart(seconds: u32, request_id: &str) -> u32 {
+    let mixed =
+        request_id.bytes().fold(0x811c_9dc5_u32, |hash, octet| (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193));
+    seconds.saturating_add(mixed % (seconds / 2 + 1))
 }
 
 /// Text that may carry what a client sent.
@@ -257,6 +264,7 @@ const fn status(code: RejectionCode) -> StatusCode {
         | RejectionCode::LockedOut
         | RejectionCode::RateLimited
         | RejectionCode::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
+        RejectionCode::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         RejectionCode::AuthRequired | RejectionCode::AuthFailed | RejectionCode::NonceStale => StatusCode::UNAUTHORIZED,
         RejectionCode::BadRequest
         | RejectionCode::BadEncoding
@@ -312,7 +320,8 @@ mod tests {
     #[test]
     fn nobody_is_redirected() {
         for code in RejectionCode::ALL {
-            assert!(status(*code).is_client_error(), "{}", code.as_str());
+            let status = status(*code);
+            assert!(status.is_client_error() || status == StatusCode::SERVICE_UNAVAILABLE, "{}", code.as_str());
         }
     }
 }

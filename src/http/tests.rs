@@ -91,8 +91,16 @@ impl Client {
     }
 
     fn connect_as(presented: Option<PresentedChain>, fixture: &Enrolled, limits: HttpLimits, capacity: usize) -> Self {
-        let authority = Arc::new(ArcSwap::new(Arc::clone(&fixture.authority)));
-        let edge = HttpEdge::new(authority, limits, Arc::new(Metrics::new()), [0xab; 8]);
+        Self::connect_to(&edge(fixture, limits), presented, fixture, capacity)
+    }
+
+    /// To an edge that others are connected to as well.
+    fn connect_to(
+        edge: &Arc<HttpEdge>,
+        presented: Option<PresentedChain>,
+        fixture: &Enrolled,
+        capacity: usize,
+    ) -> Self {
         let session = PeerSession::new(presented, "127.0.0.1:1".to_owned())
             .bound_to(Some(ChannelBinding::TlsUnique([0; 12])))
             .asking_for(fixture.server_name.clone())
@@ -106,7 +114,7 @@ impl Client {
                 std::future::pending().await
             }
         };
-        let server = tokio::spawn(serve_connection(far, session, Arc::new(edge), stopped));
+        let server = tokio::spawn(serve_connection(far, session, Arc::clone(edge), stopped));
         Self { stream, writes, server, shutdown: Some(shutdown) }
     }
 
@@ -147,6 +155,17 @@ impl Client {
         self.send(octets).await;
         self.answer().await
     }
+}
+
+fn edge(fixture: &Enrolled, limits: HttpLimits) -> Arc<HttpEdge> {
+    let authority = Arc::new(ArcSwap::new(Arc::clone(&fixture.authority)));
+    Arc::new(HttpEdge::new(authority, limits, Arc::new(Metrics::new()), [0xab; 8]))
+}
+
+/// Whether an answer says, in digits, to come back in half a minute, give or take what keeps clients apart.
+fn is_put_off(answer: &Answer) -> bool {
+    let seconds = field(&answer.head, "Retry-After").map(str::parse::<u32>);
+    seconds.is_some_and(|seconds| seconds.is_ok_and(|seconds| (30..=45).contains(&seconds)))
 }
 
 /// The value of a field, its name compared with regard to case.

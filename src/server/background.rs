@@ -1,4 +1,4 @@
-//! What a server does by itself: renew its certificate, make lists, note checkpoints.
+//! What a server does by itself: renew its certificate, make lists, note checkpoints, see how far behind it is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ impl Background {
     pub(super) fn start(shared: &Arc<Shared>, publishes: bool) -> Self {
         let mut tasks = JoinSet::new();
         tasks.spawn(renew_when_due(Arc::clone(shared)));
+        tasks.spawn(shared.pressure.clone().watch());
         tasks.spawn(checkpoints::note_at_times(Arc::clone(shared)));
         if publishes {
             tasks.spawn(publication::publish_when_due(Arc::clone(shared)));

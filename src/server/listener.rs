@@ -19,6 +19,8 @@ use crate::tls;
 
 /// How long to wait after an error that hits the listener, not a connection: too many open files, no memory.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
+/// New connections are refused when the runtime is behind by such a part of `target_latency`.
+const LAG_SHARE: u32 = 4;
 /// Connections to the status listener at once.
 const MAX_STATUS_CONNECTIONS: usize = 64;
 
@@ -27,6 +29,12 @@ pub(super) async fn serve_devices(listener: TcpListener, shared: Arc<Shared>, st
     let open = |stream: TcpStream, peer: SocketAddr, _: usize| {
         let doors = shared.doors.load_full();
         let limits = doors.limits;
+        // A handshake costs more than what it is refused for; those who are connected come first.
+        if !limits.target_latency.is_zero() && shared.pressure.lag() > limits.target_latency / LAG_SHARE {
+            shared.metrics.connection_refused();
+            tracing::debug!(%peer, "the runtime is behind");
+            return None;
+        }
         let admission = shared
             .admissions
             .admit(peer.ip(), limits.max_connections, limits.max_connections_per_address)

@@ -10,6 +10,7 @@ mod clock_watch;
 mod composition;
 mod listener;
 mod own_certificate;
+mod pressure;
 mod publication;
 
 use std::io;
@@ -42,6 +43,7 @@ pub use checkpoints::CheckpointFault;
 use checkpoints::Notary;
 use composition::Doors;
 pub use own_certificate::OwnCertificateError;
+use pressure::Pressure;
 
 /// Why a server does not start, or does not take a new configuration.
 #[derive(Debug, thiserror::Error)]
@@ -143,6 +145,7 @@ impl Server {
             store,
             metrics,
             admissions: Admissions::default(),
+            pressure: Pressure::default(),
             public_admissions: Admissions::default(),
             notary,
             outbox,
@@ -206,6 +209,7 @@ struct Shared {
     store: Arc<SledStore>,
     metrics: Arc<Metrics>,
     admissions: Admissions,
+    pressure: Pressure,
     public_admissions: Admissions,
     notary: Notary,
     outbox: Arc<Outbox>,

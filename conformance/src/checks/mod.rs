@@ -12,6 +12,7 @@ pub(crate) mod http_body;
 pub(crate) mod key_generation;
 pub(crate) mod key_protection;
 pub(crate) mod key_traces;
+pub(crate) mod load;
 pub(crate) mod names;
 pub(crate) mod p10;
 pub(crate) mod publication;
@@ -40,6 +41,7 @@ pub(crate) fn run(stage: &Stage, matrix: &mut Matrix) {
     p10::run(stage, matrix);
     names::run(stage, matrix);
     reenroll::run(stage, matrix);
+    load::run(stage, matrix);
     rollover::run(stage, matrix);
     key_generation::run(stage, matrix);
     key_protection::run(stage, matrix);

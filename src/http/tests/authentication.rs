@@ -150,6 +150,6 @@ async fn whoever_waits_too_long_to_be_verified_comes_again() {
     let fixture = fixture(AuthenticationRule::Http, &[HttpScheme::Basic]);
     let mut client = Client::anonymous(&fixture, HttpLimits { max_verifications: 0, ..HttpLimits::default() });
     let answer = client.exchange(post(ENROLL, &basic("right"), &fixture.request)).await;
-    assert_eq!((answer.status, field(&answer.head, "Retry-After")), (503, Some("30")));
+    assert!(answer.status == 503 && is_put_off(&answer), "{answer:?}");
     assert_eq!(fixture.store.events().last().unwrap().outcome, AuditOutcome::Failed);
 }

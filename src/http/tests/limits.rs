@@ -120,3 +120,49 @@ async fn a_closed_connection_is_still_read_for_a_while() {
     client.server.await.unwrap();
     assert_eq!(start.elapsed().as_secs(), 0, "by size");
 }
+
+#[tokio::test]
+async fn who_would_be_answered_too_late_is_sent_away_at_once_and_the_others_are_answered() {
+    let limits = HttpLimits { target_latency: Duration::from_millis(10), ..HttpLimits::default() };
+    let fixture = testing::enrolled_in(MemoryStore::holding_back());
+    let edge = edge(&fixture, limits);
+    let presented = || PresentedChain::possession_proven(vec![fixture.birth_certificate.clone()]);
+    let connect = || Client::connect_to(&edge, presented(), &fixture, 1 << 20);
+    let request = post(ENROLL, "", &fixture.request);
+    let mut clients: Vec<Client> = (0..40).map(|_| connect()).collect();
+    // At first nothing is known of how fast the line moves: it takes a fifth of a second here.
+    for client in &mut clients {
+        client.send(&request).await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    fixture.store.settle(Ok(()));
+    for client in &mut clients {
+        assert_eq!(client.answer().await.status, 200);
+    }
+
+    // Sixteen stand in line in any case, and wait for the disk; whoever comes now does not wait with them.
+    for client in &mut clients[..16] {
+        // At another label: the answer of before is not given again.
+        client.send(post("/.well-known/est/other/simpleenroll", "", &fixture.request)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let answer = timeout(Duration::from_secs(5), clients[16].exchange(&request)).await.unwrap();
+    assert!(answer.status == 503 && is_text(&answer, "overloaded"), "{answer:?}");
+    let seconds: u32 = field(&answer.head, "Retry-After").unwrap().parse().unwrap();
+    assert!((1..=301).contains(&seconds), "in digits: {seconds}");
+    let fetched = timeout(Duration::from_secs(5), clients[16].exchange(get(CACERTS))).await.unwrap();
+    assert_eq!(fetched.status, 200, "what needs no line is served on the same connection");
+    fixture.store.settle(Ok(()));
+    for client in &mut clients[..16] {
+        assert_eq!(client.answer().await.status, 200);
+    }
+    // The line is empty again.
+    client_is_served(&mut clients[16], &request, &fixture).await;
+}
+
+async fn client_is_served(client: &mut Client, request: &str, fixture: &Enrolled) {
+    client.send(request).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    fixture.store.settle(Ok(()));
+    assert_eq!(client.answer().await.status, 200);
+}

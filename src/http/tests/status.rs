@@ -8,6 +8,8 @@ async fn the_status_listener_shows_health_and_metrics() {
     let _open = metrics.connection_opened();
     metrics.handshake_done("1.3");
     metrics.gauge("journal_queue", "Records that wait for the disk", || 7);
+    metrics.tenant_gauge("tenant_devices", "Devices of tenants that have a quota", || vec![("acme".to_owned(), 3)]);
+    let _in_line = metrics.request_in_line();
     metrics.request(
         None,
         None,
@@ -31,6 +33,8 @@ async fn the_status_listener_shows_health_and_metrics() {
     for line in [
         "estd_connections_open 1",
         "estd_journal_queue 7",
+        "estd_tenant_devices{tenant=\"acme\"} 3",
+        "estd_requests_in_line 1",
         "estd_handshakes_total{version=\"1.3\"} 1",
         "estd_requests_total{operation=\"-\",tenant=\"-\",label=\"-\",code=\"not_found\"} 1",
     ] {

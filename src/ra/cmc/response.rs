@@ -83,6 +83,7 @@ pub(super) const fn fail_info(code: RejectionCode) -> CmcFailInfo {
         | RejectionCode::CodeUsed => CmcFailInfo::BadIdentity,
         RejectionCode::TooManyRequests
         | RejectionCode::LockedOut
+        | RejectionCode::Overloaded
         | RejectionCode::RateLimited
         | RejectionCode::QuotaExceeded => CmcFailInfo::TryLater,
     }
