@@ -5,13 +5,32 @@
 #[path = "support/world.rs"]
 mod world;
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use estd::est::{RejectionCode, RenewalIdentifier, RenewalInfo, ResponseBody};
 use estd::pki::public_key::KeyType;
 use estd::pki::revocation::RevocationReason;
-use estd::ra::Refusal;
+use estd::policy::RenewalRules;
+use estd::ra::{LabelContext, Refusal};
+use estd::store::renewal_slot::SlotLoad;
 use estd_asn1::Certificate;
 use world::*;
+
+/// Certificates of so many days, renewed between half of that and `closes` percent, in windows of a day.
+fn with_capacity(days: i64, closes: u8, capacity: u32) -> World {
+    let rules = |label: &mut LabelContext| {
+        let (window, capacity) = (TimeDelta::hours(24), Some(capacity));
+        label.renewal = RenewalRules { opens: 50, closes, window, capacity, ..label.renewal }
+    };
+    World::with(KeyType::P256, |profile| profile.validity = TimeDelta::days(days), rules)
+}
+
+/// Enrolls a device and names its certificate.
+fn enrolled(world: &World, number: u32) -> RenewalIdentifier {
+    let born = birth(&world.maker, &format!("SN-{number}"), KeyType::P256, estd::clock::Clock::now(&*world.clock));
+    name_of(&world.operational(&born, KeyType::P256).certificate())
+}
 
 /// As a client makes it of its certificate.
 fn name_of(certificate: &Certificate) -> RenewalIdentifier {
@@ -70,4 +89,40 @@ fn a_revoked_certificate_is_to_be_renewed_at_once() {
     // A hold that is lifted takes it back.
     world.ra.release_hold(&grant("acme"), &world.id(&certificate)).unwrap().wait().unwrap();
     assert_eq!(info(&world, "devices", &named), Ok(before));
+}
+
+#[test]
+fn who_would_be_one_too_many_in_a_window_has_another_and_keeps_it() {
+    // Two days lie whole between noon of the tenth day and noon of the thirteenth: half of them each, whatever the hashes say.
+    let world = with_capacity(20, 65, 5);
+    let devices: Vec<_> = (0..10).map(|number| enrolled(&world, number)).collect();
+    let windows = || devices.iter().map(|named| info(&world, "devices", named).unwrap()).collect::<Vec<_>>();
+    let told = windows();
+    let count = |start| told.iter().filter(|info| info.start == start).count();
+    let starts: BTreeSet<_> = told.iter().map(|info| info.start).collect();
+    assert_eq!(starts.iter().map(|start| count(*start)).collect::<Vec<_>>(), [5, 5]);
+    // Both are full: more are spread over them, and nobody is left without.
+    let more: BTreeSet<_> =
+        (10..14).map(|number| info(&world, "devices", &enrolled(&world, number)).unwrap().start).collect();
+    assert!(more.is_subset(&starts));
+    assert_eq!(windows(), told, "each keeps its own");
+
+    // What is over is forgotten, one with each certificate that is issued.
+    world.clock.advance(TimeDelta::days(14));
+    let past = || {
+        let now = estd::clock::Clock::now(&*world.clock).timestamp();
+        SlotLoad::past(world.store.as_ref(), "acme", "devices", now).unwrap()
+    };
+    assert!(past().is_some());
+    enrolled(&world, 20);
+    enrolled(&world, 21);
+    assert_eq!(past(), None);
+}
+
+#[test]
+fn where_one_window_is_all_there_is_everybody_has_it() {
+    let world = with_capacity(10, 70, 3);
+    let starts: BTreeSet<_> =
+        (0..6).map(|number| info(&world, "devices", &enrolled(&world, number)).unwrap().start).collect();
+    assert_eq!(starts.len(), 1);
 }

@@ -30,11 +30,17 @@ pub(super) fn check(table: file::Table, place: &Place, problems: &mut Vec<Proble
             problems.push(place.key(key).value(expected, span.to_string()));
         }
     }
+    let capacity = u32::try_from(shape.capacity).ok();
+    if capacity.is_none() {
+        let expected = format!("at most {}, or 0 for no limit", u32::MAX);
+        problems.push(place.key("capacity").value(expected, shape.capacity.to_string()));
+    }
     (problems.len() == before).then_some(())?;
     Some(RenewalRules {
         opens: u8::try_from(shape.opens).ok()?,
         closes: u8::try_from(shape.closes).ok()?,
         window: TimeDelta::from_std(shape.window.0).ok()?,
         retry_after: u32::try_from(shape.retry_after.0.as_secs()).ok()?,
+        capacity: capacity.filter(|capacity| *capacity > 0),
     })
 }

@@ -153,7 +153,7 @@ fn every_key_that_is_commented_out_shows_its_default() {
     same::<file::Authority>(&with["authority"][0], Some(&without["authority"][0]), 6);
     same::<file::Profile>(&with["profile"][0], Some(&without["profile"][0]), 7);
     same::<file::Approval>(&with["label"][0]["approval"], None, 4);
-    same::<file::Renewal>(&with["label"][0]["renewal"], None, 4);
+    same::<file::Renewal>(&with["label"][0]["renewal"], None, 5);
     same::<file::LabelLimits>(&with["label"][0]["limits"], None, 2);
     same::<file::TenantLimits>(&with["limits"], None, 4);
     same::<file::Ra>(&with["label"][0]["ra"], None, 3);

@@ -34,7 +34,7 @@ pub use name_change::NameChange;
 pub use proof::{AuthenticationRule, Proof};
 pub use ra_client::{RaClient, RaRules};
 pub use registration::{ApprovalRules, RegistrationRule, RegistrationRules, RepeatedBirth};
-pub use renewal_window::{Renewable, RenewalRules};
+pub use renewal_window::{Renewable, RenewalRules, Slot};
 
 /// What a label demands of those who enroll at it.
 #[derive(Debug, Clone)]

@@ -19,11 +19,13 @@ pub struct RenewalRules {
     pub window: TimeDelta,
     /// After how many seconds clients ask again.
     pub retry_after: u32,
+    /// Renewals in one window; those that would be more have a later one. `None`: as many as fall into it.
+    pub capacity: Option<u32>,
 }
 
 impl Default for RenewalRules {
     fn default() -> Self {
-        Self { opens: 60, closes: 85, window: TimeDelta::hours(1), retry_after: 6 * 60 * 60 }
+        Self { opens: 60, closes: 85, window: TimeDelta::hours(1), retry_after: 6 * 60 * 60, capacity: None }
     }
 }
 
@@ -40,36 +42,52 @@ pub struct Renewable<'a> {
     pub not_after: DateTime<Utc>,
     /// Since when it is revoked.
     pub revoked_at: Option<DateTime<Utc>>,
+    /// The slot that it was given in the place of its own.
+    pub moved_to: Option<Slot>,
+}
+
+/// A stretch of time, in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    /// When it begins.
+    pub start: i64,
+    /// When it ends.
+    pub end: i64,
 }
 
 impl RenewalRules {
     /// The window of a certificate, the same whenever it is asked for, and when to ask again.
     pub fn info(&self, certificate: &Renewable<'_>) -> RenewalInfo {
-        let spread = sha256(&[b"estd renewal window", certificate.issuer, certificate.serial]);
-        let [slot, wait] = [&spread[..8], &spread[8..16]]
-            .map(|octets| octets.iter().fold(0, |sum, octet| sum << 8 | u64::from(*octet)));
+        let spread = Spread::of(certificate);
         let (opens, closes) = (certificate.after(self.opens), certificate.after(self.closes));
-        let (start, end) = match certificate.revoked_at {
+        let slot = match (certificate.revoked_at, certificate.moved_to) {
             // RFC 9773 §4.2: a window in the past says "now".
-            Some(at) => (at.timestamp() - self.window.num_seconds().max(1), at.timestamp()),
-            None => self.slot(opens, closes, slot),
+            (Some(at), _) => Slot { start: at.timestamp() - self.length(), end: at.timestamp() },
+            (None, Some(slot)) => slot,
+            // draft-ietf-lamps-est-renewal-info §3.2: the end comes after the start.
+            (None, None) => self.slots(certificate).next().unwrap_or(Slot { start: opens, end: closes.max(opens + 1) }),
         };
-        RenewalInfo { start: moment(start), end: moment(end), retry_after: self.retry_after(closes - opens, wait) }
+        let retry_after = self.retry_after(closes - opens, spread.wait);
+        RenewalInfo { start: moment(slot.start), end: moment(slot.end), retry_after }
     }
 
-    /// Time is cut into slots of a window's length; one of those that lie between `opens` and `closes`. Where there is
-    /// none, all of that.
-    fn slot(&self, opens: i64, closes: i64, random: u64) -> (i64, i64) {
-        let length = self.window.num_seconds().max(1);
+    /// Time is cut into slots of a window's length: those that lie between `opens` and `closes`, a certificate's own first, then
+    /// the later ones, then from the beginning. None where a life is too short for one.
+    pub fn slots(&self, certificate: &Renewable<'_>) -> impl Iterator<Item = Slot> + use<> {
+        let (opens, closes) = (certificate.after(self.opens), certificate.after(self.closes));
+        let length = self.length();
         let first = opens.div_euclid(length) + i64::from(opens.rem_euclid(length) > 0);
-        match u64::try_from(closes.div_euclid(length) - first) {
-            Ok(slots @ 1..) => {
-                let start = (first + i64::try_from(random % slots).unwrap_or_default()) * length;
-                (start, start + length)
-            }
-            // draft-ietf-lamps-est-renewal-info §3.2: the end comes after the start.
-            Ok(0) | Err(_) => (opens, closes.max(opens + 1)),
-        }
+        let count = u64::try_from(closes.div_euclid(length) - first).unwrap_or(0);
+        let own = Spread::of(certificate).slot.checked_rem(count).unwrap_or(0);
+        (0..count).map(move |step| {
+            // Both are below `count`, which fits.
+            let number = first + i64::try_from((own + step) % count).unwrap_or_default();
+            Slot { start: number * length, end: (number + 1) * length }
+        })
+    }
+
+    fn length(&self) -> i64 {
+        self.window.num_seconds().max(1)
     }
 
     /// Up to a quarter less than configured, each client by its own amount: those that began together drift apart. Where
@@ -79,6 +97,20 @@ impl RenewalRules {
         let most = self.retry_after.min(within).max(LEAST_RETRY_AFTER);
         let less = u32::try_from(random % (u64::from(most / 4) + 1)).unwrap_or_default();
         (most - less).max(LEAST_RETRY_AFTER)
+    }
+}
+
+/// What sets certificates apart: the same for each whenever it is asked for.
+struct Spread {
+    slot: u64,
+    wait: u64,
+}
+
+impl Spread {
+    fn of(certificate: &Renewable<'_>) -> Self {
+        let digest = sha256(&[b"estd renewal window", certificate.issuer, certificate.serial]);
+        let number = |octets: &[u8]| octets.iter().fold(0, |sum, octet| sum << 8 | u64::from(*octet));
+        Self { slot: number(&digest[..8]), wait: number(&digest[8..16]) }
     }
 }
 
@@ -112,6 +144,7 @@ mod tests {
             issued_at: issued_at(),
             not_after: issued_at() + life,
             revoked_at: None,
+            moved_to: None,
         })
     }
 
@@ -161,6 +194,7 @@ mod tests {
             issued_at: issued_at(),
             not_after: issued_at() + LIFE,
             revoked_at: Some(revoked_at),
+            moved_to: None,
         };
         let told = RenewalRules::default().info(&certificate);
         assert_eq!((told.start, told.end), (revoked_at - TimeDelta::hours(1), revoked_at));

@@ -241,6 +241,8 @@ impl RegistrationAuthority {
             facts.push(Succession { successor: record.id.clone(), seen: false }.to_fact(renewed));
         }
         facts.extend(counted.map(|(use_of_it, _held)| use_of_it));
+        let (expected, _slot) = self.take_slot(label, &record)?.unzip();
+        facts.extend(expected.unwrap_or_default());
         let receipt = self.ports.store.record_issued(claim, record, facts, event).map_err(Fault::from)?;
         room.as_mut().into_iter().for_each(Room::note_recorded);
         let alarm = suspicion.map(|reason| {

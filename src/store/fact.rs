@@ -43,6 +43,10 @@ pub enum FactKind {
     EnrollmentCode,
     /// An event that a webhook gave up on.
     DeadLetter,
+    /// How many renewals are expected at a label in a slot of time.
+    RenewalSlot,
+    /// Which slot a certificate has in the place of its own.
+    MovedRenewal,
 }
 
 impl FactKind {
@@ -64,6 +68,8 @@ impl FactKind {
             Self::Answered => b'i',
             Self::EnrollmentCode => b'U',
             Self::DeadLetter => 80,
+            Self::RenewalSlot => b'<',
+            Self::MovedRenewal => b'=',
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod operator_token;
 mod pending;
 pub mod receipt;
 pub mod record;
+pub mod renewal_slot;
 #[cfg(feature = "server")]
 pub mod rollover_census;
 pub mod standing;
@@ -94,8 +95,8 @@ pub trait CertificateStore: Catalogue + Send + Sync {
     ) -> Result<Receipt, StoreFault>;
 
     /// Waits until nobody else changes a fact, then holds it: to be held from reading it to recording its change. Facts
-    /// are held after requests are claimed: a credential, then a device, then its key or the standing of certificates, and
-    /// nothing besides.
+    /// are held after requests are claimed: a credential, then a device, then its key or the standing of certificates, then
+    /// a slot of renewals, and nothing besides.
     fn hold(&self, key: &FactKey) -> ClaimGuard<'_>;
 
     /// The value of a fact, durable or not yet.

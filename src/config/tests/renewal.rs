@@ -23,6 +23,7 @@ fn the_renewal_window_of_a_label_is_checked() {
         ("window = \"31d\"", ", window: expected 1m to "),
         ("retry_after = \"0s\"", ", retry_after: expected 1m to 1day"),
         ("retry_after = \"25h\"", ", retry_after: expected 1m to 1day"),
+        ("capacity = 4294967296", ", capacity: expected at most 4294967295"),
         ("until = 3", ", until: "),
     ] {
         let problems = with(keys);
