@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "admin/operations.rs"]
+mod operations;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -88,6 +91,11 @@ fn parse(octets: &[u8]) -> Answer {
 
 impl Operated {
     async fn start(admin: &str) -> Self {
+        Self::start_edited(admin, |config| config).await
+    }
+
+    /// With a configuration that was edited before `admin` and the second tenant are added.
+    async fn start_edited(admin: &str, edit: impl FnOnce(String) -> String) -> Self {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("est");
         let arguments = ["estd", "init", folder.to_str().unwrap(), "--listen", "127.0.0.1:0"];
@@ -95,6 +103,7 @@ impl Operated {
         let path = folder.join("config.toml");
         let config = fs::read_to_string(&path).unwrap();
         let config = config.replace("# status_listen = \"127.0.0.1:9443\"", "status_listen = \"127.0.0.1:0\"");
+        let config = edit(config);
         let tenant = &config[config.find("[[tenant]]").unwrap()..];
         let name = config.lines().find(|line| line.starts_with("name = ")).unwrap();
         let other = tenant.replacen(name, "name = \"globex\"", 1).replace("name = \"devices\"", "name = \"others\"");
@@ -146,6 +155,24 @@ impl Operated {
         self.get(&format!("/tenants/{tenant}/devices?limit=1000")).await.json()["items"].as_array().unwrap().len()
     }
 
+    /// The status of a request to the EST listener, from somebody without a certificate.
+    async fn stranger(&self, method: &str, path: &str) -> u16 {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(self.folder.join("ca/root.pem")).unwrap()).unwrap();
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let stream = tokio::net::TcpStream::connect(self.running.est_addresses()[0]).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+        let head = format!(
+            "{method} /.well-known/est/{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Content-Type: application/pkcs10\r\nContent-Length: 4\r\n\r\nMAA="
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        drop(tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.unwrap());
+        parse(&answer).status
+    }
+
     /// Over TLS.
     async fn ask_remotely(&self, identity: Option<(&str, &str)>, method: &str, path: &str, ask: Ask<'_>) -> Answer {
         let mut roots = RootCertStore::empty();
@@ -191,6 +218,7 @@ const MATRIX: &[(&str, [bool; 5])] = &[
     ("downloadCertificate", [true; 5]),
     ("revokeCertificate", [true, false, true, true, false]),
     ("releaseCertificate", [true, false, true, true, false]),
+    ("issueCertificate", [true, false, true, true, false]),
     ("listRequests", [true; 5]),
     ("showRequest", [true; 5]),
     ("approveRequest", [true, false, true, true, false]),
@@ -198,6 +226,12 @@ const MATRIX: &[(&str, [bool; 5])] = &[
     ("listCodes", [true; 5]),
     ("makeCodes", [true, false, true, true, false]),
     ("revokeCode", [true, false, true, true, false]),
+    ("listCrls", [true; 5]),
+    ("downloadCrl", [true; 5]),
+    ("showTenantStatistics", [true; 5]),
+    ("showTenantExpiry", [true; 5]),
+    ("showStatistics", [true, true, false, false, false]),
+    ("showExpiry", [true, true, false, false, false]),
     ("listTenantEvents", [true; 5]),
     ("listEvents", [true, true, false, false, false]),
     ("exportTenantEvents", [true; 5]),
@@ -215,6 +249,7 @@ const MATRIX: &[(&str, [bool; 5])] = &[
     ("revokeToken", [true, false, false, false, false]),
     ("makeBackup", [true, false, false, false, false]),
     ("takeOverCertificates", [true, false, false, false, false]),
+    ("reload", [true, false, false, false, false]),
 ];
 
 #[tokio::test]
@@ -237,8 +272,12 @@ async fn each_role_may_exactly_what_the_matrix_says_and_no_tenant_sees_another()
                 for tenant in [own.as_str(), "globex", "nobody"] {
                     let path = path.strip_prefix("/api/v1").unwrap().replace("{tenant}", tenant);
                     let named = path.contains(tenant);
-                    let path =
-                        path.replace("{device}", "SN-none").replace("{id}", "none").replace("{code}", &"00".repeat(16));
+                    let path = path
+                        .replace("{device}", "SN-none")
+                        .replace("{id}", "none")
+                        .replace("{code}", &"00".repeat(16))
+                        .replace("{list}", "full")
+                        .replace("{label}", "none");
                     let path = path.replace("{request}", &"00".repeat(32)).replace("{issuer}", &"00".repeat(32));
                     let path = path.replace("{serial}", "01").replace("{webhook}", "none").replace("{sequence}", "1");
                     // Nothing is there and no body says anything: who may gets another refusal or an empty list.
@@ -248,6 +287,8 @@ async fn each_role_may_exactly_what_the_matrix_says_and_no_tenant_sees_another()
                     match (foreign, may) {
                         (true, _) if may || role.is_of_a_tenant() => assert_eq!(answer.status, 404, "{what}"),
                         (_, false) => assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"), "{what}"),
+                        // Nobody reloads a server of a test.
+                        (_, true) if name == "reload" => assert_eq!(answer.code(), "unavailable", "{what}"),
                         (_, true) => assert!(![401, 403, 405, 500, 503].contains(&answer.status), "{what}"),
                     }
                 }
@@ -556,6 +597,10 @@ async fn the_command_line_operates_a_running_server() {
     assert!(estd(&["code", "revoke", code["id"].as_str().unwrap()]).0);
     let (_, out, _) = estd(&["code", "list", "--state", "revoked"]);
     assert!(out.contains(code["id"].as_str().unwrap()) && !out.contains(code["code"].as_str().unwrap()), "{out}");
+    let (done, out, error) = estd(&["stats", "activity", "--by", "hour"]);
+    assert!(done && out.lines().count() == 49, "{out}{error}");
+    assert!(estd(&["stats", "refusals", "--all"]).1.contains("CODE"));
+    assert!(estd(&["stats", "expiry", "--days", "3"]).1.contains("later"));
     let (done, out, _) = estd(&["admin", "bootstrap", "--name", "olga"]);
     assert!(done && out.contains("token: estd_"), "{out}");
     let (done, _, error) = estd(&["admin", "bootstrap"]);

@@ -22,7 +22,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("tls", &["est", "pki"]),
     ("http", &["est", "ra", "va"]),
     ("va", &["pki", "ca", "store", "audit", "clock"]),
-    ("admin", &["est", "pki", "ca", "access", "ra", "store", "policy", "http", "trail", "backup", "webhook"]),
+    ("admin", &["est", "pki", "ca", "access", "ra", "va", "store", "policy", "http", "trail", "backup", "webhook"]),
     ("webhook", &["est", "pki", "store", "audit", "clock", "trail", "http"]),
     ("trail", &["pki", "store"]),
     ("backup", &["pki", "store", "config", "audit"]),

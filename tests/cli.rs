@@ -207,6 +207,7 @@ fn a_port_that_is_taken_is_said_to_be() {
 fn sighup_takes_over_what_checks_and_keeps_the_old_otherwise() {
     let (_folder, config) = demo_folder();
     let served = Served::start(&config);
+    let socket = Path::new(&config).with_file_name("data/admin.sock").to_str().unwrap().to_owned();
     let good = fs::read_to_string(&config).unwrap();
     fs::write(&config, good.replace("identity = \"subject", "identity = \"guess")).unwrap();
     served.signal("HUP");
@@ -217,6 +218,14 @@ fn sighup_takes_over_what_checks_and_keeps_the_old_otherwise() {
     served.says("takes a restart");
     served.says("configuration reloaded");
     assert!(std::net::TcpStream::connect(("127.0.0.1", served.port)).is_ok());
+    // The same by an operator, who is told what came of it.
+    fs::write(&config, good.replace("identity = \"subject", "identity = \"guess")).unwrap();
+    let refused = estd(&["reload", "--config", &config, "--socket", &socket]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused).contains("identity: expected subject-serial-number"), "{}", text(&refused));
+    fs::write(&config, &good).unwrap();
+    let reloaded = estd(&["reload", "--config", &config, "--socket", &socket]);
+    assert!(text(&reloaded).contains("now: reloaded"), "{}", text(&reloaded));
     assert_eq!(served.stop(), 0);
 }
 

@@ -12,8 +12,8 @@ mod token;
 pub use grant::{Actor, Answer, Grant, ServerGrant};
 pub use operator::{Denied, Operator};
 pub use permission::{
-    DecideRequests, ManageCodes, ManageDevices, ManageServer, ManageTokens, Permission, ReadRegistry, ReadServer,
-    RevokeCertificates,
+    DecideRequests, IssueCertificates, ManageCodes, ManageDevices, ManageServer, ManageTokens, Permission,
+    ReadRegistry, ReadServer, RevokeCertificates,
 };
 pub use role::{Role, Standing, StandingError};
 pub use token::{PresentedToken, TokenError};

@@ -40,6 +40,8 @@ permissions! {
     ManageDevices = "devices.manage": Admin, TenantAdmin, TenantOperator;
     /// To approve and deny requests that wait.
     DecideRequests = "requests.decide": Admin, TenantAdmin, TenantOperator;
+    /// To have certificates issued for requests that one brings.
+    IssueCertificates = "certificates.issue": Admin, TenantAdmin, TenantOperator;
     /// To make and revoke enrollment codes.
     ManageCodes = "codes.manage": Admin, TenantAdmin, TenantOperator;
     /// To revoke devices and certificates, and to take a hold back.

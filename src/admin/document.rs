@@ -9,7 +9,8 @@ use utoipa_axum::routes;
 
 use super::edge::AdminEdge;
 use super::resource::{
-    backup, certificates, checkpoints, codes, devices, events, export, former, requests, tenants, tokens, webhooks,
+    backup, certificates, checkpoints, codes, crls, devices, events, export, former, issuance, requests, server,
+    statistics, tenants, tokens, webhooks,
 };
 
 /// Where it is served.
@@ -23,7 +24,14 @@ pub(super) const PATH: &str = "/api/v1/openapi.json";
                        Whatever is refused is a problem document (RFC 9457). A request that changes something may carry an \
                        Idempotency-Key; sent again within a day it is answered again and not done again."
     ),
-    components(schemas(certificates::Form, codes::StateName, devices::StateName, events::Order, export::FormatName)),
+    components(schemas(
+        certificates::Form,
+        codes::StateName,
+        devices::StateName,
+        events::Order,
+        export::FormatName,
+        statistics::By
+    )),
     modifiers(&Bearer),
     security(("token" = []))
 )]
@@ -57,12 +65,15 @@ pub(super) fn routes() -> OpenApiRouter<Arc<AdminEdge>> {
         .routes(routes!(certificates::download_certificate))
         .routes(routes!(certificates::revoke_certificate))
         .routes(routes!(certificates::release_certificate))
+        .routes(routes!(issuance::issue_certificate))
         .routes(routes!(requests::list_requests))
         .routes(routes!(requests::show_request))
         .routes(routes!(requests::approve_request))
         .routes(routes!(requests::deny_request))
         .routes(routes!(codes::list_codes, codes::make_codes))
         .routes(routes!(codes::revoke_code))
+        .routes(routes!(crls::list_crls))
+        .routes(routes!(crls::download_crl))
         .routes(routes!(events::tenant_events))
         .routes(routes!(events::server_events))
         .routes(routes!(export::export_tenant_events))
@@ -77,6 +88,11 @@ pub(super) fn routes() -> OpenApiRouter<Arc<AdminEdge>> {
         .routes(routes!(tokens::list_tokens, tokens::make_token))
         .routes(routes!(tokens::revoke_token))
         .routes(routes!(backup::make_backup))
-        .routes(routes!(former::take_over));
+        .routes(routes!(former::take_over))
+        .routes(routes!(statistics::tenant_statistics))
+        .routes(routes!(statistics::tenant_expiry))
+        .routes(routes!(statistics::server_statistics))
+        .routes(routes!(statistics::server_expiry))
+        .routes(routes!(server::reload));
     OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", api)
 }

@@ -9,11 +9,12 @@ use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::response::{IntoResponse as _, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tower::ServiceExt as _;
 
 use super::extract::Answering;
 use super::problem::Problem;
+use super::reload::{ReloadRequest, Reloads};
 use super::replay::InFlight;
 use super::{document, gate};
 use crate::access::Standing;
@@ -23,6 +24,7 @@ use crate::ra::RegistrationAuthority;
 use crate::store::journal::CheckpointLog;
 use crate::store::sled::SledStore;
 use crate::store::{Receipt, StoreFault};
+use crate::va::ValidationAuthority;
 use crate::webhook::Outbox;
 use estd_asn1::Validity;
 
@@ -80,6 +82,8 @@ pub struct Checkpoints {
 /// What all connections of operators share.
 pub struct AdminEdge {
     pub(super) authority: Arc<ArcSwap<RegistrationAuthority>>,
+    pub(super) validation: Arc<ArcSwap<ValidationAuthority>>,
+    pub(super) reloads: Reloads,
     pub(super) settings: ArcSwap<AdminSettings>,
     pub(super) in_flight: InFlight,
     pub(super) checkpoints: Checkpoints,
@@ -104,14 +108,15 @@ impl AdminEdge {
     pub fn new(
         authority: Arc<ArcSwap<RegistrationAuthority>>,
         store: Arc<SledStore>,
+        validation: Arc<ArcSwap<ValidationAuthority>>,
         settings: AdminSettings,
         checkpoints: Checkpoints,
         outbox: Arc<Outbox>,
         start: [u8; 8],
     ) -> Self {
         let (settings, request_ids) = (ArcSwap::from_pointee(settings), RequestIds::new(start));
-        let backups = Arc::new(Semaphore::new(1));
-        Self { authority, settings, in_flight: InFlight::default(), checkpoints, store, backups, outbox, request_ids }
+        let (reloads, in_flight, backups) = (Reloads::default(), InFlight::default(), Arc::new(Semaphore::new(1)));
+        Self { authority, validation, reloads, settings, in_flight, checkpoints, store, backups, outbox, request_ids }
     }
 
     /// Makes a change, and answers once that is durable.
@@ -148,6 +153,11 @@ impl AdminService {
     pub fn new(edge: AdminEdge) -> Self {
         let edge = Arc::new(edge);
         Self { router: router(&edge), edge }
+    }
+
+    /// The reloads that operators ask for from now on. Until somebody takes them they are refused.
+    pub fn reload_requests(&self) -> mpsc::Receiver<ReloadRequest> {
+        self.edge.reloads.take_up()
     }
 
     /// Takes over other settings.

@@ -10,8 +10,10 @@ mod extract;
 mod gate;
 mod page;
 mod problem;
+mod reload;
 mod replay;
 mod resource;
 mod stream;
 
 pub use edge::{AdminEdge, AdminService, AdminSettings, Caller, Checkpoints, PinnedOperator, serve_admin_connection};
+pub use reload::{ReloadRequest, Reloaded};

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::access::Denied;
 use crate::est::{Rejection, RejectionCode};
-use crate::ra::{CodeRefused, RegistryError, RevocationError, TokenRefused};
+use crate::ra::{CodeRefused, IssueRefused, Refusal, RegistryError, RevocationError, StatisticsRefused, TokenRefused};
 
 /// Why a request was refused (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -25,12 +25,30 @@ pub(super) struct Problem {
     status: u16,
     /// What was expected and what came.
     detail: Cow<'static, str>,
+    /// Why a device's request was refused, as the audit and docs/refusals.md have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    /// The clause of the standard that it is refused by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clause: Option<&'static str>,
+    /// One by one, where there are several.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    problems: Box<[String]>,
 }
 
 impl Problem {
     fn new(status: StatusCode, code: &str, title: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         let kind = format!("urn:estd:problem:{code}");
-        Self { kind, title, status: status.as_u16(), detail: detail.into() }
+        Self {
+            kind,
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            code: None,
+            clause: None,
+            problems: Box::default(),
+        }
     }
 
     pub(super) fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
@@ -98,6 +116,20 @@ impl Problem {
 
     pub(super) fn unprocessable(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", "The body does not say what is expected", detail)
+    }
+
+    /// What a device would have been refused by.
+    pub(super) fn of_enrollment(rejection: &Rejection) -> Self {
+        let title = "The request is refused";
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", title, rejection.reason().to_owned());
+        Self { code: Some(rejection.code().as_str()), clause: Some(rejection.clause()), ..problem }
+    }
+
+    pub(super) fn configuration(problems: Vec<String>) -> Self {
+        let title = "The configuration does not check";
+        let detail = "everything stays as it was; see problems";
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "configuration", title, detail);
+        Self { problems: problems.into_boxed_slice(), ..problem }
     }
 
     pub(super) fn key_reused() -> Self {
@@ -214,6 +246,30 @@ impl From<CodeRefused> for Problem {
                 Self::internal()
             }
             CodeRefused::Store(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<StatisticsRefused> for Problem {
+    fn from(refused: StatisticsRefused) -> Self {
+        match refused {
+            StatisticsRefused::Steps(_) => Self::bad_request(refused.to_string()),
+            StatisticsRefused::Store(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<IssueRefused> for Problem {
+    fn from(refused: IssueRefused) -> Self {
+        let detail = refused.to_string();
+        match refused {
+            IssueRefused::NoLabel(_) => Self::not_found(detail),
+            IssueRefused::Device(_) => Self::unprocessable(detail),
+            IssueRefused::Refusal(Refusal::Rejected(rejection)) => Self::of_enrollment(&rejection),
+            IssueRefused::Refusal(Refusal::Fault(fault)) => {
+                tracing::error!(%fault, "a certificate that an operator asked for was not issued");
+                if fault.retry_after().is_some() { Self::unavailable() } else { Self::internal() }
+            }
         }
     }
 }

@@ -1,11 +1,11 @@
-//! `estd crl`: the lists of the authorities, looked at or made while no server runs.
+//! `estd crl`: the lists of the authorities, of a running server, or made while none runs.
 
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{CliError, ca, files, show};
+use super::{CliError, ca, files, operate, show};
 use crate::server;
 use crate::store::CertificateStore;
 use crate::store::crl::CrlHistory;
@@ -19,6 +19,10 @@ pub(super) enum Command {
     Show(Which),
     /// Make the lists of every authority, and write them into a folder; the server must not be running
     Publish(Publish),
+    /// List what a running server publishes for a tenant
+    List(operate::CrlList),
+    /// Write a list of a running server to standard output, DER
+    Get(operate::CrlGet),
 }
 
 /// Whose lists.
@@ -43,6 +47,8 @@ pub(super) fn run(command: &Command, out: &mut dyn Write) -> Result<(), CliError
     match command {
         Command::Show(which) => show(which, out),
         Command::Publish(arguments) => publish(arguments, out),
+        Command::List(arguments) => arguments.run(out),
+        Command::Get(arguments) => arguments.run(out),
     }
 }
 

@@ -56,7 +56,7 @@ enum Command {
     /// Make entries for a tenant's credentials file: users, one-time enrollment codes, API tokens
     #[command(subcommand)]
     Credential(credential::Command),
-    /// Look at the CRLs of the authorities, or make them for a web server of one's own
+    /// Look at the CRLs of the authorities, running server or not, or make them for a web server of one's own
     #[command(subcommand)]
     Crl(crl::Command),
     /// Verify the journal, rebuild the index from it
@@ -79,6 +79,8 @@ enum Command {
     Import(Operated<operate::Import>),
     /// Operate a running server: requests that wait for an operator
     Pending(OperatedWithin<operate::Pending>),
+    /// Operate a running server: figures
+    Stats(OperatedWithin<operate::Statistics>),
     /// Operate a running server: its tenants and labels
     Tenant(OperatedWithin<operate::Tenant>),
     /// Operate a running server: the API tokens of operators
@@ -87,6 +89,8 @@ enum Command {
     Audit(Operated<operate::Audit>),
     /// Operate a running server: the receivers of events
     Webhook(Operated<operate::Webhook>),
+    /// Operate a running server: take over its configuration file, as SIGHUP does
+    Reload(operate::Reload),
     /// Write the completions of a shell to standard output
     Completions(shell::Completions),
     /// Write the manual pages
@@ -139,10 +143,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Code(OperatedWithin { command, within }) => command.run(&within, &mut out),
         Command::Import(Operated { command, server }) => command.run(&server, &mut out),
         Command::Pending(OperatedWithin { command, within }) => command.run(&within, &mut out),
+        Command::Stats(OperatedWithin { command, within }) => command.run(&within, &mut out),
         Command::Tenant(OperatedWithin { command, within }) => command.run(&within, &mut out),
         Command::Token(Operated { command, server }) => command.run(&server, &mut out),
         Command::Audit(Operated { command, server }) => command.run(&server, &mut out),
         Command::Webhook(Operated { command, server }) => command.run(&server, &mut out),
+        Command::Reload(arguments) => arguments.run(&mut out),
         Command::Completions(arguments) => shell::completions(&arguments, &mut out),
         Command::Man(arguments) => shell::man(&arguments),
     };

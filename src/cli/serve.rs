@@ -7,7 +7,8 @@ use tokio::runtime::Runtime;
 
 use super::logging::Log;
 use super::signals::{Request, Signals};
-use super::{CliError, process};
+use super::{CliError, process, show};
+use crate::admin::Reloaded;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::server::{Running, Server};
@@ -33,8 +34,15 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), CliE
         let mut signals = Signals::listen()?;
         let running = Server::start(config).await?;
         announce(&running, out)?;
-        while signals.next().await == Request::Reload {
-            reload(&running, &arguments.config, &log).await;
+        let mut asked = running.reload_requests();
+        loop {
+            tokio::select! {
+                signal = signals.next() => match signal {
+                    Request::Reload => drop(reload(&running, &arguments.config, &log).await),
+                    Request::Stop => break,
+                },
+                Some(request) = asked.recv() => request.answer(reload(&running, &arguments.config, &log).await),
+            }
         }
         stop(running, &mut signals).await
     });
@@ -70,29 +78,40 @@ fn announce(running: &Running, out: &mut dyn Write) -> Result<(), CliError> {
 }
 
 /// Takes over the configuration if it checks; if not, everything stays as it is.
-async fn reload(running: &Running, path: &Path, log: &Log) {
-    let owned = path.to_owned();
-    let config = match tokio::task::spawn_blocking(move || Config::load(&owned, SystemClock.now())).await {
-        Ok(Ok(config)) => config,
-        Ok(Err(problems)) => {
-            for problem in problems.iter() {
-                tracing::error!(%problem, "the new configuration does not check");
-            }
-            return tracing::error!(problems = problems.iter().len(), "the configuration was not reloaded");
-        }
-        Err(error) => return tracing::error!(%error, "the configuration was not reloaded"),
-    };
-    warn(&config);
-    let settings = config.log.clone();
-    match running.reload(config).await {
-        Ok(left) => {
-            log.reload(&settings);
-            for key in left {
+async fn reload(running: &Running, path: &Path, log: &Log) -> Reloaded {
+    let outcome = exchange(running, path, log).await;
+    match &outcome {
+        Reloaded::Done { restart, .. } => {
+            for key in restart {
                 tracing::warn!(key, "changed in the configuration, but takes a restart");
             }
             tracing::info!("configuration reloaded");
         }
-        Err(error) => tracing::error!(%error, "the configuration was not reloaded"),
+        Reloaded::Refused { problems } => {
+            for problem in problems {
+                tracing::error!(%problem, "the new configuration does not check");
+            }
+            tracing::error!(problems = problems.len(), "the configuration was not reloaded");
+        }
+    }
+    outcome
+}
+
+async fn exchange(running: &Running, path: &Path, log: &Log) -> Reloaded {
+    let owned = path.to_owned();
+    let config = match tokio::task::spawn_blocking(move || Config::load(&owned, SystemClock.now())).await {
+        Ok(Ok(config)) => config,
+        Ok(Err(problems)) => return Reloaded::Refused { problems: problems.iter().map(ToString::to_string).collect() },
+        Err(error) => return Reloaded::Refused { problems: vec![error.to_string()] },
+    };
+    warn(&config);
+    let (settings, warnings) = (config.log.clone(), config.warnings.iter().map(ToString::to_string).collect());
+    match running.reload(config).await {
+        Ok(restart) => {
+            log.reload(&settings);
+            Reloaded::Done { restart, warnings }
+        }
+        Err(error) => Reloaded::Refused { problems: vec![show::each_line("", &error)] },
     }
 }
 

@@ -29,7 +29,7 @@ impl fmt::Display for CredentialId {
 
 /// A credential that was verified, and the devices it speaks for.
 ///
-/// Only verification makes one.
+/// Only verification makes one, or an operator's word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpIdentity {
     credential: CredentialId,
@@ -40,6 +40,11 @@ pub struct HttpIdentity {
 impl HttpIdentity {
     pub(super) fn new(credential: CredentialId, devices: Arc<DeviceScope>, max_uses: Option<u32>) -> Self {
         Self { credential, devices, max_uses }
+    }
+
+    /// The word of an operator, who may give it, for one device.
+    pub fn vouched(operator: &str, device: DeviceId) -> Self {
+        Self::new(CredentialId::new("operator", operator), Arc::new(DeviceScope::only(device)), None)
     }
 
     /// Which credential.

@@ -13,6 +13,7 @@ mod key_generation;
 mod label;
 mod lookup;
 mod namespace;
+mod operator_issue;
 mod operators;
 mod peer_session;
 mod quota;
@@ -25,18 +26,20 @@ mod renewal_info;
 mod request_key;
 mod revocation;
 mod rollover;
+mod statistics;
 #[cfg(test)]
 pub(crate) mod testing;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::access::{ManageServer, ServerGrant};
 use crate::audit::{Alarm, AuditEvent, AuditOutcome};
 use crate::clock::{Clock, Entropy};
 use crate::credential::Gate;
 use crate::est::{EstResponse, Label, ResponseBody, TenantHosts};
 use crate::pki::digest::sha256;
-use crate::store::CertificateStore;
+use crate::store::{CertificateStore, Receipt, StoreFault};
 
 use attempt::Attempt;
 use key_generation::Places;
@@ -56,6 +59,7 @@ pub use key_generation::{DEFAULT_RSA_GENERATIONS, KeyGeneration};
 pub use label::{Authentication, LabelContext, RequestRules};
 pub use lookup::{CertificateFilter, DeviceFilter, EventFilter, MAX_LOOKED_AT, Page, StandingCertificate};
 pub use namespace::LabelsError;
+pub use operator_issue::IssueRefused;
 pub use operators::{
     LOCAL_PREFIX, MAX_TOKEN_LIFE, MAX_TOKEN_NAME_OCTETS, MAX_TOKENS, MadeToken, TokenRefused, TokenRequest,
 };
@@ -65,6 +69,7 @@ pub use rate::Rates;
 pub use refusal::{Fault, Refusal};
 pub use registry::{Listing, MAX_LISTED_AT_ONCE, MAX_TAG_OCTETS, MAX_TAGS, RegistryError};
 pub use revocation::RevocationError;
+pub use statistics::{Activity, Endings, MAX_STEPS, Statistics, StatisticsQuery, StatisticsRefused, Step};
 
 /// The outside world, as the core sees it.
 #[derive(Clone)]
@@ -191,6 +196,16 @@ impl RegistrationAuthority {
             credential: None,
             outcome,
         });
+    }
+
+    /// Leaves the audit event of a reload that an operator asked for.
+    ///
+    /// # Errors
+    /// When the store cannot take it.
+    pub fn note_reload(&self, grant: &ServerGrant<ManageServer>) -> Result<Receipt, StoreFault> {
+        let what = "configuration reloaded".to_owned();
+        let event = registry::changed("", None, "server.reload", what, self.ports.clock.now(), grant.actor());
+        self.ports.store.record_facts(grant.answer(), event)
     }
 
     /// Leaves the one audit event of a refusal that was decided before the request reached the core.

@@ -56,12 +56,13 @@ pub(super) fn admin_edge(
     config: &Config,
     authority: Arc<ArcSwap<RegistrationAuthority>>,
     store: Arc<SledStore>,
+    validation: Arc<ArcSwap<ValidationAuthority>>,
     checkpoints: Checkpoints,
     outbox: Arc<Outbox>,
 ) -> Result<AdminEdge, EntropyFailure> {
     let mut start = [0; 8];
     SystemEntropy.fill(&mut start)?;
-    Ok(AdminEdge::new(authority, store, admin_settings(config), checkpoints, outbox, start))
+    Ok(AdminEdge::new(authority, store, validation, admin_settings(config), checkpoints, outbox, start))
 }
 
 /// Operators and their bounds.

@@ -21,10 +21,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::admin::AdminService;
+use crate::admin::{AdminService, ReloadRequest};
 use crate::clock::EntropyFailure;
 use crate::config::{CertificateSource, Config, Limits, ServerSettings};
 use crate::http::{Metrics, PublicEdge, StatusEdge};
@@ -112,6 +112,7 @@ impl Server {
         let authority = composition::registration_authority(&config, &ports)?;
         let authority = blocking(move || authority.count_holdings().map(|()| authority)).await??;
         let validation = composition::validation_authority(&config, &ports, None);
+        let validation = Arc::new(ArcSwap::from_pointee(validation));
         let authority = Arc::new(ArcSwap::from_pointee(authority));
         composition::show_holdings(&metrics, &authority);
         let tls_settings = composition::tls_settings(&config);
@@ -121,6 +122,7 @@ impl Server {
             &config,
             Arc::clone(&authority),
             Arc::clone(&store),
+            Arc::clone(&validation),
             notary.shown(),
             Arc::clone(&outbox),
         )?;
@@ -139,7 +141,7 @@ impl Server {
             doors: ArcSwap::from_pointee(doors),
             admin: AdminService::new(admin),
             authority,
-            validation: Arc::new(ArcSwap::from_pointee(validation)),
+            validation,
             certificate,
             ports,
             store,
@@ -334,6 +336,11 @@ impl Running {
     /// Where operators of this machine connect.
     pub fn admin_socket(&self) -> Option<&Path> {
         self.fixed.admin_socket.as_deref()
+    }
+
+    /// The reloads that operators ask for from now on; until somebody takes them they are refused.
+    pub fn reload_requests(&self) -> mpsc::Receiver<ReloadRequest> {
+        self.shared.admin.reload_requests()
     }
 
     /// Takes over a new configuration: labels, authorities and anchors for the next request, TLS and limits for the

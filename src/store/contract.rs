@@ -1,6 +1,7 @@
 //! The contract suite: what every store keeps, run over each of them.
 
 mod standing;
+mod tallies;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,6 +21,8 @@ use standing::{
     the_certificates_of_a_device_are_found_durable_or_not,
     the_last_standing_counts_and_those_recorded_together_change_together,
 };
+
+use tallies::what_happened_is_counted_by_the_hour_and_what_ends_by_the_day;
 
 /// A moment to count from; stores ask no clock.
 pub(super) fn epoch() -> DateTime<Utc> {
@@ -429,6 +432,7 @@ contract!(
     of_uses_of_a_credential_at_once_as_many_are_recorded_as_it_is_good_for,
     certificates_are_listed_in_the_order_in_which_they_end,
     events_are_listed_in_the_order_in_which_they_were_recorded,
+    what_happened_is_counted_by_the_hour_and_what_ends_by_the_day,
 );
 
 #[test]

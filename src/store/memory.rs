@@ -1,7 +1,7 @@
 //! A store in memory, for tests and fuzzing; it can hold records back to show what happens before they are durable.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -11,6 +11,7 @@ use super::catalogue::{Catalogue, Direction, ExpiryPlace, LoggedEvent, Span};
 use super::claims::locked;
 use super::event::EventEntry;
 use super::pending::{Durable, Pending, PendingCertificate, PendingFacts, PendingStanding};
+use super::tally::{self, Day, Ending, Hour, Subject, Tallies, Tally};
 use super::{
     CertificateId, CertificateRecord, CertificateStatus, CertificateStore, Claim, ClaimGuard, Claims, Fact, FactKey,
     LoggedStanding, Receipt, RequestKey, Revocation, StandingChange, StoreFault,
@@ -254,6 +255,32 @@ impl Catalogue for MemoryStore {
             LoggedStanding { sequence, changes: of_issuer.cloned().collect() }
         });
         Ok(rows.filter(|logged| !logged.changes.is_empty()).take(limit).collect())
+    }
+}
+
+impl Tallies for MemoryStore {
+    fn tallies(&self, tenant: &str, hours: Range<Hour>) -> Result<Vec<Tally>, StoreFault> {
+        let kept = locked(&self.kept);
+        let mut counts: BTreeMap<Subject, u64> = BTreeMap::new();
+        let of_tenant = kept.numbered().filter(|(_, logged)| logged.event.tenant == tenant);
+        for (subject, amount) in
+            of_tenant.filter_map(|(_, logged)| tally::counted(&(&logged.event).into(), logged.issued.is_some()))
+        {
+            *counts.entry(subject).or_default() += amount;
+        }
+        let within = counts.into_iter().filter(|(subject, _)| hours.contains(&subject.hour));
+        Ok(within.map(|(subject, count)| Tally { subject, count }).collect())
+    }
+
+    fn endings(&self, tenant: &str, days: Range<Day>) -> Result<Vec<Ending>, StoreFault> {
+        let kept = locked(&self.kept);
+        let mut counts: BTreeMap<Day, u64> = BTreeMap::new();
+        let issued = kept.numbered().filter_map(|(_, logged)| logged.issued.as_ref());
+        for record in issued.filter(|record| record.tenant == tenant) {
+            *counts.entry(Day::of(record.not_after)).or_default() += 1;
+        }
+        let within = counts.into_iter().filter(|(day, _)| days.contains(day));
+        Ok(within.map(|(day, certificates)| Ending { day, certificates }).collect())
     }
 }
 

@@ -24,6 +24,7 @@ pub mod renewal_slot;
 pub mod rollover_census;
 pub mod standing;
 pub mod succession;
+pub mod tally;
 
 #[cfg(feature = "server")]
 pub mod journal;
@@ -39,6 +40,7 @@ pub use fact::{Fact, FactKey, FactKind};
 pub use receipt::Receipt;
 pub use record::{CertificateId, CertificateRecord, CertificateStatus, RequestKey, Revocation};
 pub use standing::{LoggedStanding, StandingChange};
+pub use tally::Tallies;
 
 use std::sync::Arc;
 
@@ -70,7 +72,7 @@ pub enum StoreFault {
 }
 
 /// The verbs every store keeps, whatever it is made of. All stores pass the one contract suite in `store/contract.rs`.
-pub trait CertificateStore: Catalogue + Send + Sync {
+pub trait CertificateStore: Catalogue + Tallies + Send + Sync {
     /// Claims the right to answer `key`.
     ///
     /// Exactly one caller at a time holds the claim of a key; others wait for it to be recorded or dropped (that wait

@@ -7,7 +7,7 @@ use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
 use super::answers::Answers;
 use super::ledger::Ledger;
-use super::published::Published;
+use super::published::{ListContents, Published};
 use super::responder::Responder;
 use super::{Ports, StatusFault};
 use crate::audit::{AuditEvent, AuditOutcome};
@@ -223,7 +223,9 @@ impl Issuer {
         };
         let signed = |contents: &CrlContents<'_>| {
             let der = self.authority.sign_crl(contents)?;
-            Ok::<_, StatusFault>(Arc::new(Published::new(der, contents.this_update, Some(contents.next_update))))
+            let list = ListContents { number: contents.number, entries: contents.entries.len() };
+            let published = Published::new(der, contents.this_update, Some(contents.next_update));
+            Ok::<_, StatusFault>(Arc::new(published.of_list(list)))
         };
         let mut made = vec![(full, signed(&contents)?)];
         if let (Some(life), Some(base)) = (rules.delta_lifetime, list.base) {

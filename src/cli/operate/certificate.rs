@@ -1,13 +1,16 @@
 //! `estd cert`: the certificates that were issued.
 
+use std::fs;
 use std::io::Write;
+use std::path::PathBuf;
 
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::client::{Client, query};
+use super::client::{Client, query, segment};
 use super::{Amount, OperateError, Within, fields};
 use crate::cli::CliError;
+use crate::est::transfer::{self, LineWrapping};
 
 /// What `estd cert` can do.
 #[derive(Debug, clap::Subcommand)]
@@ -56,6 +59,18 @@ pub(in crate::cli) enum Command {
         /// The serial number, hexadecimal
         serial: String,
     },
+    /// Issue a first certificate to a device, for a certification request in a file; it is written to standard output with
+    /// its CAs
+    Issue {
+        /// The label
+        #[arg(long)]
+        label: String,
+        /// The device; its names come from the profile
+        #[arg(long)]
+        device: String,
+        /// The certification request (PKCS#10), PEM or DER
+        request: PathBuf,
+    },
     /// Write a certificate to standard output: PEM, DER, or PEM with its CAs
     Get {
         /// The serial number, hexadecimal
@@ -71,8 +86,8 @@ const COLUMNS: [(&str, &str); 5] =
 
 impl Command {
     pub(in crate::cli) fn run(&self, within: &Within, out: &mut dyn Write) -> Result<(), CliError> {
-        let (client, base) = within.client()?;
-        let base = format!("{base}/certificates");
+        let (client, tenant) = within.client()?;
+        let base = format!("{tenant}/certificates");
         match self {
             Self::List { label, device, key, revoked, good, ends_after, ends_before, amount } => {
                 let given = [
@@ -97,6 +112,25 @@ impl Command {
             Self::Release { serial } => {
                 let path = format!("{}/release", address(&base, &find(&client, &base, serial)?));
                 within.server.show(&client.post(&path, None)?, out, fields)
+            }
+            Self::Issue { label, device, request } => {
+                let octets = fs::read(request).map_err(CliError::file("read", request))?;
+                // DER begins with the tag of a SEQUENCE.
+                let octets = if octets.first() == Some(&0x30) {
+                    transfer::encode(&octets, LineWrapping::Lines64)
+                } else {
+                    octets
+                };
+                let body = json!({ "device": device, "request": String::from_utf8_lossy(&octets) });
+                let path = format!("{tenant}/labels/{}/certificates", segment(label));
+                let answer = client.post(&path, Some(("application/json", body.to_string().into_bytes())))?;
+                within.server.show(&answer, out, |answer, out| {
+                    let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default();
+                    match text("certificate") {
+                        "" => fields(answer, out),
+                        certificate => write!(out, "{certificate}{}", text("chain")),
+                    }
+                })
             }
             Self::Get { serial, form } => {
                 let at = address(&base, &find(&client, &base, serial)?);

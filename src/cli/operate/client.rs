@@ -183,7 +183,9 @@ impl Client {
 fn refused(octets: &[u8]) -> Result<OperateError, OperateError> {
     let problem: Value = serde_json::from_slice(octets)?;
     let text = |key: &str| problem.get(key).and_then(Value::as_str).unwrap_or_default();
-    Ok(OperateError::Refused(format!("{}: {}", text("title"), text("detail"))))
+    let several = problem.get("problems").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let several: String = several.iter().filter_map(Value::as_str).map(|one| format!("\n{one}")).collect();
+    Ok(OperateError::Refused(format!("{}: {}{several}", text("title"), text("detail"))))
 }
 
 /// A segment of a path.

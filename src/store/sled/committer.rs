@@ -28,6 +28,8 @@ pub(super) struct Submission {
     pub(super) suppressed: u64,
     /// What the keys of the records of the device that it is about begin with.
     pub(super) timeline: Option<Box<[u8]>>,
+    /// What it counts as.
+    pub(super) tally: Option<(Box<[u8]>, u64)>,
     /// What it changes.
     pub(super) effect: Effect,
 }
@@ -206,6 +208,9 @@ impl Committer {
                     changes.facts(&row.facts);
                 }
                 Effect::Event => {}
+            }
+            if let Some((key, amount)) = &submission.tally {
+                changes.tallied(sequence, key, *amount);
             }
             changes.recorded(sequence, *place, submission.timeline.as_deref());
         }

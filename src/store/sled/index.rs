@@ -19,6 +19,7 @@ use super::key::{
     Key, decode_place, device_certificates_prefix, encode_place, expiry_place, expiry_prefix, is_milestone,
     standings_prefix,
 };
+use super::tallies::{self, Counts};
 use crate::pki::digest::sha256;
 use crate::store::fact::encoded;
 use crate::store::journal::{Entry, Head, JournalReader, Place};
@@ -70,7 +71,7 @@ pub(super) struct Progress {
 }
 
 /// Raised whenever the keys or values of the tree change.
-const KIND: u32 = 2;
+const KIND: u32 = 3;
 
 impl Progress {
     /// An empty index.
@@ -187,6 +188,11 @@ impl Index {
                     Some(value) => tree.insert(key, value)?,
                     None => tree.remove(key)?,
                 };
+            }
+            for (key, added) in changes.counts {
+                if let Some(value) = tallies::counted(tree.get(&key)?.as_deref(), &added) {
+                    tree.insert(key, IVec::from(&value))?;
+                }
             }
             tree.insert(Key::Marker.octets(), encoded(progress)).map(drop)
         })
@@ -310,6 +316,8 @@ impl From<IndexError> for StoreFault {
 pub(super) struct Changes {
     /// In order; without a value a key is removed.
     inserts: Vec<(Vec<u8>, Option<IVec>)>,
+    /// What they add to.
+    counts: Counts,
     /// Certificates among them.
     pub(super) certificates: u64,
 }
@@ -338,6 +346,15 @@ impl Changes {
         self.insert(&Key::Request(&record.request), &place);
         self.insert(&Key::Holder(&record.spki_sha256, &record.tenant), record.device.as_bytes());
         self.certificates += 1;
+        self.tallied(sequence, &tallies::ending_key(record), 1);
+    }
+
+    /// What a record counts as.
+    pub(super) fn tallied(&mut self, sequence: u64, key: &[u8], amount: u64) {
+        match self.counts.get_mut(key) {
+            Some(added) => added.push((sequence, amount)),
+            None => drop(self.counts.insert(key.to_vec(), vec![(sequence, amount)])),
+        }
     }
 
     /// Facts.

@@ -8,6 +8,7 @@ mod key;
 mod recovery;
 mod refusals;
 mod shared;
+mod tallies;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ use self::index::Index;
 use self::key::timeline_of;
 use self::refusals::RefusalBucket;
 use self::shared::{Reach, Shared};
+use self::tallies::tally_of;
 use super::claims::locked;
 use super::journal::{Entry, Head, Journal, JournalError, JournalReader, MAX_PAYLOAD_OCTETS, Snapshot};
 use super::pending::Pending;
@@ -149,9 +151,10 @@ impl SledStore {
         };
         let entry = entry(suppressed);
         let timeline = timeline_of(entry.event()).map(Vec::into_boxed_slice);
+        let tally = tally_of(&entry);
         let payload = entry.encode();
         let too_large = payload.len() > MAX_PAYLOAD_OCTETS;
-        let submission = Submission { payload, suppressed, timeline, effect };
+        let submission = Submission { payload, suppressed, timeline, tally, effect };
         if too_large {
             let fault = StoreFault::NotDurable(Arc::new(std::io::ErrorKind::FileTooLarge.into()));
             self.shared.lose(submission, &fault);

@@ -2,6 +2,7 @@
 
 use super::index::{Changes, Index, IndexError, Progress};
 use super::key::timeline_of;
+use super::tallies::tally_of;
 use crate::store::StandingChange;
 use crate::store::journal::{Entry, Frame, Head, Journal, JournalError, JournalReader, Tail};
 
@@ -132,6 +133,9 @@ impl<'i> Replay<'i> {
                 self.changes.facts(facts);
             }
             Entry::Event { .. } => {}
+        }
+        if let Some((key, amount)) = tally_of(&entry) {
+            self.changes.tallied(frame.head.sequence, &key, amount);
         }
         let timeline = timeline_of(entry.event());
         self.changes.recorded(frame.head.sequence, frame.place, timeline.as_deref());

@@ -11,7 +11,8 @@ use crate::est::RejectionCode;
 use crate::store::contract::{epoch, event, granted, issued, keep, record, record_id};
 use crate::store::event::{EventEntry, OutcomeEntry};
 use crate::store::journal::{Head, Tail};
-use crate::store::{Catalogue as _, Direction, FactKind, LoggedStanding, Revocation, Span};
+use crate::store::tally::{Day, Ending, Hour};
+use crate::store::{Catalogue as _, Direction, FactKind, LoggedStanding, Revocation, Span, Tallies as _};
 
 fn open(folder: &Path) -> SledStore {
     SledStore::open(folder, StoreOptions::default()).unwrap()
@@ -65,6 +66,12 @@ fn assert_filled(store: &SledStore) {
     assert_eq!(store.certificates("acme", &Span::all(), Direction::Ascending, 99).unwrap().len(), 20);
     let numbers: Vec<_> =
         store.events(&Span::all(), Direction::Descending, 99).unwrap().into_iter().map(|e| e.sequence).collect();
+    let hour = Hour::of(epoch());
+    let tallies = store.tallies("acme", hour..Hour(hour.0 + 1)).unwrap();
+    let issued = tallies.iter().filter(|tally| tally.subject.kind == "issued").map(|tally| tally.count);
+    assert_eq!(issued.collect::<Vec<_>>(), [20]);
+    let day = Day::of(record(1).not_after);
+    assert_eq!(store.endings("acme", day..Day(day.0 + 1)).unwrap(), [Ending { day, certificates: 20 }]);
     assert!(numbers.len() > 20 && numbers.iter().copied().eq((1..=numbers.len() as u64).rev()), "{numbers:?}");
 }
 
@@ -135,6 +142,27 @@ fn a_store_that_was_killed_replays_what_was_not_synced() {
     assert_eq!(store.recovery(), Recovery { rebuilt: false, replayed: 1, tail: Tail::Whole });
     assert_eq!(store.certificate(&record_id(21)).unwrap().as_deref(), Some(&record(21)));
     assert_eq!(store.certificate_count().unwrap(), 21);
+}
+
+/// Records that are in the tree already are applied again when the checkpoint is older, and counted once.
+#[test]
+fn what_is_replayed_is_not_counted_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    (1..=5).for_each(|serial| keep(&store, &record(serial)));
+    drop(store);
+    let early = copied(folder.path());
+    let store = open(folder.path());
+    (6..=20).for_each(|serial| keep(&store, &record(serial)));
+    drop(store);
+    let checkpoint = Path::new("index/checkpoint");
+    fs::copy(early.path().join(checkpoint), folder.path().join(checkpoint)).unwrap();
+    let store = open(folder.path());
+    assert_eq!(store.recovery(), Recovery { rebuilt: false, replayed: 15, tail: Tail::Whole });
+    let (hour, day) = (Hour::of(epoch()), Day::of(record(1).not_after));
+    let tallies = store.tallies("acme", hour..Hour(hour.0 + 1)).unwrap();
+    assert_eq!(tallies.iter().map(|tally| tally.count).collect::<Vec<_>>(), [20]);
+    assert_eq!(store.endings("acme", day..Day(day.0 + 1)).unwrap(), [Ending { day, certificates: 20 }]);
 }
 
 #[test]
