@@ -19,7 +19,7 @@ use super::replay::InFlight;
 use super::{document, gate};
 use crate::access::Standing;
 use crate::backup::Origin;
-use crate::http::{HttpLimits, RequestIds, drive};
+use crate::http::{HttpLimits, Metrics, RequestIds, drive};
 use crate::ra::RegistrationAuthority;
 use crate::store::journal::CheckpointLog;
 use crate::store::sled::SledStore;
@@ -79,6 +79,22 @@ pub struct Checkpoints {
     pub public_key: String,
 }
 
+/// The parts of a server that operators see and change.
+pub struct AdminWorks {
+    /// Who is enrolled, and by which rules.
+    pub authority: Arc<ArcSwap<RegistrationAuthority>>,
+    /// What is published of certificates.
+    pub validation: Arc<ArcSwap<ValidationAuthority>>,
+    /// Its journal is what backups are taken of.
+    pub store: Arc<SledStore>,
+    /// What proves later what the journal held.
+    pub checkpoints: Checkpoints,
+    /// Events on their way to webhooks.
+    pub outbox: Arc<Outbox>,
+    /// Where requests are counted.
+    pub metrics: Arc<Metrics>,
+}
+
 /// What all connections of operators share.
 pub struct AdminEdge {
     pub(super) authority: Arc<ArcSwap<RegistrationAuthority>>,
@@ -92,6 +108,7 @@ pub struct AdminEdge {
     /// One backup at a time: each takes the disk for itself.
     pub(super) backups: Arc<Semaphore>,
     pub(super) outbox: Arc<Outbox>,
+    pub(super) metrics: Arc<Metrics>,
     request_ids: RequestIds,
 }
 
@@ -105,18 +122,23 @@ pub(super) struct Arrival {
 
 impl AdminEdge {
     /// `start` is random: it sets the request ids of this start of the server apart from those of others.
-    pub fn new(
-        authority: Arc<ArcSwap<RegistrationAuthority>>,
-        store: Arc<SledStore>,
-        validation: Arc<ArcSwap<ValidationAuthority>>,
-        settings: AdminSettings,
-        checkpoints: Checkpoints,
-        outbox: Arc<Outbox>,
-        start: [u8; 8],
-    ) -> Self {
+    pub fn new(works: AdminWorks, settings: AdminSettings, start: [u8; 8]) -> Self {
+        let AdminWorks { authority, validation, store, checkpoints, outbox, metrics } = works;
         let (settings, request_ids) = (ArcSwap::from_pointee(settings), RequestIds::new(start));
         let (reloads, in_flight, backups) = (Reloads::default(), InFlight::default(), Arc::new(Semaphore::new(1)));
-        Self { authority, validation, reloads, settings, in_flight, checkpoints, store, backups, outbox, request_ids }
+        Self {
+            authority,
+            validation,
+            reloads,
+            settings,
+            in_flight,
+            checkpoints,
+            store,
+            backups,
+            outbox,
+            metrics,
+            request_ids,
+        }
     }
 
     /// Makes a change, and answers once that is durable.

@@ -32,6 +32,7 @@ pub(super) async fn pass(State(edge): State<Arc<AdminEdge>>, request: Request, n
     };
     if let Some(Arrival { source, request_id, .. }) = arrival {
         let status = response.status().as_u16();
+        edge.metrics.admin_request(status);
         tracing::info!(request_id, peer = source, operator = who.as_deref(), %method, path = ?path, status, "operator");
     }
     response

@@ -15,5 +15,7 @@ mod replay;
 mod resource;
 mod stream;
 
-pub use edge::{AdminEdge, AdminService, AdminSettings, Caller, Checkpoints, PinnedOperator, serve_admin_connection};
+pub use edge::{
+    AdminEdge, AdminService, AdminSettings, AdminWorks, Caller, Checkpoints, PinnedOperator, serve_admin_connection,
+};
 pub use reload::{ReloadRequest, Reloaded};

@@ -107,49 +107,43 @@ struct WebhookLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct AuthorityLabels {
-    authority: String,
-    key: String,
+struct StatusLabels {
+    status: u16,
 }
 
-struct ReadGauge {
+/// A gauge that is read whenever the page is asked for.
+struct ReadGauges {
     name: &'static str,
     help: &'static str,
-    read: Box<dyn Fn() -> i64 + Send + Sync>,
+    read: Box<dyn Fn() -> Vec<Reading> + Send + Sync>,
 }
 
-impl fmt::Debug for ReadGauge {
+/// A value, with the labels that tell it from the others of its name. They are configured, never a client's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// Names and values.
+    pub labels: Vec<(&'static str, String)>,
+    /// What was read.
+    pub value: i64,
+}
+
+impl fmt::Debug for ReadGauges {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("ReadGauge").field("name", &self.name).finish_non_exhaustive()
+        formatter.debug_struct("ReadGauges").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-impl Collector for ReadGauge {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let gauge = ConstGauge::new((self.read)());
-        gauge.encode(encoder.encode_descriptor(self.name, self.help, None, gauge.metric_type())?)
-    }
-}
-
-/// What tenants have, read when the page is asked for.
-struct ReadTenants {
-    name: &'static str,
-    help: &'static str,
-    read: Box<dyn Fn() -> Vec<(String, u64)> + Send + Sync>,
-}
-
-impl fmt::Debug for ReadTenants {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("ReadTenants").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-impl Collector for ReadTenants {
+impl Collector for ReadGauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut family = encoder.encode_descriptor(self.name, self.help, None, MetricType::Gauge)?;
-        for (tenant, value) in (self.read)() {
-            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-            gauge.encode(family.encode_family(&[("tenant", tenant)])?)?;
+        let readings = (self.read)();
+        if let [Reading { labels, value }] = readings.as_slice()
+            && labels.is_empty()
+        {
+            return ConstGauge::new(*value).encode(family);
+        }
+        for Reading { labels, value } in readings {
+            ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
         }
         Ok(())
     }
@@ -165,10 +159,9 @@ pub struct Metrics {
     alarms: Family<AlarmLabels, Counter>,
     public_requests: Family<PublicLabels, Counter>,
     ocsp_answers: Family<OcspLabels, Counter>,
-    crl_this_update: Family<AuthorityLabels, Gauge>,
-    crl_entries: Family<AuthorityLabels, Gauge>,
     webhook_attempts: Family<AttemptLabels, Counter>,
     webhook_behind: Family<WebhookLabels, Gauge>,
+    admin_requests: Family<StatusLabels, Counter>,
     connections: Gauge,
     in_line: Gauge,
     handshakes: Family<VersionLabels, Counter>,
@@ -204,10 +197,9 @@ impl Metrics {
             alarms: Family::default(),
             public_requests: Family::default(),
             ocsp_answers: Family::default(),
-            crl_this_update: Family::default(),
-            crl_entries: Family::default(),
             webhook_attempts: Family::default(),
             webhook_behind: Family::default(),
+            admin_requests: Family::default(),
             connections: Gauge::default(),
             in_line: Gauge::default(),
             handshakes: Family::default(),
@@ -220,7 +212,17 @@ impl Metrics {
 
     /// Adds a gauge that is read whenever the page is asked for; its name gets the prefix `estd_`. Once for each name.
     pub fn gauge(&self, name: &'static str, help: &'static str, read: impl Fn() -> i64 + Send + Sync + 'static) {
-        self.registry().register_collector(Box::new(ReadGauge { name, help, read: Box::new(read) }));
+        self.gauges(name, help, move || vec![Reading { labels: Vec::new(), value: read() }]);
+    }
+
+    /// The same of several values under one name.
+    pub fn gauges(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        read: impl Fn() -> Vec<Reading> + Send + Sync + 'static,
+    ) {
+        self.registry().register_collector(Box::new(ReadGauges { name, help, read: Box::new(read) }));
     }
 
     /// The same with a value for each of some tenants.
@@ -230,7 +232,40 @@ impl Metrics {
         help: &'static str,
         read: impl Fn() -> Vec<(String, u64)> + Send + Sync + 'static,
     ) {
-        self.registry().register_collector(Box::new(ReadTenants { name, help, read: Box::new(read) }));
+        self.gauges(name, help, move || {
+            let reading = |(tenant, value)| Reading {
+                labels: vec![("tenant", tenant)],
+                value: i64::try_from(value).unwrap_or(i64::MAX),
+            };
+            read().into_iter().map(reading).collect()
+        });
+    }
+
+    /// Shows counters at zero that may never count anything: what did not happen is not missing, and rates begin there.
+    /// `alarms` as told by [`crate::audit::Alarm::as_str`]; `labels` are tenants and labels.
+    pub fn expect(&self, alarms: &[&'static str], labels: impl IntoIterator<Item = (String, String)>) {
+        for alarm in alarms {
+            drop(self.alarms.get_or_create(&AlarmLabels { alarm }));
+        }
+        for version in ["1.2", "1.3"] {
+            drop(self.handshakes.get_or_create(&VersionLabels { version }));
+        }
+        for status in ["good", "revoked", "unknown"] {
+            drop(self.ocsp_answers.get_or_create(&OcspLabels { status }));
+        }
+        for resource in ["crl", "delta", "ca", "ocsp"] {
+            drop(self.public_requests.get_or_create(&PublicLabels { resource, status: 200 }));
+        }
+        drop(self.admin_requests.get_or_create(&StatusLabels { status: 200 }));
+        for (tenant, label) in labels {
+            for operation in [Operation::SimpleEnroll, Operation::SimpleReenroll] {
+                let (operation, code) = (operation.segment(), Outcome::Served);
+                drop(self.durations.get_or_create(&OperationLabels { operation }));
+                let labels = RequestLabels { operation, tenant: tenant.clone(), label: label.clone(), code };
+                drop(self.requests.get_or_create(&labels));
+            }
+            drop(self.issued.get_or_create(&LabelLabels { tenant, label }));
+        }
     }
 
     fn register_own(&self) {
@@ -242,13 +277,11 @@ impl Metrics {
         registry.register("alarms", "What an operator should look at", self.alarms.clone());
         registry.register("public_requests", "Requests to the public listener", self.public_requests.clone());
         registry.register("ocsp_answers", "OCSP answers, by what they say", self.ocsp_answers.clone());
-        let help = "thisUpdate of the last CRLs, in seconds since 1970: time() minus it is their age";
-        registry.register("crl_this_update_seconds", help, self.crl_this_update.clone());
-        registry.register("crl_entries", "Revoked certificates in the CRL of all", self.crl_entries.clone());
         let help = "Attempts to deliver an event: delivered, failed; given-up after the last one";
         registry.register("webhook_attempts", help, self.webhook_attempts.clone());
         let help = "Records of the journal that a webhook has not come to";
         registry.register("webhook_behind", help, self.webhook_behind.clone());
+        registry.register("admin_requests", "Requests of operators, by HTTP status", self.admin_requests.clone());
         registry.register("connections_open", "Connections open now", self.connections.clone());
         registry.register("requests_in_line", "Requests for certificates not answered yet", self.in_line.clone());
         registry.register("handshakes", "TLS handshakes done, by version", self.handshakes.clone());
@@ -329,11 +362,9 @@ impl Metrics {
         }
     }
 
-    /// The lists of an authority, `tenant/name`, were made; `key` tells its keys apart.
-    pub fn lists_published(&self, authority: &str, key: &str, this_update: i64, entries: usize) {
-        let labels = AuthorityLabels { authority: authority.to_owned(), key: key.to_owned() };
-        self.crl_this_update.get_or_create(&labels).set(this_update);
-        self.crl_entries.get_or_create(&labels).set(i64::try_from(entries).unwrap_or(i64::MAX));
+    /// A request of an operator was answered.
+    pub fn admin_request(&self, status: u16) {
+        self.admin_requests.get_or_create(&StatusLabels { status }).inc();
     }
 
     /// An event was sent to a webhook, or given up: delivered, failed or given-up.

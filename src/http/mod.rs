@@ -25,7 +25,7 @@ mod written;
 pub(crate) use body::receive;
 pub(crate) use connection::drive;
 pub use connection::{HttpEdge, HttpLimits, serve_connection};
-pub use metrics::Metrics;
+pub use metrics::{Metrics, Reading};
 pub use public::{PublicEdge, serve_public_connection};
 pub(crate) use request_id::RequestIds;
 pub use status::{StatusEdge, serve_status_connection};

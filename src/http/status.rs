@@ -15,12 +15,18 @@ use crate::est::{Rejection, RejectionCode};
 pub struct StatusEdge {
     metrics: Arc<Metrics>,
     healthy: Box<dyn Fn() -> bool + Send + Sync>,
+    ready: Box<dyn Fn() -> Vec<String> + Send + Sync>,
 }
 
 impl StatusEdge {
-    /// `healthy` is asked on each `/healthz`: can the server enroll now?
-    pub fn new(metrics: Arc<Metrics>, healthy: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self { metrics, healthy: Box::new(healthy) }
+    /// `healthy` is asked on each `/healthz`: does the store take records? `ready` on each `/readyz`: why should nobody be sent
+    /// here?
+    pub fn new(
+        metrics: Arc<Metrics>,
+        healthy: impl Fn() -> bool + Send + Sync + 'static,
+        ready: impl Fn() -> Vec<String> + Send + Sync + 'static,
+    ) -> Self {
+        Self { metrics, healthy: Box::new(healthy), ready: Box::new(ready) }
     }
 
     fn answer(&self, request: &Request<Incoming>) -> Reply {
@@ -31,6 +37,10 @@ impl StatusEdge {
         match request.uri().path() {
             "/healthz" if (self.healthy)() => reply::text(StatusCode::OK, "ok\n"),
             "/healthz" => reply::text(StatusCode::SERVICE_UNAVAILABLE, "unavailable\n"),
+            "/readyz" => match (self.ready)().as_slice() {
+                [] => reply::text(StatusCode::OK, "ready\n"),
+                reasons => reply::text(StatusCode::SERVICE_UNAVAILABLE, &format!("{}\n", reasons.join("; "))),
+            },
             "/metrics" => match self.metrics.render() {
                 Ok(page) => reply::with_body(StatusCode::OK, metrics::CONTENT_TYPE, page.into_bytes()),
                 Err(error) => {
@@ -39,14 +49,14 @@ impl StatusEdge {
                 }
             },
             _ => {
-                let reason = "no such page, expected /healthz or /metrics";
+                let reason = "no such page, expected /healthz, /readyz or /metrics";
                 reply::refusal(&Rejection::new(RejectionCode::NotFound, "RFC 9110 15.5.5", reason), None)
             }
         }
     }
 }
 
-/// Serves `/healthz` and `/metrics` on a connection until it closes.
+/// Serves `/healthz`, `/readyz` and `/metrics` on a connection until it closes.
 pub async fn serve_status_connection<Io>(io: Io, edge: Arc<StatusEdge>, shutdown: impl Future<Output = ()>)
 where
     Io: AsyncRead + AsyncWrite + Unpin,

@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use super::ServerError;
-use crate::admin::{AdminEdge, AdminSettings, Checkpoints, PinnedOperator};
+use crate::admin::{AdminEdge, AdminSettings, AdminWorks, PinnedOperator};
 use crate::backup::Origin;
 use crate::ca::{CmcResponder, KeyGenerator};
 use crate::clock::{Entropy as _, EntropyFailure, SystemClock, SystemEntropy};
@@ -20,7 +20,7 @@ use crate::http::{HttpEdge, HttpLimits, Metrics};
 use crate::pki::trust::PathLimits;
 use crate::ra::{Authentication, KeyGeneration, LabelContext, LabelsError, Ports, RegistrationAuthority, RequestRules};
 use crate::store::CertificateStore;
-use crate::store::sled::{SledStore, StoreOptions};
+use crate::store::sled::StoreOptions;
 use crate::tls::{self, ReloadableCertificate, TlsSettings};
 use crate::va::{self, ValidationAuthority};
 use crate::webhook::{Outbox, OutboxPorts};
@@ -52,17 +52,10 @@ impl Doors {
 }
 
 /// What an operator's connection meets.
-pub(super) fn admin_edge(
-    config: &Config,
-    authority: Arc<ArcSwap<RegistrationAuthority>>,
-    store: Arc<SledStore>,
-    validation: Arc<ArcSwap<ValidationAuthority>>,
-    checkpoints: Checkpoints,
-    outbox: Arc<Outbox>,
-) -> Result<AdminEdge, EntropyFailure> {
+pub(super) fn admin_edge(config: &Config, works: AdminWorks) -> Result<AdminEdge, EntropyFailure> {
     let mut start = [0; 8];
     SystemEntropy.fill(&mut start)?;
-    Ok(AdminEdge::new(authority, store, validation, admin_settings(config), checkpoints, outbox, start))
+    Ok(AdminEdge::new(works, admin_settings(config), start))
 }
 
 /// Operators and their bounds.

@@ -9,6 +9,7 @@ mod checkpoints;
 mod clock_watch;
 mod composition;
 mod listener;
+mod monitoring;
 mod own_certificate;
 mod pressure;
 mod publication;
@@ -24,10 +25,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::admin::{AdminService, ReloadRequest};
+use crate::admin::{AdminService, AdminWorks, ReloadRequest};
 use crate::clock::EntropyFailure;
 use crate::config::{CertificateSource, Config, Limits, ServerSettings};
-use crate::http::{Metrics, PublicEdge, StatusEdge};
+use crate::http::{Metrics, PublicEdge};
 use crate::ra::{LabelsError, Ports, RegistrationAuthority};
 use crate::store::journal::Tail;
 use crate::store::sled::{OpenError, Recovery, SledStore};
@@ -118,14 +119,15 @@ impl Server {
         let tls_settings = composition::tls_settings(&config);
         let outbox = composition::outbox(&config.server.data_dir, &ports, &metrics, notary.instance());
         let outbox = Arc::new(outbox);
-        let admin = composition::admin_edge(
-            &config,
-            Arc::clone(&authority),
-            Arc::clone(&store),
-            Arc::clone(&validation),
-            notary.shown(),
-            Arc::clone(&outbox),
-        )?;
+        let works = AdminWorks {
+            authority: Arc::clone(&authority),
+            validation: Arc::clone(&validation),
+            store: Arc::clone(&store),
+            checkpoints: notary.shown(),
+            outbox: Arc::clone(&outbox),
+            metrics: Arc::clone(&metrics),
+        };
+        let admin = composition::admin_edge(&config, works)?;
         let own = Own::obtain(Arc::new(config.server.tls.certificate), &config.server.data_dir, &ports).await?;
         let certificate = Arc::new(ReloadableCertificate::new(&own.certificate));
         let webhooks = prepared(&outbox, config.webhooks).await?;
@@ -280,8 +282,7 @@ impl Running {
         if let Some(socket) = socket {
             listeners.spawn(admin_listener::serve_local(socket, Arc::clone(&shared), stopping.clone()));
         }
-        let store = Arc::clone(&shared.store);
-        let edge = Arc::new(StatusEdge::new(Arc::clone(&shared.metrics), move || store.is_healthy()));
+        let edge = Arc::new(monitoring::status_edge(&shared, stopping.clone()));
         listeners.spawn(listener::serve_status(status, edge, Arc::clone(&shared), stopping.clone()));
         let limits = composition::http_limits(&fixed.limits);
         let edge = PublicEdge::new(Arc::clone(&shared.validation), limits, Arc::clone(&shared.metrics));
@@ -313,7 +314,7 @@ impl Running {
         &self.est_addresses
     }
 
-    /// Where `/healthz` and `/metrics` are.
+    /// Where `/healthz`, `/readyz` and `/metrics` are.
     pub fn status_address(&self) -> SocketAddr {
         self.status_address
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use estd_asn1::{Certificate, DecodeError, Oid, oid};
+use estd_asn1::{Certificate, DecodeError, Oid, Validity, oid};
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -120,6 +120,12 @@ impl ReloadableCertificate {
     /// Starts with `certificate`.
     pub fn new(certificate: &ServerCertificate) -> Self {
         Self(ArcSwap::new(Arc::clone(&certificate.key)))
+    }
+
+    /// When the one that is shown now is valid.
+    pub fn validity(&self) -> Option<Validity> {
+        let shown = self.0.load();
+        shown.cert.first().and_then(|leaf| Certificate::decode(leaf).ok()).map(|leaf| leaf.validity())
     }
 
     /// Shows `certificate` from the next handshake on.

@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::StoreOptions;
 use super::index::{Changes, Index, Progress};
 use super::recovery::reopen;
@@ -30,6 +32,8 @@ pub(super) struct Submission {
     pub(super) timeline: Option<Box<[u8]>>,
     /// What it counts as.
     pub(super) tally: Option<(Box<[u8]>, u64)>,
+    /// When what it tells of happened.
+    pub(super) at: DateTime<Utc>,
     /// What it changes.
     pub(super) effect: Effect,
 }
@@ -58,7 +62,20 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct QueueState {
     waiting: VecDeque<Submission>,
+    /// Of those that are being written: how many, and when the first one happened.
+    writing: Option<(usize, DateTime<Utc>)>,
     closed: bool,
+}
+
+/// What is not durable yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Records.
+    pub records: usize,
+    /// When the oldest of them happened.
+    pub since: Option<DateTime<Utc>>,
+    /// How many may wait.
+    pub limit: usize,
 }
 
 impl Queue {
@@ -68,13 +85,13 @@ impl Queue {
     }
 
     /// Lines a record up, or hands it back with the reason why not.
-    pub(super) fn push(&self, submission: Submission) -> Result<(), (Submission, StoreFault)> {
+    pub(super) fn push(&self, submission: Submission) -> Result<(), Box<(Submission, StoreFault)>> {
         let mut state = locked(&self.state);
         if state.closed {
-            return Err((submission, StoreFault::Closed));
+            return Err(Box::new((submission, StoreFault::Closed)));
         }
         if state.waiting.len() >= self.limit {
-            return Err((submission, StoreFault::Overloaded { waiting: self.limit }));
+            return Err(Box::new((submission, StoreFault::Overloaded { waiting: self.limit })));
         }
         state.waiting.push_back(submission);
         let waiting = state.waiting.len();
@@ -108,7 +125,25 @@ impl Queue {
             return None;
         }
         let octets = state.waiting.len().min(MAX_BATCH);
-        Some(state.waiting.drain(..octets).collect())
+        let batch: Vec<Submission> = state.waiting.drain(..octets).collect();
+        state.writing = batch.first().map(|first| (batch.len(), first.at));
+        Some(batch)
+    }
+
+    /// What was taken is written, or lost.
+    fn written(&self) {
+        locked(&self.state).writing = None;
+    }
+
+    /// What is not durable yet.
+    pub(super) fn backlog(&self) -> Backlog {
+        let state = locked(&self.state);
+        let (writing, since) = state.writing.map_or((0, None), |(records, since)| (records, Some(since)));
+        Backlog {
+            records: writing + state.waiting.len(),
+            since: since.or_else(|| state.waiting.front().map(|first| first.at)),
+            limit: self.limit,
+        }
     }
 }
 
@@ -156,6 +191,7 @@ impl Committer {
                 self.writes = self.writes || self.journal.probe().is_ok();
             } else {
                 self.commit(batch);
+                self.shared.queue.written();
                 self.shared.queue.gather(self.sync_pause);
             }
             self.tend();

@@ -12,6 +12,7 @@ mod tallies;
 #[cfg(test)]
 mod tests;
 
+pub use committer::Backlog;
 pub use contents::{Contents, verify};
 pub use index::IndexError;
 pub use recovery::{OpenError, Recovery};
@@ -133,6 +134,21 @@ impl SledStore {
         Snapshot::new(self.reader.clone(), self.head())
     }
 
+    /// What waits for the disk.
+    pub fn backlog(&self) -> Backlog {
+        self.shared.queue.backlog()
+    }
+
+    /// The last record that is durable, and the last that is in the index.
+    pub fn reach(&self) -> (u64, u64) {
+        self.shared.reach.sequences()
+    }
+
+    /// Refusals that were counted and not written, since the last record.
+    pub fn suppressed(&self) -> u64 {
+        self.shared.suppressed.load(Ordering::Relaxed)
+    }
+
     /// Writes what waits, syncs the index and stops; every later verb that writes fails with [`StoreFault::Closed`],
     /// those that look something up still work. Dropping the store does the same.
     pub fn close(&self) {
@@ -151,10 +167,10 @@ impl SledStore {
         };
         let entry = entry(suppressed);
         let timeline = timeline_of(entry.event()).map(Vec::into_boxed_slice);
-        let tally = tally_of(&entry);
+        let (tally, at) = (tally_of(&entry), entry.event().at);
         let payload = entry.encode();
         let too_large = payload.len() > MAX_PAYLOAD_OCTETS;
-        let submission = Submission { payload, suppressed, timeline, tally, effect };
+        let submission = Submission { payload, suppressed, timeline, tally, at, effect };
         if too_large {
             let fault = StoreFault::NotDurable(Arc::new(std::io::ErrorKind::FileTooLarge.into()));
             self.shared.lose(submission, &fault);

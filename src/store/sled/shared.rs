@@ -64,6 +64,12 @@ impl Reach {
         self.moved.notify_all();
     }
 
+    /// Up to which record the journal is durable, and up to which the index has it.
+    pub(super) fn sequences(&self) -> (u64, u64) {
+        let heads = locked(&self.heads);
+        (heads.durable.sequence, heads.indexed)
+    }
+
     /// Waits until the index has all that is durable now.
     pub(super) fn catch_up(&self) {
         let heads = locked(&self.heads);
@@ -75,7 +81,8 @@ impl Reach {
 impl Shared {
     /// Lines a record up; one that finds no place is lost.
     pub(super) fn submit(&self, submission: Submission) -> Result<(), StoreFault> {
-        self.queue.push(submission).map_err(|(submission, fault)| {
+        self.queue.push(submission).map_err(|lost| {
+            let (submission, fault) = *lost;
             self.lose(submission, &fault);
             fault
         })
