@@ -62,7 +62,7 @@ fn enrollment(criterion: &mut Criterion) {
     group.bench_function("kept alive, memory store", |bencher| {
         bencher.iter(|| {
             world.clock.advance(chrono::TimeDelta::nanoseconds(1));
-            world.enroll(Operation::SimpleEnroll, &kept_alive, &body).unwrap()
+            world.decide("devices", Operation::SimpleEnroll, &kept_alive, &body).unwrap()
         });
     });
     group.bench_function("fresh connection, memory store", |bencher| {
@@ -70,7 +70,7 @@ fn enrollment(criterion: &mut Criterion) {
             || device.session(),
             |session| {
                 world.clock.advance(chrono::TimeDelta::nanoseconds(1));
-                world.enroll(Operation::SimpleEnroll, &session, &body).unwrap()
+                world.decide("devices", Operation::SimpleEnroll, &session, &body).unwrap()
             },
             BatchSize::SmallInput,
         );

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::est::trace::Step;
 use crate::est::{Rejection, RejectionCode};
 
 /// One audit event. It carries no secret and no certificate request; names in it are data, to be escaped where shown.
@@ -50,6 +51,10 @@ pub enum AuditOutcome {
         code: RejectionCode,
         /// The sentence the client saw.
         reason: String,
+        /// The clause of the standard.
+        clause: &'static str,
+        /// The rule that refused it, where one was being applied.
+        step: Option<Box<Step>>,
     },
     /// The request waits for an operator.
     Deferred,
@@ -132,8 +137,13 @@ impl KeyHandover {
 }
 
 impl AuditOutcome {
-    /// The outcome of a rejection, as the client saw it.
-    pub fn refused(rejection: &Rejection) -> Self {
-        Self::Refused { code: rejection.code(), reason: rejection.reason().to_owned() }
+    /// The outcome of a rejection, as the client saw it, with the rule that refused it.
+    pub fn refused(rejection: &Rejection, step: Option<&Step>) -> Self {
+        Self::Refused {
+            code: rejection.code(),
+            reason: rejection.reason().to_owned(),
+            clause: rejection.clause(),
+            step: step.cloned().map(Box::new),
+        }
     }
 }

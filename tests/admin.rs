@@ -203,6 +203,7 @@ const MATRIX: &[(&str, [bool; 5])] = &[
     ("whoAmI", [true; 5]),
     ("listTenants", [true; 5]),
     ("listLabels", [true; 5]),
+    ("explainRequest", [true; 5]),
     ("listDevices", [true; 5]),
     ("importDevices", [true, false, true, true, false]),
     ("showDevice", [true; 5]),
@@ -589,6 +590,18 @@ async fn the_command_line_operates_a_running_server() {
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["state"], "suspended");
     let (done, _, error) = estd(&["device", "show", "SN-3"]);
     assert!(!done && error.contains("there is no such device"), "{error}");
+    let request = server.folder.join("request.pem");
+    fs::write(&request, csr()).unwrap();
+    let explain = ["explain", "--label", "devices", "--csr", request.to_str().unwrap()];
+    let (done, out, error) = estd(&explain);
+    assert!(done && out.starts_with("refuse: auth_missing: "), "{out}{error}");
+    assert!(
+        out.lines().any(|line| line.trim_start().starts_with("refused") && line.contains("certificate_path")),
+        "{out}"
+    );
+    let (_, out, _) = estd(&[&explain[..], &["--json"]].concat());
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["would_issue"], false);
+    assert!(!estd(&["explain", "--csr", request.to_str().unwrap()]).0, "neither label nor path");
     let (_, out, _) = estd(&["audit", "list", "--kind", "changed"]);
     assert!(out.contains("2 devices listed") && out.contains("local:"), "{out}");
     let (done, out, error) = estd(&["code", "create", "--device", "SN-1", "--json"]);
@@ -612,6 +625,110 @@ async fn the_command_line_operates_a_running_server() {
 }
 
 /// Names are free text: neither keys nor the audit go by them.
+/// A PKCS#10 in PEM.
+fn csr() -> String {
+    let mut request = rcgen::CertificateParams::default();
+    request.distinguished_name = rcgen::DistinguishedName::new();
+    request.serialize_request(&rcgen::KeyPair::generate().unwrap()).unwrap().pem().unwrap()
+}
+
+impl Operated {
+    /// The octets of the journal, which grows with every record.
+    fn journal(&self) -> Vec<u8> {
+        fs::read(self.folder.join("data/journal")).unwrap()
+    }
+
+    /// Sends a request as a device without a certificate would; status, request id and body.
+    async fn enroll(&self, path: &str, body: &str) -> (u16, String, String) {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(self.folder.join("ca/root.pem")).unwrap()).unwrap();
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let stream = tokio::net::TcpStream::connect(self.running.est_addresses()[0]).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/pkcs10\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        drop(tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.unwrap());
+        let answer = parse(&answer);
+        let id = answer.field("x-request-id").unwrap().to_owned();
+        (answer.status, id, String::from_utf8(answer.body).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_explained_before_and_after_and_to_ask_leaves_nothing() {
+    let server = Operated::start("").await;
+    let own = server.tenant().await;
+    let csr = csr();
+    let (status, id, told) = server.enroll("/.well-known/est/devices/simpleenroll", &csr).await;
+    assert_eq!(status, 403);
+    assert!(told.starts_with("estd: auth_missing: ") && told.ends_with(&format!(", request {id}\n")), "{told}");
+    // What a device sent leads to the event, in the tenant's list as in the server's.
+    for list in ["/events".to_owned(), format!("/tenants/{own}/events")] {
+        // The event of a refusal is written behind its answer.
+        let mut found = Vec::new();
+        for _ in 0..500 {
+            let listed = server.get(&format!("{list}?request={id}")).await.json();
+            found = listed["items"].as_array().unwrap().clone();
+            if !found.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((&found[0]["code"], &found[0]["clause"]), (&json!("auth_missing"), &json!("RFC 7030 3.3.2")));
+        assert_eq!(
+            (&found[0]["refused_by"]["rule"], &found[0]["refused_by"]["got"]),
+            (&json!("certificate_path"), &json!("none"))
+        );
+    }
+    assert_eq!(server.get("/events?request=0000").await.json()["items"], json!([]));
+
+    let tokens =
+        [server.token(Role::TenantAuditor, Some(&own)).await, server.token(Role::TenantAuditor, Some("globex")).await];
+    let before = server.journal();
+    let explained = server.post("/explain", &json!({ "label": "devices", "csr": csr })).await;
+    assert_eq!(explained.status, 200, "{}", explained.head);
+    let explained = explained.json();
+    assert_eq!((&explained["would_issue"], &explained["verdict"]), (&json!(false), &json!("refuse")));
+    assert_eq!(explained["refusal"]["code"], "auth_missing");
+    let sentence = explained["refusal"]["sentence"].as_str().unwrap();
+    assert!(told.contains(sentence), "the device was told the same: {told} {sentence}");
+    assert_eq!(explained["steps"].as_array().unwrap().last().unwrap()["outcome"], "refused");
+    // As a device would name it: by the path. Another tenant's label is none.
+    let body = json!({ "path": "/.well-known/est/others/simpleenroll", "csr": csr }).to_string();
+    for (token, status) in tokens.iter().zip([404, 200]) {
+        let body = Some(("application/json", body.as_bytes()));
+        let answer = server.ask("POST", "/explain", Ask { token: Some(token), body, ..Ask::default() }).await;
+        assert_eq!(answer.status, status, "{}", answer.head);
+    }
+    for (body, status) in [
+        (json!({ "csr": csr }), 422),
+        (json!({ "label": "devices" }), 422),
+        (json!({ "label": "devices", "csr": csr, "password": "x" }), 422),
+        (json!({ "label": "devices", "path": "/.well-known/est/simpleenroll", "csr": csr }), 422),
+        (json!({ "label": "devices", "host": "est.example", "csr": csr }), 422),
+        (json!({ "label": "devices", "csr": "?" }), 422),
+        (json!({ "label": "devices", "csr": csr, "certificates": "none" }), 422),
+        (json!({ "label": "devices", "csr": csr, "operation": "cacerts" }), 422),
+        (json!({ "label": "devices", "csr": csr, "credential_device": "SN-1" }), 422),
+        (json!({ "path": "/.well-known/est/devices/cacerts", "csr": csr }), 422),
+        (json!({ "path": "/est", "csr": csr }), 404),
+        (json!({ "label": "no\u{0}label", "csr": csr }), 404),
+    ] {
+        let answer = server.post("/explain", &body).await;
+        assert_eq!(answer.status, status, "{body}");
+        answer.code();
+    }
+    assert!(server.journal() == before, "nothing was recorded");
+    server.running.shutdown().await;
+}
+
 #[tokio::test]
 async fn operators_of_one_name_are_told_apart() {
     let server = Operated::start("").await;

@@ -117,6 +117,26 @@ fn is_unit_test(name: &str) -> bool {
     name.ends_with("/tests") || name.contains("/tests/")
 }
 
+/// What is assumed for an explanation is taken as proven: nobody else makes it.
+#[test]
+fn only_explanations_assume_what_others_prove() {
+    const MAKERS: [(&str, &[&str]); 3] = [
+        ("PresentedChain::assumed", &["ra/explain"]),
+        ("PeerSession::assumed", &["ra/explain"]),
+        ("Offered::Assumed", &["ra/explain", "ra/authentication"]),
+    ];
+    for (name, code) in sources() {
+        for (maker, places) in MAKERS {
+            assert!(!code.contains(maker) || places.contains(&name.as_str()), "{name} names {maker}");
+        }
+        let is_signing = ["ra/enroll", "ra/cmc"].iter().any(|place| name.starts_with(place));
+        assert!(!(is_signing && code.contains("Assumed")), "{name} issues by what is assumed");
+    }
+    let explains = &sources()["ra/explain"];
+    assert!(MAKERS.iter().all(|(maker, _)| explains.contains(maker)), "the makers have other names now");
+    assert!(!explains.contains(".sign(") && !explains.contains(".record_"), "an explanation changes nothing");
+}
+
 fn top(name: &str) -> &str {
     name.split('/').next().unwrap()
 }

@@ -546,7 +546,7 @@ fn two_devices_that_come_with_one_key_at_the_same_moment_do_not_both_get_a_certi
                 scope.spawn(|| {
                     let session = device.session();
                     barrier.wait();
-                    world.enroll(Operation::SimpleEnroll, &session, &body).is_ok()
+                    world.decide("devices", Operation::SimpleEnroll, &session, &body).is_ok()
                 })
             });
             threads.map(|thread| thread.join().unwrap())

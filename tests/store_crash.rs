@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use estd::audit::{AuditEvent, AuditOutcome};
-use estd::est::RejectionCode;
+use estd::est::{Rejection, RejectionCode};
 use estd::store::journal::Tail;
 use estd::store::sled::{SledStore, StoreOptions, verify};
 use estd::store::{
@@ -126,7 +126,10 @@ fn issue(store: &SledStore, serial: u64) -> Result<(), estd::store::StoreFault> 
     let issued = AuditOutcome::Issued { serial: record.id.serial.clone(), repeated: false, generated_key: None };
     store.record_issued(claim, record.clone(), Vec::new(), event(issued))?.wait()?;
     if serial.is_multiple_of(REVOKED_EVERY) {
-        store.record_event(event(AuditOutcome::Refused { code: RejectionCode::WeakKey, reason: "weak".into() }));
+        store.record_event(event(AuditOutcome::refused(
+            &Rejection::new(RejectionCode::WeakKey, "RFC 5280 4.1.2.7", "weak"),
+            None,
+        )));
         let revoked = AuditOutcome::Revoked { serial: record.id.serial.clone(), reason: 1 };
         // Whether this one lasts does not decide whether the certificate does.
         let change = StandingChange::of(&record, Some(revocation()));

@@ -9,8 +9,8 @@ use utoipa_axum::routes;
 
 use super::edge::AdminEdge;
 use super::resource::{
-    backup, certificates, checkpoints, codes, crls, devices, events, export, former, issuance, requests, server,
-    statistics, tenants, tokens, webhooks,
+    backup, certificates, checkpoints, codes, crls, devices, events, explain, export, former, issuance, requests,
+    server, statistics, tenants, tokens, webhooks,
 };
 
 /// Where it is served.
@@ -29,6 +29,7 @@ pub(super) const PATH: &str = "/api/v1/openapi.json";
         codes::StateName,
         devices::StateName,
         events::Order,
+        explain::Enrollment,
         export::FormatName,
         statistics::By
     )),
@@ -53,6 +54,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<AdminEdge>> {
         .routes(routes!(tenants::who_am_i))
         .routes(routes!(tenants::list_tenants))
         .routes(routes!(tenants::list_labels))
+        .routes(routes!(explain::explain_request))
         .routes(routes!(devices::list_devices, devices::import_devices))
         .routes(routes!(devices::show_device, devices::tag_device, devices::unlist_device))
         .routes(routes!(devices::suspend_device))

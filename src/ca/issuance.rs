@@ -10,7 +10,7 @@ use crate::pki::serial::Serial;
 use crate::pki::signature::{self, SignatureError};
 use crate::policy::AuthorizedEnrollment;
 use crate::store::{CertificateId, ClaimGuard};
-use estd_asn1::Validity;
+use estd_asn1::{Certificate, DecodeError, Validity};
 
 /// Why an authorized enrollment did not become a certificate: our failure, never the client's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +33,9 @@ pub enum IssuanceFault {
     /// The signer's signature does not verify under the CA's key.
     #[error("the signer returned a signature that does not verify: {0}")]
     BadSignature(#[source] SignatureError),
+    /// What was composed cannot be read back.
+    #[error("the contents of the certificate do not decode: {0}")]
+    Outline(#[source] DecodeError),
 }
 
 /// A certificate about to be signed: everything in it is fixed, and the claim on its request is held. Signing it
@@ -72,17 +75,39 @@ impl CertificateAuthority {
         entropy: &dyn Entropy,
         now: DateTime<Utc>,
     ) -> Result<PreparedCertificate<'store>, IssuanceFault> {
+        let mut random = [0; 20];
+        entropy.fill(&mut random)?;
+        let serial = Serial::from_entropy(random);
+        let (validity, tbs) = self.contents(&enrollment, &serial, now)?;
+        Ok(PreparedCertificate { enrollment, claim, serial, validity, tbs })
+    }
+
+    /// What the certificate for `enrollment` would say. It has no signature, and its serial number stands for one yet to be
+    /// drawn: it is to be looked at, and of no use otherwise.
+    ///
+    /// # Errors
+    /// When the CA cannot certify now; see [`IssuanceFault`].
+    pub fn outline(&self, enrollment: &AuthorizedEnrollment, now: DateTime<Utc>) -> Result<Certificate, IssuanceFault> {
+        let (_, tbs) = self.contents(enrollment, &Serial::from_entropy([0; 20]), now)?;
+        let algorithm = self.signer().algorithm().identifier();
+        let unsigned = estd_asn1::certificate::encode_certificate(&tbs, algorithm, &[]);
+        Certificate::decode(&unsigned).map_err(IssuanceFault::Outline)
+    }
+
+    fn contents(
+        &self,
+        enrollment: &AuthorizedEnrollment,
+        serial: &Serial,
+        now: DateTime<Utc>,
+    ) -> Result<(Validity, Vec<u8>), IssuanceFault> {
         let profile = enrollment.profile();
         if let Some(path_len) = profile.ca_path_len.filter(|path_len| !self.may_certify_ca(*path_len)) {
             return Err(IssuanceFault::PathLength { path_len });
         }
         let validity = certificate::clamp_validity(now, profile.backdate, profile.validity, self.certificate())?;
-        let mut random = [0; 20];
-        entropy.fill(&mut random)?;
-        let serial = Serial::from_entropy(random);
         let locations = self.publication().map(|publication| publication.locations(serial.octets()));
         let tbs = certificate::end_entity_tbs(&EndEntity {
-            serial: &serial,
+            serial,
             signature: self.signer().algorithm(),
             issuer: self.certificate().subject(),
             issuer_key_identifier: self.key_identifier(),
@@ -93,7 +118,7 @@ impl CertificateAuthority {
             locations: &locations.unwrap_or_default(),
             profile,
         })?;
-        Ok(PreparedCertificate { enrollment, claim, serial, validity, tbs })
+        Ok((validity, tbs))
     }
 
     /// Signs; what an external signer returns is verified before anybody can see it.

@@ -91,6 +91,8 @@ enum Command {
     Webhook(Operated<operate::Webhook>),
     /// Operate a running server: take over its configuration file, as SIGHUP does
     Reload(operate::Reload),
+    /// Operate a running server: tell what would come of a request, and why; nothing is issued
+    Explain(operate::Explain),
     /// Write the completions of a shell to standard output
     Completions(shell::Completions),
     /// Write the manual pages
@@ -149,6 +151,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Audit(Operated { command, server }) => command.run(&server, &mut out),
         Command::Webhook(Operated { command, server }) => command.run(&server, &mut out),
         Command::Reload(arguments) => arguments.run(&mut out),
+        Command::Explain(arguments) => arguments.run(&mut out),
         Command::Completions(arguments) => shell::completions(&arguments, &mut out),
         Command::Man(arguments) => shell::man(&arguments),
     };

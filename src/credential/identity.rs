@@ -29,7 +29,7 @@ impl fmt::Display for CredentialId {
 
 /// A credential that was verified, and the devices it speaks for.
 ///
-/// Only verification makes one, or an operator's word.
+/// Only verification makes one, an operator's word, and [`assume`](super::Credentials::assume) for an explanation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpIdentity {
     credential: CredentialId,

@@ -45,6 +45,11 @@ impl Issuer {
         &self.name
     }
 
+    /// Whether its JWTs may be a device's.
+    pub(super) fn speaks_for(&self, device: &DeviceId) -> bool {
+        self.devices.contains(device.as_str())
+    }
+
     /// The device that `token` proves its bearer to be; `None` when it is not a JWT of this issuer, for us, now.
     pub(super) fn device(&self, token: &str, now: DateTime<Utc>) -> Option<DeviceId> {
         let claims = self.verified_claims(token)?;

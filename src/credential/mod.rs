@@ -3,6 +3,7 @@
 //! Verification is pure: what was declared, what was presented and the time give an [`HttpIdentity`] or a
 //! [`CredentialError`]. What must be remembered between requests, nonces and failures, stands beside it, bounded.
 
+mod assumed;
 mod challenge;
 pub mod declared;
 pub mod digest;
@@ -18,6 +19,7 @@ pub mod scope;
 pub mod secret;
 mod verify;
 
+pub use assumed::{AssumedCredential, AssumedError};
 pub use challenge::Challenge;
 pub use declared::{ApiToken, Credentials, CredentialsError, EnrollmentCode, User};
 pub use gate::Gate;

@@ -239,7 +239,7 @@ impl EnrollmentCode {
     }
 
     /// The user name of a code is empty, or the device it is used for.
-    fn speaking_as(&self, user: &str) -> Option<HttpIdentity> {
+    pub(super) fn speaking_as(&self, user: &str) -> Option<HttpIdentity> {
         let devices = if user.is_empty() {
             Arc::clone(&self.devices)
         } else {

@@ -21,6 +21,11 @@ impl PresentedChain {
         (!certificates.is_empty()).then(|| Self { certificates: certificates.into() })
     }
 
+    /// A chain whose holder is not there, to tell what would come of it; nothing is issued for it.
+    pub fn assumed(certificates: Vec<Vec<u8>>) -> Option<Self> {
+        Self::possession_proven(certificates)
+    }
+
     /// The end-entity certificate.
     pub fn leaf(&self) -> &[u8] {
         // Unwrap safety: the constructor refuses an empty chain.

@@ -7,8 +7,10 @@ pub mod leniency;
 pub mod message;
 pub mod network;
 pub mod operation;
+pub mod printable;
 pub mod rejection;
 pub mod renewal_info;
+pub mod trace;
 pub mod transfer;
 pub mod wire;
 
@@ -20,4 +22,5 @@ pub use message::{DeliveredKey, EstRequest, EstResponse, ResponseBody};
 pub use operation::{EstTarget, Operation};
 pub use rejection::{Rejection, RejectionCode};
 pub use renewal_info::{RenewalIdentifier, RenewalIdentifierError, RenewalInfo};
+pub use trace::{Rule, Trace};
 pub use wire::{CsrAttrsForm, WireRules, WireShape};

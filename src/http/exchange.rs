@@ -270,8 +270,11 @@ impl Exchange {
             Err(Refusal::Rejected(rejection)) => {
                 let challenges = route.map(|route| authority.challenges(&route.label, rejection.code()));
                 match challenges.unwrap_or_default().as_slice() {
-                    [] => reply::refusal(rejection, route.map(|route| route.target.operation)),
-                    challenges => reply::challenged(rejection, challenges),
+                    [] => {
+                        let operation = route.map(|route| route.target.operation);
+                        reply::refusal(rejection, operation, Some(&self.request_id))
+                    }
+                    challenges => reply::challenged(rejection, challenges, &self.request_id),
                 }
             }
             Err(Refusal::Fault(fault)) => reply::fault(fault, &self.request_id),

@@ -34,7 +34,7 @@ pub(super) async fn answer(
         let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let is_request = content_type.is_some_and(|name| name.trim().eq_ignore_ascii_case(REQUEST));
         match body::receive(incoming, &edge.limits).await {
-            Err(rejection) => return with_close(reply::refusal(&rejection, None)),
+            Err(rejection) => return with_close(reply::refusal(&rejection, None, None)),
             Ok(_) if !is_request => return unsupported(),
             Ok(body) => Some(body.to_vec()),
         }
@@ -103,7 +103,7 @@ fn written(edge: &PublicEdge, answer: &OcspAnswer, authority: &ValidationAuthori
 fn unsupported() -> Reply {
     let reason = "the Content-Type of a request is application/ocsp-request";
     let rejection = Rejection::new(RejectionCode::UnsupportedMediaType, "RFC 6960 A.1", reason);
-    let mut reply: hyper::Response<Full<Bytes>> = reply::refusal(&rejection, None);
+    let mut reply: hyper::Response<Full<Bytes>> = reply::refusal(&rejection, None, None);
     reply.headers_mut().insert(ACCEPT, HeaderValue::from_static(REQUEST));
     reply
 }

@@ -53,7 +53,7 @@ impl PublicEdge {
 
     async fn answer(&self, request: Request<Incoming>, refused: Option<Rejection>) -> Reply {
         let (resource, reply) = match refused {
-            Some(rejection) => ("-", reply::refusal(&rejection, None)),
+            Some(rejection) => ("-", reply::refusal(&rejection, None, None)),
             None => self.serve(request).await,
         };
         self.metrics.public_request(resource, reply.status().as_u16());
@@ -151,12 +151,13 @@ pub(super) fn http_date(time: DateTime<Utc>) -> String {
 
 fn not_found() -> Reply {
     let reason = "no such path, expected one under /crl/, /ca/ or /ocsp/";
-    reply::refusal(&Rejection::new(RejectionCode::NotFound, "RFC 9110 15.5.5", reason), None)
+    reply::refusal(&Rejection::new(RejectionCode::NotFound, "RFC 9110 15.5.5", reason), None, None)
 }
 
 pub(super) fn method_not_allowed(allowed: &'static str) -> Reply {
     let reason = format!("this takes {allowed}");
-    let mut reply = reply::refusal(&Rejection::new(RejectionCode::MethodNotAllowed, "RFC 9110 15.5.6", reason), None);
+    let mut reply =
+        reply::refusal(&Rejection::new(RejectionCode::MethodNotAllowed, "RFC 9110 15.5.6", reason), None, None);
     reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     reply
 }

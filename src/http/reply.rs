@@ -3,9 +3,6 @@
 //! Content-Length always, field names in title case, the head well under 1,024 octets, and everything in one buffer, so
 //! that it leaves in one write: clients are known to fail on each of these.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
-
 use chrono::{DateTime, SecondsFormat, Utc};
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -17,6 +14,7 @@ use hyper::{Response, StatusCode};
 
 use super::multipart::{self, Part};
 use super::route;
+pub(super) use crate::est::printable::printable;
 use crate::est::transfer::{self, LineWrapping};
 use crate::est::{DeliveredKey, EstResponse, Operation, Rejection, RejectionCode, RenewalInfo, ResponseBody};
 use crate::ra::{Challenge, Fault};
@@ -127,9 +125,15 @@ fn private(mut reply: Reply) -> Reply {
     reply
 }
 
-/// The answer to a refusal: one sentence. `operation` is the one the path named, if it did.
-pub(super) fn refusal(rejection: &Rejection, operation: Option<Operation>) -> Reply {
-    let mut reply = text(status(rejection.code()), &format!("{rejection}\n"));
+/// A refusal in one line; with the request id, by which its operator finds the event that tells more.
+fn sentence(rejection: &Rejection, request_id: Option<&str>) -> String {
+    request_id.map_or_else(|| format!("{rejection}\n"), |id| format!("{rejection}, request {id}\n"))
+}
+
+/// The answer to a refusal: one sentence. `operation` is the one the path named, if it did; `request_id` is told where the
+/// refusal leaves an event.
+pub(super) fn refusal(rejection: &Rejection, operation: Option<Operation>, request_id: Option<&str>) -> Reply {
+    let mut reply = text(status(rejection.code()), &sentence(rejection, request_id));
     let headers = reply.headers_mut();
     if let (RejectionCode::MethodNotAllowed, Some(operation)) = (rejection.code(), operation) {
         // RFC 9110 §15.5.6
@@ -147,13 +151,13 @@ pub(super) fn refusal(rejection: &Rejection, operation: Option<Operation>) -> Re
 
 /// The answer to a request that may be sent again with a credential: the challenges, one field each, in their order, as
 /// some clients read the first alone.
-pub(super) fn challenged(rejection: &Rejection, challenges: &[Challenge]) -> Reply {
+pub(super) fn challenged(rejection: &Rejection, challenges: &[Challenge], request_id: &str) -> Reply {
     // These a client answers by itself, and Bouncy Castle gives up when a body comes with them.
     let answered_unread = [RejectionCode::AuthRequired, RejectionCode::NonceStale].contains(&rejection.code());
     let mut reply = if answered_unread {
         empty(StatusCode::UNAUTHORIZED)
     } else {
-        text(status(rejection.code()), &format!("{rejection}\n"))
+        text(status(rejection.code()), &sentence(rejection, Some(request_id)))
     };
     for challenge in challenges {
         if let Ok(value) = HeaderValue::try_from(challenge.to_string()) {
@@ -219,30 +223,6 @@ pub(super) fn identify(reply: &mut Reply, request_id: &str) {
 /// Makes it the last answer of its connection.
 pub(super) fn close_after(reply: &mut Reply) {
     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-}
-
-/// `sentence` without control characters, invisible ones, or ones that change the direction of text; a final LF stays.
-pub(super) fn printable(sentence: &str) -> Cow<'_, str> {
-    let (line, end) = sentence.strip_suffix('\n').map_or((sentence, ""), |line| (line, "\n"));
-    if !line.chars().any(is_hidden) {
-        return Cow::Borrowed(sentence);
-    }
-    let mut escaped = String::with_capacity(sentence.len() + 16);
-    for character in line.chars() {
-        if is_hidden(character) {
-            // Writing to a String does not fail.
-            let _ = write!(escaped, "{}", character.escape_unicode());
-        } else {
-            escaped.push(character);
-        }
-    }
-    escaped.push_str(end);
-    Cow::Owned(escaped)
-}
-
-fn is_hidden(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 fn retry_after(headers: &mut HeaderMap, seconds: u32) {

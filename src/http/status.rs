@@ -32,7 +32,11 @@ impl StatusEdge {
     fn answer(&self, request: &Request<Incoming>) -> Reply {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             let reason = "the status pages take GET and HEAD";
-            return reply::refusal(&Rejection::new(RejectionCode::MethodNotAllowed, "RFC 9110 15.5.6", reason), None);
+            return reply::refusal(
+                &Rejection::new(RejectionCode::MethodNotAllowed, "RFC 9110 15.5.6", reason),
+                None,
+                None,
+            );
         }
         match request.uri().path() {
             "/healthz" if (self.healthy)() => reply::text(StatusCode::OK, "ok\n"),
@@ -50,7 +54,7 @@ impl StatusEdge {
             },
             _ => {
                 let reason = "no such page, expected /healthz, /readyz or /metrics";
-                reply::refusal(&Rejection::new(RejectionCode::NotFound, "RFC 9110 15.5.5", reason), None)
+                reply::refusal(&Rejection::new(RejectionCode::NotFound, "RFC 9110 15.5.5", reason), None, None)
             }
         }
     }
@@ -63,7 +67,7 @@ where
 {
     drive(io, HttpLimits::default(), shutdown, move |request, refused| {
         let reply = match refused {
-            Some(rejection) => reply::refusal(&rejection, None),
+            Some(rejection) => reply::refusal(&rejection, None, None),
             None => edge.answer(&request),
         };
         std::future::ready(reply)

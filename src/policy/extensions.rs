@@ -36,6 +36,22 @@ pub(super) fn refuse_privileges(
     refuse_unknown_critical(request, profile)
 }
 
+/// What the request asks for.
+pub(super) fn found(request: &CheckedRequest) -> String {
+    let mut found = Vec::new();
+    if request.basic_constraints().is_some_and(|constraints| constraints.ca) {
+        found.push("CA:TRUE".to_owned());
+    }
+    found.extend(request.key_usage().map(|usage| format!("keyUsage {usage}")));
+    found.extend(request.ext_key_usage().iter().map(|usage| format!("extendedKeyUsage {usage}")));
+    let told = [oid::BASIC_CONSTRAINTS, oid::KEY_USAGE, oid::EXT_KEY_USAGE, oid::SUBJECT_ALT_NAME];
+    let others = request.extensions().iter().filter(|extension| !told.contains(&extension.oid));
+    found.extend(
+        others.map(|extension| format!("{}{}", extension.oid, if extension.critical { ", critical" } else { "" })),
+    );
+    if found.is_empty() { "nothing".to_owned() } else { found.join("; ") }
+}
+
 fn refuse_ca_privileges(request: &CheckedRequest, profile: &EnrollmentProfile) -> Result<(), Rejection> {
     let constraints = request.basic_constraints().filter(|constraints| constraints.ca);
     match (constraints, profile.ca_path_len) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{EnrollmentKind, EnrollmentRules, Grant, name_change, renewal};
-use crate::est::{Rejection, RejectionCode};
+use crate::est::{Rejection, RejectionCode, Rule, Trace};
 use crate::pki::device_identity::{DeviceId, MAX_BIRTH_ALT_NAMES};
 use crate::pki::profile::{EnrollmentProfile, RequestNames};
 use crate::pki::request::CheckedRequest;
@@ -27,13 +27,15 @@ pub(super) fn authorize(
     request: &CheckedRequest,
     peer: &AuthenticatedPeer,
     rules: &EnrollmentRules,
+    trace: &mut Trace,
 ) -> Result<Grant, Rejection> {
-    let (device, names) = device_names(peer, rules)?;
-    let Some(change) = request.change_subject_name() else { return names.authorize(request, &device, rules) };
-    let new = name_change::decide(change, Some(&names), rules.name_change)?;
+    let device = super::identified(rules.identity.as_str(), device_id(peer, rules), trace)?;
+    let names = names_of(&device, Some(peer.certificate()), request, rules, trace)?;
+    let Some(change) = request.change_subject_name() else { return names.authorize(request, &device, rules, trace) };
+    let new = name_change::decide(change, Some(&names), rules.name_change, trace)?;
     // RFC 6402 §2.8: "The name in the certification request MUST match the name in the certificate used to verify the
     // request".
-    renewal::matching_names(request, peer.certificate(), "the presented certificate")?;
+    renewal::matching_names(request, peer.certificate(), "the presented certificate", trace)?;
     Ok(Grant {
         device: device.as_str().to_owned(),
         subject: new.subject,
@@ -49,13 +51,29 @@ pub(super) fn authorize_without_certificate(
     request: &CheckedRequest,
     device: &DeviceId,
     rules: &EnrollmentRules,
+    trace: &mut Trace,
 ) -> Result<Grant, Rejection> {
     if request.change_subject_name().is_some() {
         let reason =
             "changeSubjectName changes the names of a certificate, there is none; ask for the names themselves";
-        return Err(Rejection::new(RejectionCode::NameChange, "RFC 6402 2.8", reason));
+        let refused = Rejection::new(RejectionCode::NameChange, "RFC 6402 2.8", reason);
+        return Err(trace.refuse(Rule::NameChange, "no other names, without a certificate", "other names", refused));
     }
-    DeviceNames::render(&rules.profile, device, None)?.authorize(request, device, rules)
+    names_of(device, None, request, rules, trace)?.authorize(request, device, rules, trace)
+}
+
+/// The names that the profile gives to a device; that it cannot is a rule that does not hold.
+fn names_of(
+    device: &DeviceId,
+    birth: Option<&Certificate>,
+    request: &CheckedRequest,
+    rules: &EnrollmentRules,
+    trace: &mut Trace,
+) -> Result<DeviceNames, Rejection> {
+    DeviceNames::render(&rules.profile, device, birth).map_err(|refused| {
+        let expected = format_args!("names by the templates of profile {}", rules.profile.name);
+        trace.refuse(Rule::Names, expected, asked(request), refused)
+    })
 }
 
 /// The names of [`super::expected_names`], for a device that has its birth certificate alone.
@@ -67,13 +85,30 @@ pub(super) fn expected_names(
 }
 
 fn device_names(peer: &AuthenticatedPeer, rules: &EnrollmentRules) -> Result<(DeviceId, DeviceNames), Rejection> {
-    let birth = peer.certificate();
-    let device = rules
-        .identity
-        .device_id(birth)
-        .map_err(|error| Rejection::new(RejectionCode::IdentityMissing, "IEEE 802.1AR 8", error.to_string()))?;
-    let names = DeviceNames::render(&rules.profile, &device, Some(birth))?;
+    let device = device_id(peer, rules)?;
+    let names = DeviceNames::render(&rules.profile, &device, Some(peer.certificate()))?;
     Ok((device, names))
+}
+
+/// The device by its birth certificate.
+pub(super) fn device_id(peer: &AuthenticatedPeer, rules: &EnrollmentRules) -> Result<DeviceId, Rejection> {
+    let device = rules.identity.device_id(peer.certificate());
+    device.map_err(|error| Rejection::new(RejectionCode::IdentityMissing, "IEEE 802.1AR 8", error.to_string()))
+}
+
+/// The names in a request, for people to read.
+pub(super) fn asked(request: &CheckedRequest) -> String {
+    listed(request.subject(), request.subject_alt_names())
+}
+
+/// Names, for people to read.
+pub(super) fn listed(subject: &Name, alt_names: &[GeneralName]) -> String {
+    let subject = if subject.is_empty() { "no subject".to_owned() } else { format!("subject {subject}") };
+    if alt_names.is_empty() {
+        return subject;
+    }
+    let alt_names: Vec<_> = alt_names.iter().map(ToString::to_string).collect();
+    format!("{subject}; {}", alt_names.join(", "))
 }
 
 impl DeviceNames {
@@ -102,10 +137,15 @@ impl DeviceNames {
         request: &CheckedRequest,
         device: &DeviceId,
         rules: &EnrollmentRules,
+        trace: &mut Trace,
     ) -> Result<Grant, Rejection> {
         match rules.profile.request_names {
-            RequestNames::Agree => self.refuse_others(request)?,
-            RequestNames::Replace => {}
+            RequestNames::Agree => {
+                let names = listed(&self.subject, &self.subject_alt_names);
+                let expected = format_args!("names of the device, as in {names}; or none");
+                trace.judged(Rule::Names, expected, asked(request), self.refuse_others(request))?;
+            }
+            RequestNames::Replace => trace.skipped(Rule::Names, "the profile replaces them", asked(request)),
         }
         Ok(Grant {
             device: device.as_str().to_owned(),

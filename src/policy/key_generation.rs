@@ -5,7 +5,7 @@ use estd_asn1::Certificate;
 
 use super::key_delivery::{self, KeyDelivery};
 use super::{AuthorizedEnrollment, EnrollmentRules, Grant, Requester};
-use crate::est::{Operation, Rejection, RejectionCode};
+use crate::est::{Operation, Rejection, RejectionCode, Rule, Trace};
 use crate::pki::generated_key::{GeneratedKey, KeySpec};
 use crate::pki::key_encryption::SharedKey;
 use crate::pki::request::CheckedRequest;
@@ -47,7 +47,8 @@ impl<'a> AuthorizedGeneration<'a> {
     }
 }
 
-/// Decides whether a key is made for `requester`, of which kind, and how it is given out.
+/// Decides whether a key is made for `requester`, of which kind, and how it is given out. How each rule came out is taken
+/// down in `trace`.
 ///
 /// # Errors
 /// The refusal, with the clause it rests on.
@@ -57,23 +58,31 @@ pub fn authorize_generation<'a>(
     rules: &EnrollmentRules,
     generation: &'a KeyGenerationRules,
     now: DateTime<Utc>,
+    trace: &mut Trace,
 ) -> Result<AuthorizedGeneration<'a>, Rejection> {
     // RFC 7030 §6: "Use of an Implicit Trust Anchor database is NOT RECOMMENDED when server-side key generation is
     // employed."
     if requester.proof.peer().is_some_and(|peer| peer.class() == AnchorClass::Implicit)
         && !generation.birth_certificates
     {
-        return Err(Rejection::new(
-            RejectionCode::KeyGenerationDenied,
-            "RFC 7030 6",
-            "this label makes keys for holders of a certificate it issued, a birth certificate came",
-        ));
+        let reason = "this label makes keys for holders of a certificate it issued, a birth certificate came";
+        let refused = Rejection::new(RejectionCode::KeyGenerationDenied, "RFC 7030 6", reason);
+        let expected = "a certificate that this label issued";
+        return Err(trace.refuse(Rule::KeyGeneration, expected, "a birth certificate", refused));
     }
     let Some(spec) = KeySpec::choose(&rules.profile.keys, request.claimed_key()) else {
         let reason = "the profile allows no kind of key that is made here";
-        return Err(Rejection::new(RejectionCode::KeyNotAllowed, "RFC 7030 4.4", reason));
+        let refused = Rejection::new(RejectionCode::KeyNotAllowed, "RFC 7030 4.4", reason);
+        return Err(trace.refuse(Rule::KeyGeneration, "a kind of key that is made here", "none", refused));
     };
-    let grant = super::grant(Operation::ServerKeyGen, request, spec.key_type(), requester, rules)?;
-    let delivery = key_delivery::decide(request, requester, generation, spec.strength(), now)?;
+    let grant = super::grant(Operation::ServerKeyGen, request, spec.key_type(), requester, rules, trace)?;
+    let delivery = key_delivery::decide(request, requester, generation, spec.strength(), now);
+    let got = match &delivery {
+        Ok(KeyDelivery::Plain) => "nothing to encrypt to",
+        Ok(KeyDelivery::Encrypted(_)) => "a key to encrypt to",
+        Err(_) => "none of them",
+    };
+    let expected = if generation.plaintext { "a key to encrypt to, or a strong cipher" } else { "a key to encrypt to" };
+    let delivery = trace.judged(Rule::KeyGeneration, expected, got, delivery)?;
     Ok(AuthorizedGeneration { grant, spec, delivery })
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use crate::est::{ChannelBinding, Operation, Rejection, RejectionCode};
+use crate::est::{Operation, Rejection, RejectionCode, Rule, Trace};
 use crate::pki::device_identity::{DeviceId, IdentitySource};
 use crate::pki::profile::EnrollmentProfile;
 use crate::pki::public_key::{KeyType, PublicKey};
@@ -29,7 +29,7 @@ use estd_asn1::{Certificate, GeneralName, Name};
 pub use key_delivery::KeyDelivery;
 pub use key_generation::{AuthorizedGeneration, KeyGenerationRules, authorize_generation};
 pub use limits::{Quotas, RateLimit, TenantLimits, UsageLimits};
-pub use linking::IdentityLinking;
+pub use linking::{Binding, IdentityLinking};
 pub use name_change::NameChange;
 pub use proof::{AuthenticationRule, Proof};
 pub use ra_client::{RaClient, RaRules};
@@ -63,7 +63,7 @@ pub struct Requester<'a> {
     /// The device's certificate on record, for a requester without one who asks to renew.
     pub current: Option<&'a Certificate>,
     /// What requests are linked to.
-    pub binding: Option<&'a ChannelBinding>,
+    pub binding: Binding<'a>,
     /// Bits of security of the connection's cipher, when they are known.
     pub cipher_strength: Option<u16>,
 }
@@ -130,6 +130,11 @@ impl Grant {
         &self.subject_alt_names
     }
 
+    /// Subject and subjectAltName in one line, for people to read.
+    pub fn listed_names(&self) -> String {
+        initial::listed(&self.subject, &self.subject_alt_names)
+    }
+
     /// The profile of today.
     pub fn profile(&self) -> &EnrollmentProfile {
         &self.profile
@@ -146,7 +151,8 @@ impl Grant {
     }
 }
 
-/// Decides whether `requester` gets a certificate for the key of `request` under `rules`.
+/// Decides whether `requester` gets a certificate for the key of `request` under `rules`. How each rule came out is taken
+/// down in `trace`.
 ///
 /// # Errors
 /// The refusal, with the clause it rests on.
@@ -155,10 +161,11 @@ pub fn authorize(
     request: &VerifiedRequest,
     requester: &Requester<'_>,
     rules: &EnrollmentRules,
+    trace: &mut Trace,
 ) -> Result<AuthorizedEnrollment, Rejection> {
     let grant = match operation {
         Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::FullCmc => {
-            grant(operation, request, request.key().key_type(), requester, rules)?
+            grant(operation, request, request.key().key_type(), requester, rules, trace)?
         }
         Operation::CaCerts | Operation::CsrAttrs | Operation::ServerKeyGen | Operation::RenewalInfo => {
             let reason = format!("{} certifies no key of a request", operation.segment());
@@ -175,21 +182,26 @@ fn grant(
     key_type: KeyType,
     requester: &Requester<'_>,
     rules: &EnrollmentRules,
+    trace: &mut Trace,
 ) -> Result<Grant, Rejection> {
     let client = rules.ra_client(&requester.proof, requester.recorded_device);
     // RFC 7030 §3.7: "POP linking information that does not match the current TLS session because the authenticated EST
     // client RA has verified this information".
-    if !client.is_some_and(|client| client.judges_linking()) {
-        linking::check(rules.identity_linking, request, requester.binding)?;
+    if client.is_some_and(|client| client.judges_linking()) {
+        trace.skipped(Rule::IdentityLinking, "left to the ra client", linking::found(request));
+    } else {
+        linking::check(rules.identity_linking, request, requester.binding, trace)?;
     }
-    extensions::refuse_privileges(request, key_type, &rules.profile)?;
+    let allowed = extensions::refuse_privileges(request, key_type, &rules.profile);
+    let expected = format_args!("nothing that profile {} withholds", rules.profile.name);
+    trace.judged(Rule::RequestedExtensions, expected, extensions::found(request), allowed)?;
     let grant = match (client, requester.proof.peer()) {
-        (Some(client), _) => ra_client::authorize(operation, request, &client, requester, rules)?,
-        (None, Some(peer)) => by_certificate(operation, request, peer, requester.recorded_device, rules)?,
-        (None, None) => by_credential(operation, request, requester, rules)?,
+        (Some(client), _) => ra_client::authorize(operation, request, &client, requester, rules, trace)?,
+        (None, Some(peer)) => by_certificate(operation, request, peer, requester.recorded_device, rules, trace)?,
+        (None, None) => by_credential(operation, request, requester, rules, trace)?,
     };
-    requester.proof.agree_on(grant.device())?;
-    rules.refuse_unlisted_ra(grant.device())?;
+    requester.proof.judge_scope(grant.device(), trace)?;
+    rules.refuse_unlisted_ra(grant.device(), trace)?;
     Ok(grant)
 }
 
@@ -199,10 +211,11 @@ fn by_certificate(
     peer: &AuthenticatedPeer,
     recorded_device: Option<&str>,
     rules: &EnrollmentRules,
+    trace: &mut Trace,
 ) -> Result<Grant, Rejection> {
     match (peer.class(), operation) {
         (AnchorClass::Implicit, Operation::SimpleEnroll | Operation::ServerKeyGen | Operation::FullCmc) => {
-            initial::authorize(request, peer, rules)
+            initial::authorize(request, peer, rules, trace)
         }
         // RFC 7030 §4.2.2 renews "an existing certificate" of this CA. Azure IoT's client asks for its renewals by
         // simpleenroll: the certificate it holds decides, not the path it took. RFC 7030 §4.4.1 has serverkeygen treat a
@@ -212,16 +225,19 @@ fn by_certificate(
             Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::ServerKeyGen | Operation::FullCmc,
         ) => {
             let device = match recorded_device {
-                Some(device) => device.to_owned(),
-                None => unrecorded_device(peer)?.as_str().to_owned(),
+                Some(device) => Ok(device.to_owned()),
+                None => unrecorded_device(peer).map(|device| device.as_str().to_owned()),
             };
-            renewal::authorize(request, peer.certificate(), device, rules)
+            let device = identified("the device that the certificate was issued to", device, trace)?;
+            renewal::authorize(request, peer.certificate(), device, rules, trace)
         }
-        (AnchorClass::Implicit, Operation::SimpleReenroll) => Err(Rejection::new(
-            RejectionCode::NotRenewable,
-            "RFC 7030 4.2.2",
-            "simplereenroll expects the certificate this CA issued, a birth certificate came; use simpleenroll",
-        )),
+        (AnchorClass::Implicit, Operation::SimpleReenroll) => {
+            let reason =
+                "simplereenroll expects the certificate this CA issued, a birth certificate came; use simpleenroll";
+            let refused = Rejection::new(RejectionCode::NotRenewable, "RFC 7030 4.2.2", reason);
+            let (expected, got) = ("a certificate of this ca to renew", "a birth certificate");
+            Err(trace.refuse(Rule::CurrentCertificate, expected, got, refused))
+        }
         (
             AnchorClass::Implicit | AnchorClass::Explicit,
             Operation::CaCerts | Operation::CsrAttrs | Operation::RenewalInfo,
@@ -234,23 +250,41 @@ fn by_credential(
     request: &CheckedRequest,
     requester: &Requester<'_>,
     rules: &EnrollmentRules,
+    trace: &mut Trace,
 ) -> Result<Grant, Rejection> {
-    let device = requester.proof.device(request)?;
+    let device = requester.proof.device(request);
+    let device = identified("the device that the credential speaks for", device, trace)?;
     match (operation, requester.current) {
         (Operation::SimpleEnroll | Operation::ServerKeyGen | Operation::FullCmc, _) => {
-            initial::authorize_without_certificate(request, &device, rules)
+            initial::authorize_without_certificate(request, &device, rules, trace)
         }
         // RFC 7030 §4.2.2: "an existing certificate", which without client authentication is the one on record.
         (Operation::SimpleReenroll, Some(current)) => {
-            renewal::authorize(request, current, device.as_str().to_owned(), rules)
+            renewal::authorize(request, current, device.as_str().to_owned(), rules, trace)
         }
-        (Operation::SimpleReenroll, None) => Err(Rejection::new(
-            RejectionCode::NotRenewable,
-            "RFC 7030 4.2.2",
-            "simplereenroll expects a certificate that can be renewed, none is on record for this device; use simpleenroll",
-        )),
+        (Operation::SimpleReenroll, None) => Err(nothing_on_record(trace)),
         (Operation::CaCerts | Operation::CsrAttrs | Operation::RenewalInfo, _) => Err(enrolls_nobody(operation)),
     }
+}
+
+/// Takes down which device it is, as far as that is told.
+fn identified<T: std::fmt::Display>(
+    expected: &str,
+    device: Result<T, Rejection>,
+    trace: &mut Trace,
+) -> Result<T, Rejection> {
+    let got = device.as_ref().map_or_else(|_| "none".to_owned(), ToString::to_string);
+    trace.judged(Rule::DeviceIdentity, expected, got, device)
+}
+
+/// The refusal of a renewal for a device that has no certificate here.
+fn nothing_on_record(trace: &mut Trace) -> Rejection {
+    let refused = Rejection::new(
+        RejectionCode::NotRenewable,
+        "RFC 7030 4.2.2",
+        "simplereenroll expects a certificate that can be renewed, none is on record for this device; use simpleenroll",
+    );
+    trace.refuse(Rule::CurrentCertificate, "a certificate of the device on record", "none", refused)
 }
 
 fn enrolls_nobody(operation: Operation) -> Rejection {

@@ -1,7 +1,7 @@
 //! Changes of names (ChangeSubjectName, RFC 6402 section 2.8): which names are certified in place of those a device has.
 
-use super::initial::DeviceNames;
-use crate::est::{Rejection, RejectionCode};
+use super::initial::{self, DeviceNames};
+use crate::est::{Rejection, RejectionCode, Rule, Trace};
 use estd_asn1::change_subject_name::ChangeSubjectName;
 use estd_asn1::{GeneralName, Name};
 
@@ -33,7 +33,19 @@ pub(super) fn decide(
     change: &ChangeSubjectName,
     given: Option<&DeviceNames>,
     rule: NameChange,
+    trace: &mut Trace,
 ) -> Result<NewNames, Rejection> {
+    let expected = match rule {
+        NameChange::Refuse => "no other names at this label",
+        NameChange::Profile => "names that the profile gives to the device",
+        NameChange::Approval => "names that the profile gives to the device, or that an operator approves",
+    };
+    let subject = change.subject.clone().unwrap_or_else(Name::empty);
+    let got = initial::listed(&subject, change.subject_alt_names.as_deref().unwrap_or_default());
+    trace.judged(Rule::NameChange, expected, got, judge(change, given, rule))
+}
+
+fn judge(change: &ChangeSubjectName, given: Option<&DeviceNames>, rule: NameChange) -> Result<NewNames, Rejection> {
     // RFC 6402 §2.8: "If the subject field is absent, the name field of the template will be set to a empty sequence. …
     // If the subjectAlt field is absent, the subjectAltName extension is removed from the certificate template."
     let subject = change.subject.clone().unwrap_or_else(Name::empty);

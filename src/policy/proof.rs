@@ -1,10 +1,11 @@
 //! What was proven of a requester, and whether a label is content with it (RFC 7030 section 3.2.3).
 
+use super::EnrollmentRules;
 use crate::credential::{CredentialId, HttpIdentity};
-use crate::est::{Rejection, RejectionCode};
+use crate::est::{Rejection, RejectionCode, Rule, Trace};
 use crate::pki::device_identity::{DeviceId, IdentityError};
 use crate::pki::request::CheckedRequest;
-use crate::pki::trust::AuthenticatedPeer;
+use crate::pki::trust::{AnchorClass, AuthenticatedPeer};
 use estd_asn1::oid;
 
 /// What a label demands as proof of identity.
@@ -112,8 +113,29 @@ impl<'a> Proof<'a> {
         Ok(device)
     }
 
+    /// The device, as far as what was proven says it, whatever the request names.
+    pub fn proven_device(&self, rules: &EnrollmentRules) -> Option<DeviceId> {
+        match self.peer {
+            Some(peer) => match peer.class() {
+                AnchorClass::Implicit => rules.identity.device_id(peer.certificate()).ok(),
+                AnchorClass::Explicit => super::unrecorded_device(peer).ok(),
+            },
+            None => self.credentials.iter().find_map(HttpIdentity::device).cloned(),
+        }
+    }
+
+    /// [`Self::agree_on`], where there is something to agree.
+    pub(super) fn judge_scope(&self, device: &str, trace: &mut Trace) -> Result<(), Rejection> {
+        if self.credentials.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = self.credentials.iter().map(|identity| identity.credential().as_str()).collect();
+        let expected = format_args!("a device that {} speaks for", names.join(" and "));
+        trace.judged(Rule::CredentialScope, expected, device, self.agree_on(device))
+    }
+
     /// Refuses a device that one of the credentials does not speak for.
-    pub(super) fn agree_on(&self, device: &str) -> Result<(), Rejection> {
+    fn agree_on(&self, device: &str) -> Result<(), Rejection> {
         match self.credentials.iter().find(|credential| !credential.speaks_for(device)) {
             None => Ok(()),
             Some(_) => {

@@ -3,7 +3,7 @@
 use super::proof::named_device;
 use super::{EnrollmentRules, Grant, Proof, Requester, initial, renewal};
 use crate::credential::DeviceScope;
-use crate::est::{Operation, Rejection, RejectionCode};
+use crate::est::{Operation, Rejection, RejectionCode, Rule, Trace};
 use crate::pki::device_identity::DeviceId;
 use crate::pki::request::CheckedRequest;
 use crate::pki::trust::{AnchorClass, AuthenticatedPeer};
@@ -49,12 +49,15 @@ impl EnrollmentRules {
     }
 
     /// The certificate of an RA is for the RAs that are listed, and nobody else.
-    pub(super) fn refuse_unlisted_ra(&self, device: &str) -> Result<(), Rejection> {
-        if self.profile.ra && !self.ra.lists(device) {
-            let reason = format!("this label certifies the ra clients that its operator listed, {device} is none");
-            return Err(Rejection::new(RejectionCode::DeviceNotListed, "RFC 6402 2.12", reason));
+    pub(super) fn refuse_unlisted_ra(&self, device: &str, trace: &mut Trace) -> Result<(), Rejection> {
+        if !self.profile.ra {
+            return Ok(());
         }
-        Ok(())
+        let listed = self.ra.lists(device).then_some(()).ok_or_else(|| {
+            let reason = format!("this label certifies the ra clients that its operator listed, {device} is none");
+            Rejection::new(RejectionCode::DeviceNotListed, "RFC 6402 2.12", reason)
+        });
+        trace.judged(Rule::RaListing, "an ra client that the label lists", device, listed)
     }
 }
 
@@ -110,27 +113,24 @@ pub(super) fn authorize(
     client: &RaClient<'_>,
     requester: &Requester<'_>,
     rules: &EnrollmentRules,
+    trace: &mut Trace,
 ) -> Result<Grant, Rejection> {
-    let device = client.device(request)?;
+    let device = super::identified("a device that the ra client speaks for", client.device(request), trace)?;
     match (operation, requester.current) {
         (Operation::SimpleEnroll | Operation::FullCmc, _) => {
-            initial::authorize_without_certificate(request, &device, rules)
+            initial::authorize_without_certificate(request, &device, rules, trace)
         }
         // RFC 7030 §4.2.2: "the certificate being renewed/rekeyed" is the device's, on record.
         (Operation::SimpleReenroll, Some(current)) => {
-            renewal::authorize(request, current, device.as_str().to_owned(), rules)
+            renewal::authorize(request, current, device.as_str().to_owned(), rules, trace)
         }
-        (Operation::SimpleReenroll, None) => Err(Rejection::new(
-            RejectionCode::NotRenewable,
-            "RFC 7030 4.2.2",
-            "simplereenroll expects a certificate that can be renewed, none is on record for this device; use simpleenroll",
-        )),
+        (Operation::SimpleReenroll, None) => Err(super::nothing_on_record(trace)),
         // RFC 6402 §2.12: an RA vouches for whom it speaks; that it may have their private keys does not follow.
-        (Operation::ServerKeyGen, _) => Err(Rejection::new(
-            RejectionCode::KeyGenerationDenied,
-            "RFC 7030 4.4",
-            "keys are made for those who will hold them, an ra client asked for a device's",
-        )),
+        (Operation::ServerKeyGen, _) => {
+            let reason = "keys are made for those who will hold them, an ra client asked for a device's";
+            let refused = Rejection::new(RejectionCode::KeyGenerationDenied, "RFC 7030 4.4", reason);
+            Err(trace.refuse(Rule::KeyGeneration, "the device itself", "an ra client", refused))
+        }
         (Operation::CaCerts | Operation::CsrAttrs | Operation::RenewalInfo, _) => Err(super::enrolls_nobody(operation)),
     }
 }

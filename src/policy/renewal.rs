@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::initial::DeviceNames;
+use super::initial::{self, DeviceNames};
 use super::name_change::{self, NewNames};
 use super::{EnrollmentKind, EnrollmentRules, Grant};
-use crate::est::{Rejection, RejectionCode};
+use crate::est::{Rejection, RejectionCode, Rule, Trace};
 use crate::pki::device_identity::DeviceId;
 use crate::pki::request::CheckedRequest;
 use estd_asn1::{Certificate, GeneralName, Name};
@@ -18,19 +18,20 @@ pub(super) fn authorize(
     current: &Certificate,
     device: String,
     rules: &EnrollmentRules,
+    trace: &mut Trace,
 ) -> Result<Grant, Rejection> {
     let new = match request.change_subject_name() {
         Some(change) => {
             // Without a birth certificate at hand, the profile may know some of the names alone.
             let given = DeviceId::parse(device.clone()).ok();
             let given = given.and_then(|device| DeviceNames::render(&rules.profile, &device, None).ok());
-            Some(name_change::decide(change, given.as_ref(), rules.name_change)?)
+            Some(name_change::decide(change, given.as_ref(), rules.name_change, trace)?)
         }
         None => None,
     };
     // RFC 7030 §4.2.2: "The request Subject field and SubjectAltName extension MUST be identical to the corresponding
     // fields in the certificate being renewed/rekeyed."
-    let (subject, subject_alt_names) = matching_names(request, current, "the certificate being renewed")?;
+    let (subject, subject_alt_names) = matching_names(request, current, "the certificate being renewed", trace)?;
     // Otherwise the names keep the encoding they were certified with, whatever string types the request used.
     let new = new.unwrap_or(NewNames { subject, subject_alt_names, by_approval: false });
     Ok(Grant {
@@ -45,6 +46,18 @@ pub(super) fn authorize(
 
 /// The names of a certificate, which the request must repeat. `which` says what certificate it is.
 pub(super) fn matching_names(
+    request: &CheckedRequest,
+    certificate: &Certificate,
+    which: &str,
+    trace: &mut Trace,
+) -> Result<(Name, Vec<GeneralName>), Rejection> {
+    let outcome = repeated_names(request, certificate, which);
+    let alt_names = certificate.subject_alt_names(MAX_CURRENT_ALT_NAMES).unwrap_or_default();
+    let expected = format_args!("as in {which}: {}", initial::listed(certificate.subject(), &alt_names));
+    trace.judged(Rule::Names, expected, initial::asked(request), outcome)
+}
+
+fn repeated_names(
     request: &CheckedRequest,
     certificate: &Certificate,
     which: &str,

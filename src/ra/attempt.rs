@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 
 use super::label::LabelContext;
 use super::peer_session::PeerSession;
+use super::refusal::Refusal;
 use crate::audit::{AuditEvent, AuditOutcome, KeyHandover};
-use crate::est::DeliveredKey;
+use crate::est::{DeliveredKey, Trace};
 use crate::pki::digest::sha256;
 use crate::pki::serial::Serial;
 use crate::store::{CertificateId, RequestKey};
@@ -27,6 +28,10 @@ pub(super) struct Attempt<'a> {
     pub(super) tagged_request: Option<Vec<u8>>,
     /// The credential that was verified, or the declared one that was tried.
     pub(super) credential: Option<String>,
+    /// How each rule came out so far.
+    pub(super) trace: Trace,
+    /// It is asked about and did not come: a wrong credential is no guess, and no event is left.
+    pub(super) hypothetical: bool,
 }
 
 impl<'a> Attempt<'a> {
@@ -48,6 +53,8 @@ impl<'a> Attempt<'a> {
             expected: None,
             tagged_request: None,
             credential: None,
+            trace: Trace::default(),
+            hypothetical: false,
         }
     }
 
@@ -65,6 +72,14 @@ impl<'a> Attempt<'a> {
         let serial = serial.octets().to_vec();
         let outcome = AuditOutcome::Issued { serial, repeated: false, generated_key: None };
         AuditEvent { operation: operation.to_owned(), peer: None, device: None, ..self.event(outcome) }
+    }
+
+    /// The event of its refusal, with the rule that refused it.
+    pub(super) fn refused(&self, refusal: &Refusal) -> AuditEvent {
+        self.event(match refusal {
+            Refusal::Rejected(rejection) => AuditOutcome::refused(rejection, self.trace.refused()),
+            Refusal::Fault(_) => AuditOutcome::Failed,
+        })
     }
 
     pub(super) fn event(&self, outcome: AuditOutcome) -> AuditEvent {

@@ -1,12 +1,16 @@
 //! Who asks: by certificate, by HTTP authentication, or by both, as the label demands.
 
+use std::fmt;
+
 use super::attempt::Attempt;
 use super::label::LabelContext;
 use super::peer_session::PeerSession;
 use super::refusal::{Fault, Refusal};
 use super::{RegistrationAuthority, refusal};
-use crate::credential::{Challenge, CredentialError, HttpIdentity, HttpScheme, LockedOut, Place};
-use crate::est::{EstRequest, PresentedCredential, Rejection, RejectionCode};
+use crate::credential::{
+    AssumedCredential, AssumedError, Challenge, CredentialError, HttpIdentity, HttpScheme, LockedOut, Place,
+};
+use crate::est::{PresentedCredential, Rejection, RejectionCode, Rule, Trace};
 use crate::pki::request::CheckedRequest;
 use crate::pki::revocation::RevocationReason;
 use crate::pki::trust::{AnchorClass, AuthenticatedPeer, TrustError};
@@ -63,20 +67,33 @@ impl Shown {
     }
 }
 
+/// What it is, for people to read.
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let certificate = self.peer.as_ref().map(|peer| match peer.class() {
+            AnchorClass::Explicit => "a certificate of this ca",
+            AnchorClass::Implicit => "a birth certificate",
+        });
+        let credentials = self.credentials.iter().map(|identity| identity.credential().as_str());
+        let shown: Vec<_> = certificate.into_iter().chain(credentials).collect();
+        f.write_str(&if shown.is_empty() { "nothing".to_owned() } else { shown.join(", ") })
+    }
+}
+
 impl RegistrationAuthority {
     /// The refusal of a request that came without Authorization, where that is known before its body is read.
     pub fn missing_credential(&self, label: &LabelContext, session: &PeerSession) -> Option<Rejection> {
-        let now = self.ports.clock.now();
+        let (now, mut trace) = (self.ports.clock.now(), Trace::default());
         match label.authentication.rule {
             AuthenticationRule::Certificate => None,
             AuthenticationRule::Http => Some(Shown::default().missing()),
-            AuthenticationRule::CertificateOrHttp => match self.certificate_peer(label, session, now) {
+            AuthenticationRule::CertificateOrHttp => match self.certificate_peer(label, session, now, &mut trace) {
                 Err(Refusal::Rejected(refused)) if may_stand_in(&refused) => {
                     Some(Shown { refused: Some(refused), ..Shown::default() }.missing())
                 }
                 Ok(_) | Err(_) => None,
             },
-            AuthenticationRule::CertificateAndHttp => match self.certificate_peer(label, session, now) {
+            AuthenticationRule::CertificateAndHttp => match self.certificate_peer(label, session, now, &mut trace) {
                 Ok(_) => Some(Shown::default().missing()),
                 Err(_) => None,
             },
@@ -115,14 +132,14 @@ impl RegistrationAuthority {
     pub(super) fn shown(
         &self,
         label: &LabelContext,
-        request: &EstRequest,
+        credential: Option<Offered<'_>>,
         session: &PeerSession,
         attempt: &mut Attempt<'_>,
     ) -> Result<Shown, Refusal> {
         let rule = label.authentication.rule;
         let mut shown = Shown::default();
         if rule.takes_certificates() {
-            match self.certificate_peer(label, session, attempt.at) {
+            match self.certificate_peer(label, session, attempt.at, &mut attempt.trace) {
                 Ok((peer, device)) => {
                     attempt.device.clone_from(&device);
                     shown = Shown { peer: Some(peer), recorded_device: device, ..Shown::default() };
@@ -130,6 +147,7 @@ impl RegistrationAuthority {
                 Err(Refusal::Rejected(refused))
                     if rule == AuthenticationRule::CertificateOrHttp && may_stand_in(&refused) =>
                 {
+                    attempt.trace.excuse();
                     shown.refused = Some(refused);
                 }
                 Err(refusal) => return Err(refusal),
@@ -137,12 +155,24 @@ impl RegistrationAuthority {
         }
         let enough = rule == AuthenticationRule::Certificate
             || (rule == AuthenticationRule::CertificateOrHttp && shown.peer.is_some());
-        match &request.credential {
-            Some(presented) if !enough => shown.add(self.http_identity(label, session, presented, attempt)?)?,
-            None if !enough && !label.authentication.accepted.takes(HttpScheme::Code) => {
-                return Err(shown.missing().into());
+        match credential {
+            Some(_) if enough => {
+                attempt.trace.skipped(Rule::HttpCredential, "the certificate is enough at this label", "a credential");
             }
-            Some(_) | None => {}
+            Some(Offered::Presented(presented)) => {
+                let identity = self.http_identity(label, session, presented, attempt);
+                shown.add(told(Rule::HttpCredential, identity, label, attempt)?)?;
+            }
+            Some(Offered::Assumed(assumed)) => {
+                let identity = self.assumed_identity(label, assumed, attempt);
+                shown.add(told(Rule::HttpCredential, identity, label, attempt)?)?;
+            }
+            None if !enough && !label.authentication.accepted.takes(HttpScheme::Code) => {
+                let missing = shown.missing();
+                let expected = expected_credential(label);
+                return Err(attempt.trace.refuse(Rule::HttpCredential, expected, "none", missing).into());
+            }
+            None => {}
         }
         Ok(shown)
     }
@@ -160,9 +190,13 @@ impl RegistrationAuthority {
         if !authentication.rule.takes_http() || !authentication.accepted.takes(HttpScheme::Code) {
             return Ok(());
         }
-        if let Some(code) = request.otp_challenge().map_err(refusal::request_rejection)? {
+        let code = request.otp_challenge().map_err(refusal::request_rejection).map_err(|refused| {
+            attempt.trace.refuse(Rule::EnrollmentCode, "a text of 1 to 255 characters", "another value", refused)
+        });
+        if let Some(code) = code? {
             let presented = PresentedCredential::OneTimePassword(Zeroizing::new(code));
-            shown.add(self.http_identity(label, session, &presented, attempt)?)?;
+            let identity = self.http_identity(label, session, &presented, attempt);
+            shown.add(told(Rule::EnrollmentCode, identity, label, attempt)?)?;
         }
         Ok(())
     }
@@ -173,14 +207,39 @@ impl RegistrationAuthority {
         label: &LabelContext,
         session: &PeerSession,
         now: DateTime<Utc>,
+        trace: &mut Trace,
     ) -> Result<(AuthenticatedPeer, Option<String>), Refusal> {
-        let peer = self.authenticate(label, session, now)?;
-        let device = self.device_on_record(label, &peer)?;
+        let expected = "a certificate that leads to an anchor of the label";
+        let peer = self.path(label, session, now);
+        let peer = trace.judged(Rule::CertificatePath, expected, presented_certificate(session), peer)?;
+        let validity = peer.certificate().validity();
+        let period = format!("{} to {}", stamp(validity.not_before), stamp(validity.not_after));
+        let in_time = check_time(label, &peer, now);
+        trace.judged(Rule::CertificateValidity, format_args!("valid at {}", stamp(now)), period, in_time)?;
+        let device = self.device_on_record(label, &peer);
+        let got = match &device {
+            Ok(Some(device)) => format!("of the device {device}, not revoked"),
+            Ok(None) => "not on record".to_owned(),
+            Err(_) => "on record as another".to_owned(),
+        };
+        let device = trace.judged(Rule::CertificateStanding, "not revoked, of this label", got, device)?;
         Ok((peer, device))
     }
 
     /// Who the peer is, at this label and now.
     pub(super) fn authenticate(
+        &self,
+        label: &LabelContext,
+        session: &PeerSession,
+        now: DateTime<Utc>,
+    ) -> Result<AuthenticatedPeer, Rejection> {
+        let peer = self.path(label, session, now)?;
+        check_time(label, &peer, now)?;
+        Ok(peer)
+    }
+
+    /// Who the peer is, whether it is in time or not.
+    fn path(
         &self,
         label: &LabelContext,
         session: &PeerSession,
@@ -193,14 +252,7 @@ impl RegistrationAuthority {
                 "a client certificate is expected in the TLS handshake, none came",
             ));
         };
-        let peer = outcome.map_err(|error| self.trust_rejection(label, session, &error))?;
-        // Only a certificate of this CA renews itself after its end; a birth certificate has no grace.
-        let grace = match peer.class() {
-            AnchorClass::Explicit => label.rules.renewal_grace,
-            AnchorClass::Implicit => TimeDelta::zero(),
-        };
-        peer.check_time(now, grace).map_err(|error| refusal::trust_rejection(&error))?;
-        Ok(peer)
+        outcome.map_err(|error| self.trust_rejection(label, session, &error))
     }
 
     /// A stranger at this label may be at home at another tenant's: operators want to know (identity that strays, or a
@@ -248,6 +300,28 @@ impl RegistrationAuthority {
         }
     }
 
+    /// A declared credential, as if its owner had presented it.
+    fn assumed_identity(
+        &self,
+        label: &LabelContext,
+        assumed: &AssumedCredential,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<HttpIdentity, Refusal> {
+        let authentication = &label.authentication;
+        attempt.credential = Some(assumed.id.clone());
+        if let Some(user) = assumed.user() {
+            self.ports.gate.guesses.admit_user(place(label), user, attempt.at).map_err(locked_out)?;
+        }
+        let declared = authentication.credentials.assume(assumed, &authentication.accepted, attempt.at);
+        let identity = match declared {
+            Err(AssumedError::Unknown) => self.assumed_code(label, assumed, attempt.at)?,
+            declared => declared,
+        };
+        let refused =
+            |error: AssumedError| Rejection::new(RejectionCode::AuthFailed, "RFC 9110 15.5.2", error.to_string());
+        Ok(identity.map_err(refused)?)
+    }
+
     /// Verifies a credential. Codes, tokens and JWTs come first, so that nobody's wrong guesses at a password stand in
     /// their way. As many guesses may run past a limit as are verified at once.
     pub(super) fn http_identity(
@@ -265,7 +339,9 @@ impl RegistrationAuthority {
             return Err(Rejection::new(RejectionCode::AuthFailed, "RFC 9110 11.6.2", reason).into());
         }
         let address = session.network();
-        gate.guesses.admit_address(address, now).map_err(locked_out)?;
+        if !attempt.hypothetical {
+            gate.guesses.admit_address(address, now).map_err(locked_out)?;
+        }
         let declared = credentials.verify_secret(presented, accepted, tolerance, now);
         let identity = match declared {
             Some(identity) => Some(identity),
@@ -288,7 +364,10 @@ impl RegistrationAuthority {
             }
             Err(error @ CredentialError::Wrong) => {
                 let of_user = user.map(|user| (place, user));
-                gate.guesses.failed(address, of_user, &authentication.guesses, now).map_err(locked_out)?;
+                // What is asked about by an operator is nobody's guess.
+                if !attempt.hypothetical {
+                    gate.guesses.failed(address, of_user, &authentication.guesses, now).map_err(locked_out)?;
+                }
                 Err(Rejection::new(RejectionCode::AuthFailed, "RFC 9110 15.5.2", error.to_string()).into())
             }
             Err(error @ CredentialError::Stale) => {
@@ -299,6 +378,55 @@ impl RegistrationAuthority {
             }
         }
     }
+}
+
+/// What stands in the place of a password, a token or a code.
+pub(super) enum Offered<'a> {
+    /// What the Authorization field says.
+    Presented(&'a PresentedCredential),
+    /// A declared credential that is taken as verified: for an explanation.
+    Assumed(&'a AssumedCredential),
+}
+
+/// Takes down which credential it was, or that it was wrong; what was sent may be anything, even a password.
+pub(super) fn told(
+    rule: Rule,
+    identity: Result<HttpIdentity, Refusal>,
+    label: &LabelContext,
+    attempt: &mut Attempt<'_>,
+) -> Result<HttpIdentity, Refusal> {
+    let got = match (&identity, &attempt.credential) {
+        (Ok(identity), _) => identity.credential().to_string(),
+        (Err(_), Some(tried)) => format!("{tried}, not taken"),
+        (Err(_), None) => "one that is not taken".to_owned(),
+    };
+    attempt.trace.judged(rule, expected_credential(label), got, identity)
+}
+
+fn expected_credential(label: &LabelContext) -> String {
+    let schemes: Vec<_> = label.authentication.accepted.schemes.iter().map(|scheme| scheme.as_str()).collect();
+    format!("a credential of the tenant by {}", schemes.join(", "))
+}
+
+/// Only a certificate of this CA renews itself after its end; a birth certificate has no grace.
+fn check_time(label: &LabelContext, peer: &AuthenticatedPeer, now: DateTime<Utc>) -> Result<(), Rejection> {
+    let grace = match peer.class() {
+        AnchorClass::Explicit => label.rules.renewal_grace,
+        AnchorClass::Implicit => TimeDelta::zero(),
+    };
+    peer.check_time(now, grace).map(|_| ()).map_err(|error| refusal::trust_rejection(&error))
+}
+
+fn presented_certificate(session: &PeerSession) -> String {
+    let Some(chain) = session.presented() else { return "none".to_owned() };
+    match Certificate::decode(chain.leaf()) {
+        Ok(leaf) => format!("{}, issued by {}", leaf.subject(), leaf.issuer()),
+        Err(_) => "what is no certificate".to_owned(),
+    }
+}
+
+fn stamp(time: DateTime<Utc>) -> impl fmt::Display {
+    time.format("%Y-%m-%dT%H:%M:%SZ")
 }
 
 pub(super) fn peer_id(peer: &AuthenticatedPeer) -> CertificateId {

@@ -13,8 +13,11 @@ use super::registry::changed;
 use crate::access::{Grant, ManageCodes, ReadRegistry};
 use crate::clock::EntropyFailure;
 use crate::credential::scope::ScopeError;
-use crate::credential::{DeviceScope, EnrollmentCode, HttpIdentity, HttpScheme, code_hash, secret};
+use crate::credential::{
+    AssumedCredential, AssumedError, DeviceScope, EnrollmentCode, HttpIdentity, HttpScheme, code_hash, secret,
+};
 use crate::est::PresentedCredential;
+use crate::pki::digest::unhex;
 use crate::store::credential_uses::CredentialUses;
 use crate::store::enrollment_code::{CODE_ID_OCTETS, StoredCode};
 use crate::store::{FactKey, Receipt, StoreFault};
@@ -273,6 +276,24 @@ impl RegistrationAuthority {
                 Ok(found?)
             }
             (None, _) => Ok(None),
+        }
+    }
+
+    /// A code that an operator made, as if it had been presented.
+    pub(super) fn assumed_code(
+        &self,
+        label: &LabelContext,
+        assumed: &AssumedCredential,
+        now: DateTime<Utc>,
+    ) -> Result<Result<HttpIdentity, AssumedError>, Fault> {
+        let id = assumed.id.strip_prefix("code/").and_then(unhex);
+        let Some(id) = id.and_then(|id| <[u8; CODE_ID_OCTETS]>::try_from(id.as_slice()).ok()) else {
+            return Ok(Err(AssumedError::Unknown));
+        };
+        let code = StoredCode::named(self.ports.store.as_ref(), &label.tenant, &id)?;
+        match code.filter(|code| !code.revoked) {
+            Some(code) => Ok(code_of(&code)?.assume(assumed, now)),
+            None => Ok(Err(AssumedError::Unknown)),
         }
     }
 

@@ -1,8 +1,8 @@
 //! The enrollment: judgement, key, claim, certificate, record; each step takes the proof of the one before.
 
 use super::attempt::Attempt;
-use super::authentication::Shown;
-use super::judgement::{Asked, Judged, Leave, look_at};
+use super::authentication::{Offered, Shown};
+use super::judgement::{Asked, Judged, Leave, look_at, repeat_window};
 use super::label::LabelContext;
 use super::peer_session::PeerSession;
 use super::quota::Room;
@@ -12,15 +12,14 @@ use super::request_key::request_key;
 use super::{AuditOutcome, RegistrationAuthority};
 use crate::audit::Alarm;
 use crate::ca::SignedCertificate;
-use crate::est::{DeliveredKey, EstRequest, EstResponse, Operation, ResponseBody};
+use crate::est::{DeliveredKey, EstRequest, EstResponse, Operation, ResponseBody, Rule};
 use crate::pki::trust::AuthenticatedPeer;
-use crate::policy::{AuthorizedEnrollment, EnrollmentKind, Grant, Proof};
+use crate::policy::{AuthorizedEnrollment, EnrollmentKind, Proof};
 use crate::store::approval::PendingRequest;
 use crate::store::credential_uses::CredentialUses;
 use crate::store::device::{DeviceRecord, LatestCertificate};
 use crate::store::succession::Succession;
 use crate::store::{CertificateId, CertificateRecord, Claim, ClaimGuard, Fact, FactKey, FactKind, Receipt, RequestKey};
-use chrono::TimeDelta;
 use estd_asn1::certs_only;
 
 /// An answer that must not leave before its receipt resolves to `Ok`.
@@ -79,7 +78,7 @@ impl RegistrationAuthority {
             | Operation::ServerKeyGen => self.decide(label, request, peer, &mut attempt),
         };
         if let Err(refusal) = &outcome {
-            self.ports.store.record_event(attempt.event(refusal.outcome()));
+            self.ports.store.record_event(attempt.refused(refusal));
         }
         outcome
     }
@@ -91,10 +90,12 @@ impl RegistrationAuthority {
         session: &PeerSession,
         attempt: &mut Attempt<'_>,
     ) -> Result<PendingResponse, Refusal> {
-        let mut shown = self.shown(label, request, session, attempt)?;
-        let asked = look_at(label, request)?;
+        let operation = request.target.operation;
+        let mut shown = self.shown(label, request.credential.as_ref().map(Offered::Presented), session, attempt)?;
+        let asked = look_at(label, operation, &request.body, &mut attempt.trace)?;
         self.show_code(label, &asked, session, attempt, &mut shown)?;
-        self.decide_shown(label, request.target.operation, asked, &shown, session, attempt)
+        self.prove(label, &shown, attempt)?;
+        self.decide_shown(label, operation, asked, &shown, session, attempt)
     }
 
     /// Decides about a request, whatever message it came in, by what was shown.
@@ -107,15 +108,21 @@ impl RegistrationAuthority {
         session: &PeerSession,
         attempt: &mut Attempt<'_>,
     ) -> Result<PendingResponse, Refusal> {
-        shown.proof(label.authentication.rule)?;
-        self.count_request(label, attempt.at)?;
+        // Strangers use up nobody's share: who it is was proven by now.
+        let counted = self.count_request(label, attempt.at);
+        attempt.trace.judged(
+            Rule::RequestRate,
+            "no more than the label and its tenant may ask",
+            "one more",
+            counted,
+        )?;
         let judged = self.judge(label, operation, &asked, shown, session, attempt)?;
         let Judged { leave, admission, asked, proof, holder, renewed } = judged;
         let admitted = match admission {
             Admission::Granted(admitted) => admitted,
             Admission::Deferred { request, is_new } => {
-                return match self.issued_before(label, leave.grant(), &asked, attempt)? {
-                    Some(response) => Ok(response),
+                return match self.granted_before(label, leave.grant(), &asked, attempt)? {
+                    Some((record, receipt)) => Ok(self.repeat(&record, receipt, None, attempt)),
                     None => self.defer(label, *request, is_new, attempt),
                 };
             }
@@ -125,29 +132,14 @@ impl RegistrationAuthority {
             Leave::Generate { authorized, .. } => {
                 // Looked at before a key is made, which costs far more; it is counted when the certificate is recorded.
                 self.uses_left(label, &proof)?;
-                let room = self.room_for(label, admitted.is_new_device(), authorized.grant().kind())?;
+                let is_new_device = admitted.is_new_device();
+                let room = self.room_for(label, is_new_device, authorized.grant().kind());
+                let room = self.judge_room(room, is_new_device, attempt)?;
                 let (enrollment, key) = self.generate_key(label, *authorized, attempt)?;
                 (enrollment, Some(key), room)
             }
         };
         self.certify(label, Candidate { enrollment, key, room, admitted, asked, proof, holder, renewed }, attempt)
-    }
-
-    /// The answer to what an operator granted may have been lost: its approval was used up, its certificate is there.
-    fn issued_before(
-        &self,
-        label: &LabelContext,
-        grant: &Grant,
-        asked: &RequestKey,
-        attempt: &Attempt<'_>,
-    ) -> Result<Option<PendingResponse>, Refusal> {
-        if !grant.awaits_approval() {
-            return Ok(None);
-        }
-        match self.ports.store.claim(asked, attempt.at - repeat_window(label)).map_err(Fault::from)? {
-            Claim::Recorded { record, receipt } => Ok(Some(self.repeat(&record, receipt, None, attempt))),
-            Claim::Granted(_) => Ok(None),
-        }
     }
 
     /// The same certificate again: the answer had been lost.
@@ -175,10 +167,11 @@ impl RegistrationAuthority {
         match self.ports.store.claim(&request, attempt.at - repeat_window(label)).map_err(Fault::from)? {
             Claim::Recorded { record, receipt } => Ok(self.repeat(&record, receipt, candidate.key, attempt)),
             Claim::Granted(claim) => {
-                self.refuse_known_key(label, &candidate.enrollment, candidate.proof.peer())?;
+                self.judge_issuance(label, &candidate.enrollment, &candidate.proof, attempt)?;
                 if candidate.key.is_none() {
                     let is_new_device = candidate.admitted.is_new_device();
-                    candidate.room = self.room_for(label, is_new_device, candidate.enrollment.kind())?;
+                    let room = self.room_for(label, is_new_device, candidate.enrollment.kind());
+                    candidate.room = self.judge_room(room, is_new_device, attempt)?;
                 }
                 attempt.credential = candidate.proof.credential().map(ToString::to_string);
                 self.issue(label, candidate, claim, attempt)
@@ -288,11 +281,6 @@ impl RegistrationAuthority {
             _room: None,
         })
     }
-}
-
-/// A certificate that is about to end is of no use to a device that asks again.
-fn repeat_window(label: &LabelContext) -> TimeDelta {
-    label.requests.repeat_window.min(label.rules.profile.validity / 2)
 }
 
 fn answer(der: &[u8], key: Option<DeliveredKey>) -> EstResponse {

@@ -1,6 +1,7 @@
 //! The judgement of an enrollment: peer, request, policy, key, registry; it changes nothing, and nothing is left of it.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
 use super::RegistrationAuthority;
 use super::attempt::Attempt;
@@ -11,15 +12,15 @@ use super::peer_session::PeerSession;
 use super::refusal::{self, Fault, Refusal};
 use super::registration::{Admission, Arrival, AskedKey};
 use super::request_key::request_key;
-use crate::est::{EstRequest, Operation, Rejection, RejectionCode};
-use crate::pki::digest::sha256;
+use crate::est::{Operation, Rejection, RejectionCode, Rule, Trace};
+use crate::pki::digest::{hex, sha256};
 use crate::pki::request::{CheckedRequest, VerifiedRequest};
 use crate::pki::trust::AuthenticatedPeer;
 use crate::policy::{self, AuthorizedEnrollment, AuthorizedGeneration, Grant, Proof, RaClient, Requester};
 use crate::store::compromise::is_compromised;
 use crate::store::credential_uses::CredentialUses;
-use crate::store::{CertificateId, RequestKey};
-use chrono::{DateTime, Utc};
+use crate::store::{CertificateId, CertificateRecord, Claim, Receipt, RequestKey};
+use chrono::{DateTime, TimeDelta, Utc};
 use estd_asn1::Certificate;
 
 /// A request as far as it was looked at.
@@ -106,13 +107,26 @@ impl RegistrationAuthority {
         let proof = shown.proof(label.authentication.rule)?;
         let client = label.rules.ra_client(&proof, shown.recorded_device.as_deref());
         if let (Some(client), Some(peer)) = (&client, proof.peer()) {
-            self.judge_ra(label, client, peer, attempt.at)?;
+            let judged = self.judge_ra(label, client, peer, attempt.at);
+            attempt.trace.judged(Rule::RaClient, "an ra client in good standing", client.id(), judged)?;
             // What follows is about another device, which is yet to be named.
-            (attempt.ra, attempt.device) = (Some(client.id().to_owned()), None);
+            attempt.ra = Some(client.id().to_owned());
+            attempt.device = client.device(asked).ok().map(|device| device.as_str().to_owned());
         }
         // Who presents the device's own certificate.
         let holder = proof.peer().filter(|_| client.is_none());
-        let current = self.current(label, operation, &proof, client.as_ref(), asked)?;
+        let current = self.current(label, operation, &proof, client.as_ref(), asked);
+        let current = match current {
+            Err(refused) => {
+                let (expected, got) = ("a certificate of the device on record, not revoked", "none");
+                return attempt.trace.judged(Rule::CurrentCertificate, expected, got, Err(refused));
+            }
+            Ok(current) => current,
+        };
+        if let Some((_, certificate)) = &current {
+            let expected = "a certificate of the device on record, not revoked";
+            attempt.trace.passed(Rule::CurrentCertificate, expected, certificate.subject());
+        }
         let requester = Requester {
             proof,
             recorded_device: shown.recorded_device.as_deref(),
@@ -120,23 +134,118 @@ impl RegistrationAuthority {
             binding: session.binding(),
             cipher_strength: session.cipher_strength(),
         };
-        let leave = authorize(label, operation, asked, &requester, attempt.at)?;
-        refuse_forbidden_names(label, leave.grant())?;
+        let leave = authorize(label, operation, asked, &requester, attempt.at, &mut attempt.trace)?;
+        let forbidden = refuse_forbidden_names(label, leave.grant());
+        let names = leave.grant().listed_names();
+        attempt.trace.judged(Rule::NameConstraints, "names that no ca above forbids", names, forbidden)?;
         attempt.device = Some(leave.grant().device().to_owned());
         if let Leave::Certify(enrollment) = &leave {
-            self.refuse_foreign_key(label, enrollment)?;
+            let judged = self.refuse_foreign_key(label, enrollment);
+            let key = hex(&enrollment.key().spki_sha256());
+            attempt.trace.judged(Rule::KeyHolder, "a key that nobody else has", key, judged)?;
         }
 
         let asked = request_key(label, &proof, leave.grant(), leave.asked_key());
         if attempt.expected.is_some_and(|expected| expected != asked) {
             let reason =
                 "the pendToken is of another requester, or what it stands for would be certified otherwise now";
-            return Err(Rejection::new(RejectionCode::CmcControl, "RFC 5272 6.13", reason).into());
+            let refused = Rejection::new(RejectionCode::CmcControl, "RFC 5272 6.13", reason);
+            let (expected, got) = ("the request that waits under the pendToken", "another");
+            return Err(attempt.trace.refuse(Rule::PendToken, expected, got, refused).into());
         }
         let (grant, key) = (leave.grant(), leave.key());
-        let admission = self.admit(&Arrival { label, grant, key, peer: holder, request: &asked, now: attempt.at })?;
+        let arrival = Arrival { label, grant, key, peer: holder, request: &asked, now: attempt.at };
+        let admission = self.admit(&arrival);
+        let got = match &admission {
+            Ok(Admission::Deferred { .. }) => format!("{}, which waits for an operator", grant.device()),
+            Ok(Admission::Granted(_)) | Err(_) => grant.device().to_owned(),
+        };
+        let admission = attempt.trace.judged(Rule::Registration, arrival.expected(), got, admission)?;
         let renewed = holder.map(peer_id).or(current.map(|(id, _)| id));
         Ok(Judged { leave, admission, asked, proof, holder, renewed })
+    }
+
+    /// What was shown, when it is what the label demands. The device that it is proven to be is noted.
+    pub(super) fn prove<'a>(
+        &self,
+        label: &LabelContext,
+        shown: &'a Shown,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<Proof<'a>, Rejection> {
+        let rule = label.authentication.rule;
+        let proof = attempt.trace.judged(Rule::Authentication, rule.as_str(), shown, shown.proof(rule))?;
+        if attempt.device.is_none() {
+            attempt.device = proof.proven_device(&label.rules).map(|device| device.as_str().to_owned());
+        }
+        Ok(proof)
+    }
+
+    /// The certificate that was issued to the same request of late: its answer may have been lost.
+    pub(super) fn answered(
+        &self,
+        label: &LabelContext,
+        request: &RequestKey,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<Option<(Arc<CertificateRecord>, Receipt)>, Refusal> {
+        match self.ports.store.claim(request, attempt.at - repeat_window(label)).map_err(Fault::from)? {
+            Claim::Recorded { record, receipt } => {
+                let serial = hex(&record.id.serial);
+                let window = repeat_window(label).num_minutes();
+                let expected = format_args!("the same request within {window} min gets the same certificate");
+                attempt.trace.passed(Rule::RepeatedRequest, expected, format_args!("{serial} was issued to it"));
+                Ok(Some((record, receipt)))
+            }
+            Claim::Granted(_) => Ok(None),
+        }
+    }
+
+    /// The answer to what an operator granted: its approval was used up, its certificate is there.
+    pub(super) fn granted_before(
+        &self,
+        label: &LabelContext,
+        grant: &Grant,
+        asked: &RequestKey,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<Option<(Arc<CertificateRecord>, Receipt)>, Refusal> {
+        if grant.awaits_approval() { self.answered(label, asked, attempt) } else { Ok(None) }
+    }
+
+    /// Judges what is judged once it is clear that the request was not answered before.
+    pub(super) fn judge_issuance(
+        &self,
+        label: &LabelContext,
+        enrollment: &AuthorizedEnrollment,
+        proof: &Proof<'_>,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<(), Refusal> {
+        let key = hex(&enrollment.key().spki_sha256());
+        if label.rules.profile.allow_key_reuse {
+            attempt.trace.skipped(Rule::KeyReuse, "the profile allows keys that were certified before", key);
+        } else {
+            let judged = self.refuse_known_key(label, enrollment, proof.peer());
+            attempt.trace.judged(Rule::KeyReuse, "a key that was not certified before", key, judged)?;
+        }
+        let Some((credential, most)) = proof.counted() else { return Ok(()) };
+        let uses = self.uses_left(label, proof);
+        let got = match &uses {
+            Ok(uses) => format!("{credential}, used {} times", uses.map_or(0, |uses| uses.0)),
+            Err(_) => format!("{credential}, used as often"),
+        };
+        attempt.trace.judged(Rule::CodeUses, format_args!("used less than {most} times"), got, uses).map(|_| ())
+    }
+
+    /// Room for a certificate where a tenant has so much of it alone: taken by [`room_for`](Self::room_for), or looked at.
+    pub(super) fn judge_room<Room>(
+        &self,
+        room: Result<Option<Room>, Refusal>,
+        is_new_device: bool,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<Option<Room>, Refusal> {
+        if let Ok(None) = room {
+            return room;
+        }
+        let wanted = if is_new_device { "one device and one certificate more" } else { "one certificate more" };
+        attempt.trace.judged(Rule::Quota, "room among what the tenant may have", wanted, room)
     }
 
     /// How often a credential was used that is good for so many certificates; refused when it was used as often.
@@ -201,15 +310,12 @@ impl RegistrationAuthority {
     }
 
     /// Where a profile wants a new key each time, one that was certified before is none, and neither is the birth key.
-    pub(super) fn refuse_known_key(
+    fn refuse_known_key(
         &self,
         label: &LabelContext,
         enrollment: &AuthorizedEnrollment,
         peer: Option<&AuthenticatedPeer>,
     ) -> Result<(), Refusal> {
-        if label.rules.profile.allow_key_reuse {
-            return Ok(());
-        }
         let key = enrollment.key();
         let holder = self.ports.store.key_holder(&label.tenant, &key.spki_sha256()).map_err(Fault::from)?;
         if holder.is_some() || peer.is_some_and(|peer| key.spki_der() == peer.certificate().public_key().der()) {
@@ -221,13 +327,19 @@ impl RegistrationAuthority {
 }
 
 /// Checks of a request what needs nothing but the request and the profile.
-pub(super) fn look_at(label: &LabelContext, request: &EstRequest) -> Result<Asked, Rejection> {
-    let checked = CheckedRequest::check(&request.body, &label.requests.limits);
-    let checked = checked.map_err(refusal::request_rejection)?;
-    label.tolerate(&checked)?;
-    match request.target.operation {
+pub(super) fn look_at(
+    label: &LabelContext,
+    operation: Operation,
+    body: &[u8],
+    trace: &mut Trace,
+) -> Result<Asked, Rejection> {
+    let checked = CheckedRequest::check(body, &label.requests.limits).map_err(refusal::request_rejection);
+    let checked = checked.and_then(|checked| label.tolerate(&checked).map(|()| checked));
+    let checked = trace.judged(Rule::RequestSyntax, "a PKCS#10", format_args!("{} octets", body.len()), checked)?;
+    match operation {
         Operation::ServerKeyGen => {
-            key_generation::of(label)?;
+            let makes_keys = key_generation::of(label).map(|_| ());
+            trace.judged(Rule::KeyGeneration, "a label that makes keys", &label.label, makes_keys)?;
             Ok(Asked::Key(checked))
         }
         Operation::SimpleEnroll
@@ -235,10 +347,7 @@ pub(super) fn look_at(label: &LabelContext, request: &EstRequest) -> Result<Aske
         | Operation::CaCerts
         | Operation::CsrAttrs
         | Operation::RenewalInfo
-        | Operation::FullCmc => {
-            let verified = checked.verify(&label.rules.profile.keys).map_err(refusal::request_rejection)?;
-            Ok(Asked::Certificate(verified))
-        }
+        | Operation::FullCmc => Ok(Asked::Certificate(verify_possession(label, checked, trace)?)),
     }
 }
 
@@ -250,6 +359,21 @@ fn refuse_forbidden_names(label: &LabelContext, grant: &Grant) -> Result<(), Rej
         .map_err(|error| Rejection::new(RejectionCode::BadName, "RFC 5280 4.2.1.10", error.to_string()))
 }
 
+/// Checks the key of a request, and that its sender holds it.
+pub(super) fn verify_possession(
+    label: &LabelContext,
+    request: CheckedRequest,
+    trace: &mut Trace,
+) -> Result<VerifiedRequest, Rejection> {
+    let keys = &label.rules.profile.keys;
+    let algorithm = request.claimed_key().algorithm().oid().to_string();
+    let verified = request.verify(keys).map_err(refusal::request_rejection);
+    let got = verified.as_ref().map_or(algorithm, |verified| verified.key().key_type().to_string());
+    let allowed: Vec<_> = keys.allowed.iter().map(ToString::to_string).collect();
+    let expected = format_args!("a key of {}, and a signature with it", allowed.join(", "));
+    trace.judged(Rule::ProofOfPossession, expected, got, verified)
+}
+
 /// What policy says to a request.
 fn authorize<'a>(
     label: &'a LabelContext,
@@ -257,17 +381,23 @@ fn authorize<'a>(
     asked: &Asked,
     requester: &Requester<'_>,
     now: DateTime<Utc>,
+    trace: &mut Trace,
 ) -> Result<Leave<'a>, Rejection> {
     match asked {
         Asked::Key(request) => {
             let rules = &key_generation::of(label)?.rules;
-            let authorized = policy::authorize_generation(request, requester, &label.rules, rules, now)?;
+            let authorized = policy::authorize_generation(request, requester, &label.rules, rules, now, trace)?;
             let claimed = sha256(&[request.claimed_key().der()]);
             Ok(Leave::Generate { authorized: Box::new(authorized), claimed })
         }
         Asked::Certificate(request) => {
-            let enrollment = policy::authorize(operation, request, requester, &label.rules)?;
+            let enrollment = policy::authorize(operation, request, requester, &label.rules, trace)?;
             Ok(Leave::Certify(Box::new(enrollment)))
         }
     }
+}
+
+/// A certificate that is about to end is of no use to a device that asks again.
+pub(super) fn repeat_window(label: &LabelContext) -> TimeDelta {
+    label.requests.repeat_window.min(label.rules.profile.validity / 2)
 }

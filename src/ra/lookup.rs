@@ -71,6 +71,8 @@ pub struct EventFilter {
     pub label: Option<String>,
     /// Of this operator.
     pub actor: Option<String>,
+    /// Of the request with this id.
+    pub request: Option<String>,
     /// Not earlier.
     pub since: Option<DateTime<Utc>>,
     /// Earlier.
@@ -113,6 +115,7 @@ impl EventFilter {
             && self.code.as_ref().is_none_or(|code| event.outcome.code() == Some(code))
             && self.label.as_ref().is_none_or(|label| event.label == label.as_str())
             && self.actor.as_ref().is_none_or(|actor| event.actor.as_deref() == Some(actor))
+            && self.request.as_ref().is_none_or(|request| event.request_id == request.as_str())
             && self.since.is_none_or(|since| event.at >= since)
             && self.until.is_none_or(|until| event.at < until)
     }

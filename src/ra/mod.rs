@@ -7,6 +7,7 @@ mod codes;
 mod csr_attrs;
 mod dead_letters;
 mod enroll;
+mod explain;
 mod former;
 mod judgement;
 mod key_generation;
@@ -45,7 +46,7 @@ use attempt::Attempt;
 use key_generation::Places;
 use namespace::Namespaces;
 
-pub use crate::credential::{Challenge, HttpScheme};
+pub use crate::credential::{AssumedCredential, Challenge, HttpScheme};
 pub use crate::store::RequestKey;
 pub use cmc::MAX_CONTROLS as MAX_CMC_CONTROLS;
 pub use codes::{
@@ -54,6 +55,7 @@ pub use codes::{
 };
 pub use dead_letters::RedeliveryError;
 pub use enroll::PendingResponse;
+pub use explain::{ExplainError, Explanation, Inquiry, Verdict};
 pub use former::{MAX_TAKEN_OVER_AT_ONCE, PreparedTakeover, Takeover, TakeoverError};
 pub use key_generation::{DEFAULT_RSA_GENERATIONS, KeyGeneration};
 pub use label::{Authentication, LabelContext, RequestRules};
@@ -218,6 +220,6 @@ impl RegistrationAuthority {
         request_id: &str,
     ) {
         let attempt = Attempt::new(self.ports.clock.now(), label, operation, peer, request_id);
-        self.ports.store.record_event(attempt.event(refusal.outcome()));
+        self.ports.store.record_event(attempt.refused(refusal));
     }
 }

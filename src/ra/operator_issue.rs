@@ -9,7 +9,7 @@ use super::peer_session::PeerSession;
 use super::refusal::Refusal;
 use crate::access::{Grant, IssueCertificates};
 use crate::credential::HttpIdentity;
-use crate::est::{EstRequest, EstTarget, Operation};
+use crate::est::Operation;
 use crate::pki::device_identity::{DeviceId, IdentityError};
 
 /// What the audit calls it.
@@ -41,23 +41,22 @@ impl RegistrationAuthority {
         grant: &Grant<IssueCertificates>,
         label: &str,
         device: &str,
-        request: Vec<u8>,
+        request: &[u8],
     ) -> Result<PendingResponse, IssueRefused> {
         let named = self.labels().find(|one| one.tenant == grant.tenant() && one.label.as_str() == label);
         let label = named.ok_or_else(|| IssueRefused::NoLabel(label.to_owned()))?;
         let device = DeviceId::parse(device)?;
         let actor = grant.actor();
-        let target = EstTarget { label: Some(label.label.clone()), operation: Operation::SimpleEnroll };
-        let request = EstRequest { target, body: request, credential: None };
         let session = PeerSession::new(None, actor.source.clone());
         let mut attempt = Attempt::new(self.ports.clock.now(), Some(label), OPERATION, &session, &actor.request_id);
         attempt.ra = Some(actor.name.clone());
         let vouched = Shown::vouched(HttpIdentity::vouched(actor.credential.as_deref().unwrap_or(&actor.name), device));
-        let outcome = look_at(label, &request).map_err(Refusal::from).and_then(|asked| {
+        let asked = look_at(label, Operation::SimpleEnroll, request, &mut attempt.trace);
+        let outcome = asked.map_err(Refusal::from).and_then(|asked| {
             self.decide_shown(label, Operation::SimpleEnroll, asked, &vouched, &session, &mut attempt)
         });
         if let Err(refusal) = &outcome {
-            self.ports.store.record_event(attempt.event(refusal.outcome()));
+            self.ports.store.record_event(attempt.refused(refusal));
         }
         Ok(outcome?)
     }

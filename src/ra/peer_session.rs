@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::est::network::network;
 use crate::est::{ChannelBinding, PresentedChain};
 use crate::pki::trust::{AuthenticatedPeer, PathLimits, TrustAnchors, TrustError};
+use crate::policy::Binding;
 
 /// How many sets of anchors one connection remembers a path to; a client uses one or two labels.
 const REMEMBERED_PATHS: usize = 4;
@@ -17,6 +18,7 @@ const REMEMBERED_PATHS: usize = 4;
 pub struct PeerSession {
     presented: Option<PresentedChain>,
     binding: Option<ChannelBinding>,
+    assumed: bool,
     server_name: Option<String>,
     cipher_strength: Option<u16>,
     source: String,
@@ -32,7 +34,21 @@ struct FoundPath {
 impl PeerSession {
     /// `presented` is what the handshake proved; `source` is the peer's address, for the audit.
     pub fn new(presented: Option<PresentedChain>, source: String) -> Self {
-        Self { presented, binding: None, server_name: None, cipher_strength: None, source, paths: Mutex::default() }
+        Self {
+            presented,
+            binding: None,
+            assumed: false,
+            server_name: None,
+            cipher_strength: None,
+            source,
+            paths: Mutex::default(),
+        }
+    }
+
+    /// A peer that is not there: an operator asks what would come of its chain. Whatever links a request to the connection
+    /// it would come in is taken as right.
+    pub(super) fn assumed(chain: Option<PresentedChain>, source: String) -> Self {
+        Self { assumed: true, ..Self::new(chain, source) }
     }
 
     /// The same peer, on a connection that requests can be linked to.
@@ -63,9 +79,9 @@ impl PeerSession {
         self.cipher_strength
     }
 
-    /// What links a request to this connection; `None` when nothing can, and then nothing does.
-    pub fn binding(&self) -> Option<&ChannelBinding> {
-        self.binding.as_ref()
+    /// What links a request to this connection.
+    pub fn binding(&self) -> Binding<'_> {
+        if self.assumed { Binding::Assumed } else { self.binding.as_ref().into() }
     }
 
     /// What the peer presented.

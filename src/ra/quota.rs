@@ -104,16 +104,22 @@ impl RegistrationAuthority {
         is_new_device: bool,
         kind: EnrollmentKind,
     ) -> Result<Option<Room>, Refusal> {
-        let wanted =
-            Wanted { devices: is_new_device.into(), certificates: 1, is_renewal: kind == EnrollmentKind::Renewal };
-        let quotas = &label.limits.tenant.quotas;
-        let taken = self.take_room(&label.tenant, quotas, wanted).map_err(Fault::from)?;
-        taken.map_err(|Exceeded { what, most }| {
-            let reason = format!("this tenant has all the {what} that it may have, {most}; its operator can make room");
-            // It passes by itself when certificates end, or when the operator is given more.
-            let seconds = u32::try_from(RECOUNT.num_seconds()).unwrap_or_default();
-            Rejection::new(RejectionCode::QuotaExceeded, "RFC 6585 4", reason).with_retry_after(seconds).into()
-        })
+        let wanted = Wanted::certificate(is_new_device, kind);
+        let taken = self.take_room(&label.tenant, &label.limits.tenant.quotas, wanted).map_err(Fault::from)?;
+        taken.map_err(Refusal::from)
+    }
+
+    /// Whether there is that room now, which is not taken; `None` where nothing is limited.
+    pub(super) fn room_is_left(
+        &self,
+        label: &LabelContext,
+        is_new_device: bool,
+        kind: EnrollmentKind,
+    ) -> Result<Option<()>, Refusal> {
+        let wanted = Wanted::certificate(is_new_device, kind);
+        let left =
+            self.with_room(&label.tenant, &label.limits.tenant.quotas, wanted, |_, _| ()).map_err(Fault::from)?;
+        left.map_err(Refusal::from)
     }
 
     /// Room for devices that an operator lists.
@@ -146,6 +152,24 @@ impl RegistrationAuthority {
         quotas: &Quotas,
         wanted: Wanted,
     ) -> Result<Result<Option<Room>, Exceeded>, StoreFault> {
+        self.with_room(tenant, quotas, wanted, |of, holding| {
+            let Wanted { devices, certificates, .. } = wanted;
+            holding.devices += devices;
+            holding.unrecorded += devices;
+            holding.certificates += certificates;
+            holding.unsettled += certificates;
+            Room { of: Arc::clone(of), devices, certificates, is_recorded: false }
+        })
+    }
+
+    /// Where there is room for what is wanted, `then` looks at it, or takes it.
+    fn with_room<T>(
+        &self,
+        tenant: &str,
+        quotas: &Quotas,
+        wanted: Wanted,
+        then: impl FnOnce(&Shared, &mut Holding) -> T,
+    ) -> Result<Result<Option<T>, Exceeded>, StoreFault> {
         if quotas.are_none() {
             return Ok(Ok(None));
         }
@@ -161,13 +185,22 @@ impl RegistrationAuthority {
         if let Some(exceeded) = holding.exceeded(quotas, wanted) {
             return Ok(Err(exceeded));
         }
-        let Wanted { devices, certificates, .. } = wanted;
-        holding.devices += devices;
-        holding.unrecorded += devices;
-        holding.certificates += certificates;
-        holding.unsettled += certificates;
-        drop(holding);
-        Ok(Ok(Some(Room { of, devices, certificates, is_recorded: false })))
+        Ok(Ok(Some(then(&of, &mut holding))))
+    }
+}
+
+impl Wanted {
+    fn certificate(is_new_device: bool, kind: EnrollmentKind) -> Self {
+        Self { devices: is_new_device.into(), certificates: 1, is_renewal: kind == EnrollmentKind::Renewal }
+    }
+}
+
+impl From<Exceeded> for Refusal {
+    fn from(Exceeded { what, most }: Exceeded) -> Self {
+        let reason = format!("this tenant has all the {what} that it may have, {most}; its operator can make room");
+        // It passes by itself when certificates end, or when the operator is given more.
+        let seconds = u32::try_from(RECOUNT.num_seconds()).unwrap_or_default();
+        Rejection::new(RejectionCode::QuotaExceeded, "RFC 6585 4", reason).with_retry_after(seconds).into()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What comes instead of a certificate: a rejection (the client's doing) or a fault (ours).
 
-use crate::audit::AuditOutcome;
 use crate::ca::{AppointmentFault, IssuanceFault, KeyGenerationFault, SealFault};
+use crate::est::trace::Refusing;
 use crate::est::{Rejection, RejectionCode};
 use crate::pki::request::RequestError;
 use crate::pki::signature::SignatureError;
@@ -19,12 +19,11 @@ pub enum Refusal {
     Fault(#[from] Fault),
 }
 
-impl Refusal {
-    /// As the audit event tells it.
-    pub(super) fn outcome(&self) -> AuditOutcome {
+impl Refusing for Refusal {
+    fn rejection(&self) -> Option<&Rejection> {
         match self {
-            Self::Rejected(rejection) => AuditOutcome::refused(rejection),
-            Self::Fault(_) => AuditOutcome::Failed,
+            Self::Rejected(rejection) => Some(rejection),
+            Self::Fault(_) => None,
         }
     }
 }
@@ -75,7 +74,10 @@ impl Fault {
             | Self::Overloaded { .. } => Some(RETRY_AFTER_SECONDS),
             Self::Store(StoreFault::Corrupt(_))
             | Self::Issuance(
-                IssuanceFault::Certificate(_) | IssuanceFault::PathLength { .. } | IssuanceFault::BadSignature(_),
+                IssuanceFault::Certificate(_)
+                | IssuanceFault::PathLength { .. }
+                | IssuanceFault::BadSignature(_)
+                | IssuanceFault::Outline(_),
             )
             | Self::KeyGeneration(
                 KeyGenerationFault::Signature(AppointmentFault::Certificate(_))

@@ -276,6 +276,15 @@ impl Arrival<'_> {
         })
     }
 
+    /// Whom the registry lets in, for people to read.
+    pub(super) fn expected(&self) -> &'static str {
+        match self.label.registration.rule {
+            RegistrationRule::Open => "a device that is neither suspended nor revoked",
+            RegistrationRule::Listed => "a device that is listed, and neither suspended nor revoked",
+            RegistrationRule::Approval => "a device that is listed or approved, and neither suspended nor revoked",
+        }
+    }
+
     fn not_listed(&self) -> String {
         format!("the device {} is not on this tenant's list", self.grant.device())
     }

@@ -7,6 +7,7 @@ use minicbor::{Decode, Encode};
 
 use super::record::time;
 use crate::audit::{AuditEvent, AuditOutcome};
+use crate::est::trace::Step;
 
 /// An [`AuditEvent`] as written; codes are text, so that old journals stay readable when codes are added.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -71,6 +72,12 @@ pub enum OutcomeEntry<'a> {
         /// The sentence the client saw.
         #[b(1)]
         reason: Cow<'a, str>,
+        /// The clause of the standard; events of older versions have none.
+        #[b(2)]
+        clause: Option<Cow<'a, str>>,
+        /// The rule that refused it.
+        #[b(3)]
+        step: Option<StepEntry<'a>>,
     },
     /// The server failed.
     #[n(2)]
@@ -124,6 +131,23 @@ pub enum OutcomeEntry<'a> {
     },
 }
 
+/// The [`Step`] that a request was refused by, as written.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct StepEntry<'a> {
+    /// The rule.
+    #[b(0)]
+    pub rule: Cow<'a, str>,
+    /// What of the request it looked at.
+    #[b(1)]
+    pub field: Cow<'a, str>,
+    /// What it wants.
+    #[b(2)]
+    pub expected: Cow<'a, str>,
+    /// What came.
+    #[b(3)]
+    pub got: Cow<'a, str>,
+}
+
 /// The content octets of one of several serial numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(transparent)]
@@ -155,9 +179,12 @@ impl<'a> From<&'a AuditOutcome> for OutcomeEntry<'a> {
                 repeated: *repeated,
                 generated_key: generated_key.map(|key| Cow::Borrowed(key.as_str())),
             },
-            AuditOutcome::Refused { code, reason } => {
-                Self::Refused { code: Cow::Borrowed(code.as_str()), reason: Cow::Borrowed(reason) }
-            }
+            AuditOutcome::Refused { code, reason, clause, step } => Self::Refused {
+                code: Cow::Borrowed(code.as_str()),
+                reason: Cow::Borrowed(reason),
+                clause: Some(Cow::Borrowed(clause)),
+                step: step.as_deref().map(StepEntry::from),
+            },
             AuditOutcome::Failed => Self::Failed,
             AuditOutcome::Revoked { serial, reason } => {
                 Self::Revoked { serial: Cow::Borrowed(serial), reason: *reason }
@@ -171,6 +198,28 @@ impl<'a> From<&'a AuditOutcome> for OutcomeEntry<'a> {
             AuditOutcome::Alarm { alarm, reason } => {
                 Self::Alarm { code: Cow::Borrowed(alarm.as_str()), reason: Cow::Borrowed(reason) }
             }
+        }
+    }
+}
+
+impl<'a> From<&'a Step> for StepEntry<'a> {
+    fn from(step: &'a Step) -> Self {
+        Self {
+            rule: Cow::Borrowed(step.rule.as_str()),
+            field: Cow::Borrowed(step.rule.field()),
+            expected: Cow::Borrowed(&step.expected),
+            got: Cow::Borrowed(&step.got),
+        }
+    }
+}
+
+impl StepEntry<'_> {
+    fn into_owned(self) -> StepEntry<'static> {
+        StepEntry {
+            rule: owned(self.rule),
+            field: owned(self.field),
+            expected: owned(self.expected),
+            got: owned(self.got),
         }
     }
 }
@@ -229,7 +278,12 @@ impl OutcomeEntry<'_> {
             Self::Issued { serial, repeated, generated_key } => {
                 OutcomeEntry::Issued { serial: owned(serial), repeated, generated_key: generated_key.map(owned) }
             }
-            Self::Refused { code, reason } => OutcomeEntry::Refused { code: owned(code), reason: owned(reason) },
+            Self::Refused { code, reason, clause, step } => OutcomeEntry::Refused {
+                code: owned(code),
+                reason: owned(reason),
+                clause: clause.map(owned),
+                step: step.map(StepEntry::into_owned),
+            },
             Self::Failed => OutcomeEntry::Failed,
             Self::Revoked { serial, reason } => OutcomeEntry::Revoked { serial: owned(serial), reason },
             Self::RevokedTogether { serials, reason } => OutcomeEntry::RevokedTogether { serials, reason },
@@ -243,4 +297,28 @@ impl OutcomeEntry<'_> {
 
 fn owned<T: ToOwned + ?Sized + 'static>(value: Cow<'_, T>) -> Cow<'static, T> {
     Cow::Owned(value.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::est::{Rejection, RejectionCode, Rule, Trace};
+
+    #[test]
+    fn a_refusal_is_read_back_with_its_rule_and_one_of_an_older_version_without() {
+        let mut trace = Trace::default();
+        let rejection = Rejection::new(RejectionCode::IdentityMismatch, "RFC 7030 4.2", "no");
+        let rejection = trace.refuse(Rule::Names, "CN=SN-1", "CN=SN-2", rejection);
+        let outcome = AuditOutcome::refused(&rejection, trace.refused());
+        let octets = minicbor::to_vec(OutcomeEntry::from(&outcome)).unwrap();
+        let read: OutcomeEntry<'_> = minicbor::decode(&octets).unwrap();
+        let OutcomeEntry::Refused { clause: Some(clause), step: Some(step), .. } = read else { panic!("{read:?}") };
+        assert_eq!((&*clause, &*step.rule, &*step.got), ("RFC 7030 4.2", "names", "CN=SN-2"));
+
+        // [1, ["weak_key", "no"]], as it was written before there were clauses.
+        let old = [&[0x82, 0x01, 0x82, 0x68][..], b"weak_key", &[0x62], b"no"].concat();
+        let read: OutcomeEntry<'_> = minicbor::decode(&old).unwrap();
+        let expected = OutcomeEntry::Refused { code: "weak_key".into(), reason: "no".into(), clause: None, step: None };
+        assert_eq!(read, expected);
+    }
 }

@@ -24,6 +24,12 @@ pub(crate) struct Event {
     /// Why, or what is so now, for people to read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) what: Option<String>,
+    /// The clause of the standard that a refusal rests on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) clause: Option<String>,
+    /// The rule that a request was refused by; POST /explain shows those before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refused_by: Option<RefusedBy>,
     /// The serial numbers of the certificates it is about.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) serials: Vec<String>,
@@ -59,6 +65,32 @@ pub(crate) struct Event {
     pub(crate) suppressed: u64,
 }
 
+/// A rule that did not hold.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RefusedBy {
+    /// Which rule.
+    rule: String,
+    /// What of the request it looks at.
+    field: String,
+    /// What it wants.
+    expected: String,
+    /// What came.
+    got: String,
+}
+
+impl RefusedBy {
+    fn of(outcome: &OutcomeEntry<'_>) -> (Option<String>, Option<Self>) {
+        let OutcomeEntry::Refused { clause, step, .. } = outcome else { return (None, None) };
+        let step = step.as_ref().map(|step| Self {
+            rule: step.rule.to_string(),
+            field: step.field.to_string(),
+            expected: step.expected.to_string(),
+            got: step.got.to_string(),
+        });
+        (clause.as_deref().map(str::to_owned), step)
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 const fn is_zero(count: &u64) -> bool {
     *count == 0
@@ -84,12 +116,15 @@ impl From<&LoggedEvent> for Event {
             OutcomeEntry::Changed { what } => (Some(what.to_string()), Vec::new()),
             OutcomeEntry::Failed | OutcomeEntry::Deferred => (None, Vec::new()),
         };
+        let (clause, refused_by) = RefusedBy::of(&event.outcome);
         Self {
             sequence: logged.sequence,
             at: event.at.to_rfc3339_opts(SecondsFormat::Secs, true),
             kind: event.outcome.kind(),
             code: event.outcome.code().map(str::to_owned),
             what,
+            clause,
+            refused_by,
             serials,
             tenant: event.tenant.to_string(),
             label: event.label.to_string(),

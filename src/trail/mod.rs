@@ -95,7 +95,12 @@ pub(crate) mod testing {
                 operation: owned("simpleenroll"),
                 peer: Some([0xab; 32]),
                 device: Some(owned(text)),
-                outcome: OutcomeEntry::Refused { code: owned("subject_mismatch"), reason: owned(text) },
+                outcome: OutcomeEntry::Refused {
+                    code: owned("subject_mismatch"),
+                    reason: owned(text),
+                    clause: None,
+                    step: None,
+                },
                 actor: Some(owned("olga")),
                 credential: None,
             },

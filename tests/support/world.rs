@@ -12,8 +12,10 @@ use estd::access::{Actor, Grant, Operator, Permission, Standing};
 use estd::ca::{CertificateAuthority, Signer, SoftwareSigner, ceremony};
 use estd::clock::{Clock, Entropy, SystemEntropy};
 use estd::credential::Gate;
+use estd::est::trace::StepOutcome;
 use estd::est::{
-    EstRequest, EstTarget, Label, Operation, PresentedChain, PresentedCredential, ResponseBody, WireRules,
+    EstRequest, EstTarget, Label, Operation, PresentedChain, PresentedCredential, RejectionCode, ResponseBody,
+    WireRules,
 };
 use estd::pki::device_identity::{DeviceId, IdentitySource};
 use estd::pki::profile::{EnrollmentProfile, KeyUsagePolicy, RequestNames};
@@ -27,7 +29,8 @@ use estd::policy::{
     EnrollmentRules, IdentityLinking, NameChange, RaRules, RegistrationRules, RenewalRules, UsageLimits,
 };
 use estd::ra::{
-    Authentication, LabelContext, PeerSession, PendingResponse, Ports, Refusal, RegistrationAuthority, RequestRules,
+    Authentication, Explanation, Inquiry, LabelContext, PeerSession, PendingResponse, Ports, Refusal,
+    RegistrationAuthority, RequestRules, Verdict,
 };
 use estd::store::memory::MemoryStore;
 use estd::store::{CertificateId, CertificateStore};
@@ -175,9 +178,39 @@ impl World {
         session: &PeerSession,
         body: &[u8],
     ) -> Result<PendingResponse, Refusal> {
+        let foreseen = self.foresee(label, operation, session, body);
+        let outcome = self.decide(label, operation, session, body);
+        if let Some(foreseen) = foreseen {
+            assert_foreseen(&foreseen, &outcome);
+        }
+        outcome
+    }
+
+    /// Enrolls without asking first what would come of it.
+    pub fn decide(
+        &self,
+        label: &str,
+        operation: Operation,
+        session: &PeerSession,
+        body: &[u8],
+    ) -> Result<PendingResponse, Refusal> {
         let target = EstTarget { label: Some(Label::parse(label).unwrap()), operation };
         let request = EstRequest { target, body: body.to_vec(), credential: None };
         self.ra.enroll(self.label(label), &request, session, "test")
+    }
+
+    /// What an operator is told would come of a request, where that is explained and the store does not fail.
+    fn foresee(&self, label: &str, operation: Operation, session: &PeerSession, body: &[u8]) -> Option<Explanation> {
+        let presented = session.presented();
+        let chain = presented.map(|chain| [&[chain.leaf().to_vec()], chain.intermediates()].concat());
+        let inquiry = Inquiry {
+            label: Label::parse(label).unwrap(),
+            operation,
+            request: body.to_vec(),
+            chain: chain.unwrap_or_default(),
+            credential: None,
+        };
+        self.ra.explain(&grant(&self.label(label).tenant), &inquiry).ok()
     }
 
     /// The same with an Authorization field.
@@ -221,6 +254,40 @@ impl World {
     pub fn revoke(&self, certificate: &Certificate, reason: RevocationReason) {
         let receipt = self.ra.revoke_certificate(&grant("acme"), &self.id(certificate), reason);
         receipt.unwrap().wait().unwrap();
+    }
+}
+
+/// What was foreseen is what comes, but for what only the connection knows.
+fn assert_foreseen(foreseen: &Explanation, outcome: &Result<PendingResponse, Refusal>) {
+    match (outcome, &foreseen.verdict) {
+        (Ok(pending), Verdict::Issue { certificate: outline, .. }) => {
+            let certificate = Certificate::decode(&issued(pending)).unwrap();
+            assert_eq!(certificate.subject().der(), outline.subject().der());
+            assert_eq!(certificate.validity(), outline.validity());
+            assert_eq!(certificate.public_key().der(), outline.public_key().der());
+            // Which part of a list tells of it goes by the serial number, which nobody knew.
+            let others = |certificate: &Certificate| -> Vec<Extension> {
+                let all = certificate.extensions().iter();
+                all.filter(|extension| extension.oid != oid::CRL_DISTRIBUTION_POINTS).cloned().collect()
+            };
+            assert_eq!(others(&certificate), others(outline));
+            assert_eq!(certificate.extensions().len(), outline.extensions().len());
+        }
+        (Ok(pending), Verdict::Repeat(record)) => assert_eq!(issued(pending), record.der),
+        (Ok(pending), Verdict::Wait { request, .. }) => assert_eq!(pending.waits.as_ref(), Some(request)),
+        (Err(Refusal::Rejected(rejection)), _)
+            if [RejectionCode::IdentityLinking, RejectionCode::LockedOut, RejectionCode::RateLimited]
+                .contains(&rejection.code()) => {}
+        (Err(Refusal::Rejected(came)), Verdict::Refuse(rejection)) => {
+            assert_eq!(came, rejection);
+            let last = foreseen.trace.steps().last().unwrap();
+            assert_eq!((last.outcome, last.clause), (StepOutcome::Refused, rejection.clause()), "{foreseen:?}");
+        }
+        (Err(Refusal::Fault(_)), _) => {}
+        (Ok(_), Verdict::Refuse(_)) => panic!("it was not refused: {:?}", foreseen.trace),
+        (Err(Refusal::Rejected(rejection)), Verdict::Issue { .. } | Verdict::Repeat(_) | Verdict::Wait { .. }) => {
+            panic!("{rejection}: {:?}", foreseen.trace)
+        }
     }
 }
 

@@ -29,7 +29,7 @@ impl Run<'_> {
 
     pub fn judge_rejection(&self, asked: &Asked<'_>, rejection: &Rejection, event: &AuditEvent) {
         assert_eq!(self.traces(), asked.before, "a refusal leaves no record and draws no serial: {rejection}");
-        let AuditOutcome::Refused { code, reason } = &event.outcome else { panic!("another event") };
+        let AuditOutcome::Refused { code, reason, .. } = &event.outcome else { panic!("another event") };
         assert_eq!((*code, reason.as_str()), (rejection.code(), rejection.reason()));
         assert!(!rejection.to_string().contains(char::is_control), "it goes into an answer and a log line");
         let peer = asked.peer.as_ref();

@@ -32,6 +32,8 @@ pub(in crate::admin) struct EventQuery {
     label: Option<String>,
     /// Of this operator.
     actor: Option<String>,
+    /// Of the request with this id: the X-Request-Id of its answer, which a refusal tells too.
+    request: Option<String>,
     /// Not earlier.
     #[param(value_type = Option<String>, format = DateTime)]
     since: Option<DateTime<Utc>>,
@@ -68,12 +70,12 @@ impl From<Order> for Direction {
 impl EventQuery {
     /// The filter, and where to begin when no page was there before.
     fn split(self) -> Result<(EventFilter, Direction, Option<u64>), Problem> {
-        let Self { kind, code, label, actor, since, until, order, after } = self;
+        let Self { kind, code, label, actor, request, since, until, order, after } = self;
         let direction = Direction::from(order);
         let after = after.map(u64::try_from).transpose();
         let after = after.map_err(|_| Problem::bad_request("after is the sequence number of an event"))?;
         let begin = after.filter(|_| direction == Direction::Ascending);
-        Ok((EventFilter { kind, code, label, actor, since, until }, direction, begin))
+        Ok((EventFilter { kind, code, label, actor, request, since, until }, direction, begin))
     }
 }
 

@@ -76,7 +76,7 @@ pub(in crate::admin) async fn issue_certificate(
     let request = transfer::decode(request.as_bytes());
     let request = request.map_err(|error| Problem::unprocessable(format!("request: {error}")))?;
     let done = edge.on_store(move |ra| {
-        let pending = ra.issue_for_operator(&grant, &label, &device, request)?;
+        let pending = ra.issue_for_operator(&grant, &label, &device, &request)?;
         let answer = answer(ra, grant.tenant(), &label, device, &pending)?;
         Ok::<_, Problem>((pending.receipt, answer))
     });

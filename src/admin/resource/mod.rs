@@ -7,6 +7,7 @@ pub(super) mod codes;
 pub(super) mod crls;
 pub(super) mod devices;
 pub(super) mod events;
+pub(super) mod explain;
 pub(super) mod export;
 pub(super) mod former;
 mod import;

@@ -27,6 +27,9 @@ pub(in crate::cli) enum Command {
         /// Of this operator
         #[arg(long)]
         actor: Option<String>,
+        /// Of the request with this id, which the answer to a device tells
+        #[arg(long)]
+        request: Option<String>,
         /// Not earlier than this time (RFC 3339)
         #[arg(long, value_name = "TIME")]
         since: Option<String>,
@@ -77,12 +80,13 @@ pub(in crate::cli) enum Command {
 impl Command {
     pub(in crate::cli) fn run(&self, server: &Server, out: &mut dyn Write) -> Result<(), CliError> {
         match self {
-            Self::List { kind, code, label, actor, since, until, oldest, amount } => {
+            Self::List { kind, code, label, actor, request, since, until, oldest, amount } => {
                 let mut parameters = given([
                     ("kind", kind),
                     ("code", code),
                     ("label", label),
                     ("actor", actor),
+                    ("request", request),
                     ("since", since),
                     ("until", until),
                 ]);

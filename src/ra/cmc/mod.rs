@@ -14,16 +14,18 @@ use estd_asn1::crmf::ProofOfPossession;
 use estd_asn1::{Certificate, DecodeError, certs_only, oid};
 
 use super::attempt::Attempt;
-use super::authentication::Shown;
+use super::authentication::{Offered, Shown, told};
 use super::enroll::PendingResponse;
-use super::judgement::Asked;
+use super::judgement::{Asked, verify_possession};
 use super::label::LabelContext;
 use super::peer_session::PeerSession;
 use super::refusal::{self, Fault, Refusal};
 use super::{RegistrationAuthority, RequestKey};
 use crate::ca::CmcResponder;
 use crate::credential::HttpScheme;
-use crate::est::{EstRequest, EstResponse, Operation, PresentedCredential, Rejection, RejectionCode, ResponseBody};
+use crate::est::{
+    EstRequest, EstResponse, Operation, PresentedCredential, Rejection, RejectionCode, ResponseBody, Rule, Trace,
+};
 use crate::pki::request::{CheckedRequest, VerifiedRequest};
 use crate::store::StoreFault;
 use crate::store::approval::PendingRequest;
@@ -51,20 +53,29 @@ impl RegistrationAuthority {
         attempt: &mut Attempt<'_>,
     ) -> Result<PendingResponse, Refusal> {
         responder(label)?;
-        let mut shown = self.shown(label, request, session, attempt)?;
-        let message = Message::read(&request.body, &label.requests.limits)?;
-        let (part, tagged) = match message.wanted().map_err(|unfit| unfit.rejection)? {
+        let credential = request.credential.as_ref().map(Offered::Presented);
+        let mut shown = self.shown(label, credential, session, attempt)?;
+        let (message, octets) = (Message::read(&request.body, &label.requests.limits), request.body.len());
+        let expected = "a full pki request";
+        let message = attempt.trace.judged(Rule::CmcMessage, expected, format_args!("{octets} octets"), message)?;
+        let wanted = message.wanted().map_err(|unfit| {
+            let expected = "one request, or a pendToken, and controls that are taken";
+            attempt.trace.refuse(Rule::CmcMessage, expected, "something else", unfit.rejection)
+        });
+        let (part, tagged) = match wanted? {
             Wanted::Certificate(tagged) => (tagged.id, tagged.clone()),
             Wanted::Pending { part, request } => {
                 attempt.expected = Some(request);
                 (part, self.waiting(label, &request)?)
             }
         };
-        let asked = verify(&tagged, label)?;
+        let asked = verify(&tagged, label, &mut attempt.trace)?;
         self.show_code(label, &asked, session, attempt, &mut shown)?;
         self.show_identity_proof(label, &message, session, attempt, &mut shown)?;
-        let proof = shown.proof(label.authentication.rule)?;
-        message.verify_signer(proof.peer(), asked.claimed_key())?;
+        let proof = self.prove(label, &shown, attempt)?;
+        let signed = message.verify_signer(proof.peer(), asked.claimed_key());
+        let expected = "a signature by who asks, or with the key to certify";
+        attempt.trace.judged(Rule::CmcSignature, expected, "a signature", signed)?;
         attempt.tagged_request = Some(tagged.der);
         let pending =
             self.decide_shown(label, Operation::FullCmc, Asked::Certificate(asked), &shown, session, attempt)?;
@@ -104,7 +115,8 @@ impl RegistrationAuthority {
             return Err(Rejection::new(RejectionCode::SignatureAlgorithm, "RFC 10004 5.1", reason).into());
         }
         let presented = PresentedCredential::Witness { signed: signed.to_vec(), witness: proof.witness.clone() };
-        Ok(shown.add(self.http_identity(label, session, &presented, attempt)?)?)
+        let identity = self.http_identity(label, session, &presented, attempt);
+        Ok(shown.add(told(Rule::EnrollmentCode, identity, label, attempt)?)?)
     }
 
     fn answer_full_cmc(
@@ -156,7 +168,10 @@ impl RegistrationAuthority {
     ) -> Option<Vec<u8>> {
         let message = body.and_then(|body| Message::read(body, &label.requests.limits).ok());
         let (info, text) = match refusal {
-            Refusal::Rejected(rejection) => (response::fail_info(rejection.code()), rejection.to_string()),
+            Refusal::Rejected(rejection) => {
+                let text = format!("{rejection}, request {request_id}");
+                (response::fail_info(rejection.code()), text)
+            }
             Refusal::Fault(fault) => {
                 let info =
                     if fault.retry_after().is_some() { CmcFailInfo::TryLater } else { CmcFailInfo::InternalCaError };
@@ -196,7 +211,12 @@ impl RegistrationAuthority {
 }
 
 /// Possession is proven of either form, whoever asks: neither raVerified nor an RA's witness stands for it.
-fn verify(tagged: &TaggedRequest, label: &LabelContext) -> Result<VerifiedRequest, Rejection> {
+fn verify(tagged: &TaggedRequest, label: &LabelContext, trace: &mut Trace) -> Result<VerifiedRequest, Rejection> {
+    let checked = trace.judged(Rule::RequestSyntax, "a PKCS#10 or CRMF", "one request", check(tagged, label))?;
+    verify_possession(label, checked, trace)
+}
+
+fn check(tagged: &TaggedRequest, label: &LabelContext) -> Result<CheckedRequest, Rejection> {
     let limits = &label.requests.limits;
     let missing =
         |reason: &'static str| Err(Rejection::new(RejectionCode::PossessionMissing, "RFC 5272 3.2.1.2.2", reason));
@@ -222,7 +242,7 @@ fn verify(tagged: &TaggedRequest, label: &LabelContext) -> Result<VerifiedReques
     };
     let checked = checked.map_err(refusal::request_rejection)?;
     label.tolerate(&checked)?;
-    checked.verify(&label.rules.profile.keys).map_err(refusal::request_rejection)
+    Ok(checked)
 }
 
 /// The parts of a message that a refusal is about.

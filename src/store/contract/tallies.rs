@@ -9,7 +9,9 @@ use crate::store::tally::{Day, Ending, Hour};
 use crate::store::{CertificateRecord, CertificateStore, Revocation, StandingChange};
 
 pub(super) fn what_happened_is_counted_by_the_hour_and_what_ends_by_the_day(store: &dyn CertificateStore) {
-    let refused = |code: RejectionCode| event(AuditOutcome::Refused { code, reason: "why".into() });
+    let refused = |code: RejectionCode| {
+        event(AuditOutcome::Refused { code, reason: "why".into(), clause: "RFC 7030 4.2", step: None })
+    };
     (1..=3).for_each(|serial| keep(store, &record(serial)));
     keep(store, &CertificateRecord { not_after: epoch() + TimeDelta::days(1), ..record(4) });
     keep(store, &CertificateRecord { tenant: "other".into(), ..record(5) });

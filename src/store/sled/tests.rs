@@ -7,7 +7,7 @@ use std::path::Path;
 use chrono::TimeDelta;
 
 use super::*;
-use crate::est::RejectionCode;
+use crate::est::{Rejection, RejectionCode};
 use crate::store::contract::{epoch, event, granted, issued, keep, record, record_id};
 use crate::store::event::{EventEntry, OutcomeEntry};
 use crate::store::journal::{Head, Tail};
@@ -95,7 +95,7 @@ fn events(folder: &Path) -> Vec<(String, u64)> {
     let mut events = Vec::new();
     let name = |event: &EventEntry<'_>| match &event.outcome {
         OutcomeEntry::Issued { repeated, .. } => format!("issued repeated={repeated}"),
-        OutcomeEntry::Refused { code, reason } => format!("{code} {reason}"),
+        OutcomeEntry::Refused { code, reason, .. } => format!("{code} {reason}"),
         OutcomeEntry::Failed => "failed".into(),
         OutcomeEntry::Revoked { reason, .. } => format!("revoked {reason}"),
         OutcomeEntry::RevokedTogether { serials, reason } => format!("revoked {} {reason}", serials.len()),
@@ -121,7 +121,7 @@ fn events(folder: &Path) -> Vec<(String, u64)> {
 }
 
 fn refusal(reason: &str) -> AuditEvent {
-    event(AuditOutcome::Refused { code: RejectionCode::WeakKey, reason: reason.into() })
+    event(AuditOutcome::refused(&Rejection::new(RejectionCode::WeakKey, "RFC 5280 4.1.2.7", reason.to_owned()), None))
 }
 
 #[test]
