@@ -107,6 +107,9 @@ pub enum Alarm {
 }
 
 impl Alarm {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::CloneSuspected, Self::DeadLetter, Self::ClockJump];
+
     /// As it stands in logs, metrics and the journal; never renamed.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -7,6 +7,7 @@ mod folder;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -30,6 +31,11 @@ fn metrics(text: &str) -> BTreeSet<String> {
 async fn dashboard_alerts_and_documents_name_metrics_that_are_served() {
     let folder = Folder::new();
     folder.edit("data_dir = ", "public_listen = [\"127.0.0.1:0\"]\ndata_dir = ");
+    let secret = folder.path.join("hook.secret");
+    fs::write(&secret, "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let webhook = "[[webhook]]\nname = \"hook\"\nsecret = \"hook.secret\"\nurl = \"https://127.0.0.1:9/\"\n\n";
+    folder.edit("[[tenant]]", &format!("{webhook}[[tenant]]"));
     let running = folder.start().await;
     let page = get(running.status_address(), "GET", "/metrics", "").await;
     let page = String::from_utf8(page.body).unwrap();

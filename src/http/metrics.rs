@@ -372,6 +372,14 @@ impl Metrics {
         self.webhook_attempts.get_or_create(&AttemptLabels { webhook: webhook.to_owned(), outcome }).inc();
     }
 
+    /// The same as [`expect`](Self::expect) for a webhook.
+    pub(crate) fn expect_webhook(&self, webhook: &str) {
+        for outcome in ["delivered", "failed", "given-up"] {
+            drop(self.webhook_attempts.get_or_create(&AttemptLabels { webhook: webhook.to_owned(), outcome }));
+        }
+        self.webhook_behind(webhook, 0);
+    }
+
     /// How many records of the journal a webhook has not come to.
     pub(crate) fn webhook_behind(&self, webhook: &str, records: u64) {
         let labels = WebhookLabels { webhook: webhook.to_owned() };

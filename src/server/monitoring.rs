@@ -53,7 +53,7 @@ fn register(shared: &Shared) {
     let metrics = &shared.metrics;
     let authority = shared.authority.load();
     let labels = authority.labels().map(|label| (label.tenant.clone(), label.label.to_string()));
-    metrics.expect(&[Alarm::CloneSuspected.as_str()], labels);
+    metrics.expect(&Alarm::ALL.map(Alarm::as_str), labels);
     of_store(metrics, &shared.store, Arc::clone(&shared.ports.clock));
     let certificate = Arc::clone(&shared.certificate);
     let help = "notAfter of the server certificate that is shown, in seconds since 1970";

@@ -96,6 +96,7 @@ pub(super) struct Dispatcher {
 impl Dispatcher {
     /// For as long as the server runs.
     pub(super) async fn run(mut self) {
+        self.ports.metrics.expect_webhook(&self.webhook.name);
         loop {
             let pause = match self.round().await {
                 Ok(true) => continue,
@@ -185,6 +186,7 @@ impl Dispatcher {
             format!("webhook {}: event {sequence} given up after {attempts} attempts: {error}", self.webhook.name);
         let letter = DeadLetter { sequence, at: self.ports.clock.now(), attempts, error, requested: false };
         self.ports.metrics.webhook_attempt(&self.webhook.name, "given-up");
+        self.ports.metrics.alarm(Alarm::DeadLetter.as_str());
         self.desk.with(|progress| (progress.attempts, progress.next_attempt_at) = (0, None));
         let (name, store) = (self.webhook.name.clone(), Arc::clone(&self.ports.store));
         let event = self.event(AuditOutcome::Alarm { alarm: Alarm::DeadLetter, reason });
