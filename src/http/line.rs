@@ -10,6 +10,10 @@ use tokio::time::Instant;
 /// So many are let in whatever was measured: the pace is measured by those that are.
 const ALWAYS: usize = 16;
 
+/// Requests that may be in the queue of the runtime at once. With one alone a thread would wait for the next to come to the
+/// head of that queue, past all that are sent away.
+const TURNS_A_THREAD: usize = 8;
+
 /// One measurement counts for one part in so many.
 const SMOOTHING: u32 = 32;
 
@@ -25,8 +29,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 pub(super) struct Line {
     target: Duration,
     state: Mutex<State>,
-    /// One for each thread: those that have none wait here and not in the queue of the runtime, where all others would wait
-    /// behind them, even to be sent away.
+    /// Those that have none wait here and not in the queue of the runtime, where all others would wait behind them, even to be
+    /// sent away.
     turns: Semaphore,
 }
 
@@ -60,7 +64,7 @@ impl Line {
     pub(super) fn new(target: Duration, now: Instant) -> Self {
         let state = State { waiting: 0, pace: Duration::ZERO, since: now, turn: now };
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Self { target, state: Mutex::new(state), turns: Semaphore::new(threads) }
+        Self { target, state: Mutex::new(state), turns: Semaphore::new(TURNS_A_THREAD * threads) }
     }
 
     /// Joins the line, unless who joins now would be answered too late.
