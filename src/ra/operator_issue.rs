@@ -53,6 +53,7 @@ impl RegistrationAuthority {
         let vouched = Shown::vouched(HttpIdentity::vouched(actor.credential.as_deref().unwrap_or(&actor.name), device));
         let asked = look_at(label, Operation::SimpleEnroll, request, &mut attempt.trace);
         let outcome = asked.map_err(Refusal::from).and_then(|asked| {
+            self.prove(label, &vouched, &mut attempt)?;
             self.decide_shown(label, Operation::SimpleEnroll, asked, &vouched, &session, &mut attempt)
         });
         if let Err(refusal) = &outcome {
