@@ -10,9 +10,13 @@ use crate::matrix::Problem;
 use crate::server::Binary;
 
 /// Labels by the way that they take. strongSwan and libest, which know no labels, come to the servers whose default label is
-/// `http-basic` or `http-md5`.
-pub(crate) const LABELS: [(&str, &str); 9] = [
+/// `http-basic`, `http-md5` or `http-approval`.
+pub(crate) const LABELS: [(&str, &str); 10] = [
     ("http-basic", "authentication = \"http\"\nhttp_schemes = [\"basic\", \"code\"]\nwire = \"strongswan-5.9.8\""),
+    (
+        APPROVAL,
+        "authentication = \"http\"\nhttp_schemes = [\"basic\"]\nwire = \"strongswan-5.9.8\"\nregistration = \"approval\"\n[tenant.label.approval]\nretry_after = \"1s\"",
+    ),
     ("http-any", "authentication = \"http\"\nhttp_schemes = [\"basic\", \"digest\", \"bearer\"]"),
     ("http-digest", "authentication = \"http\"\nhttp_schemes = [\"digest\"]"),
     ("http-md5", "authentication = \"http\"\nhttp_schemes = [\"digest\"]\ndigest_algorithms = [\"MD5\", \"SHA-256\"]"),
@@ -22,6 +26,9 @@ pub(crate) const LABELS: [(&str, &str); 9] = [
     ("http-both", "authentication = \"certificate-and-http\""),
     ("http-keygen", "authentication = \"http\"\n[tenant.label.key_generation]\nplaintext = true"),
 ];
+
+/// Where an operator approves each request.
+pub(crate) const APPROVAL: &str = "http-approval";
 
 const USER: &str = "fleet";
 /// In ASCII: Bouncy Castle sends other characters as ISO 8859-1.

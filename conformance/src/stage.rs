@@ -44,6 +44,8 @@ pub(crate) struct Stage {
     pub(crate) credentials: Running,
     /// The same with another default label, for clients that know no labels.
     pub(crate) digest: Running,
+    /// The same again; see [`crate::credentials::APPROVAL`].
+    pub(crate) approval: Running,
     /// Makes keys at its default label.
     pub(crate) key_generation: Running,
     /// Its CA is on the way to a successor; see [`crate::rollover`].
@@ -59,8 +61,9 @@ impl Stage {
     pub(crate) fn set(folder: PathBuf, binary: Binary) -> Result<Self, Problem> {
         let (pki_folder, own, foreign) = (folder.join("pki"), folder.join("own"), folder.join("foreign"));
         let (credentials, digest) = (folder.join("credentials"), folder.join("digest"));
+        let approval = folder.join("approval");
         let (key_generation, rollover) = (folder.join("key-generation"), folder.join("rollover"));
-        for part in [&pki_folder, &own, &foreign, &credentials, &digest, &key_generation, &rollover] {
+        for part in [&pki_folder, &own, &foreign, &credentials, &digest, &approval, &key_generation, &rollover] {
             std::fs::create_dir_all(part)?;
         }
         let pki = Pki::new(pki_folder)?;
@@ -74,8 +77,10 @@ impl Stage {
         let foreign = start(foreign, Variant::Foreign, "web-root")?;
         crate::credentials::write(&binary, &credentials)?;
         crate::credentials::write(&binary, &digest)?;
+        crate::credentials::write(&binary, &approval)?;
         let credentials = start(credentials, Variant::Credentials("http-basic"), "root-p256")?;
         let digest = start(digest, Variant::Credentials("http-md5"), "root-p256")?;
+        let approval = start(approval, Variant::Credentials(crate::credentials::APPROVAL), "root-p256")?;
         let key_generation = start(key_generation, Variant::KeyGeneration, "root-p256")?;
         let rollover = crate::rollover::start(&binary, &rollover, &pki.identity("maker").certificate)?;
         Ok(Self {
@@ -85,6 +90,7 @@ impl Stage {
             foreign,
             credentials,
             digest,
+            approval,
             key_generation,
             rollover,
             harvest: RefCell::default(),

@@ -115,7 +115,12 @@ impl Problem {
     }
 
     pub(super) fn unprocessable(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", "The body does not say what is expected", detail)
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "unprocessable",
+            "What was sent does not say what is expected",
+            detail,
+        )
     }
 
     /// What a device would have been refused by.
@@ -253,7 +258,7 @@ impl From<CodeRefused> for Problem {
 impl From<StatisticsRefused> for Problem {
     fn from(refused: StatisticsRefused) -> Self {
         match refused {
-            StatisticsRefused::Steps(_) => Self::bad_request(refused.to_string()),
+            StatisticsRefused::Steps(_) => Self::unprocessable(refused.to_string()),
             StatisticsRefused::Store(fault) => fault.into(),
         }
     }

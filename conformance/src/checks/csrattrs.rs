@@ -19,7 +19,10 @@ const ECDSA_WITH_SHA384: &str = "1.2.840.10045.4.3.3";
 const RSA_ENCRYPTION: &str = "1.2.840.113549.1.1.1";
 
 /// Wants a linked request with a P-384 key, and says so in a list.
-const LINKED: &str = "attrs-p384";
+pub(crate) const LINKED: &str = "attrs-p384";
+/// What is wanted there.
+pub(crate) const WANTED_WHERE_LINKED: [&str; 4] =
+    [EST_IDENTITY_LINKING, CHALLENGE_PASSWORD, EC_PUBLIC_KEY, ECDSA_WITH_SHA384];
 /// Wants an RSA key of 3072 bits, and says so in both forms.
 const BOTH: &str = "attrs-rsa3072";
 /// Gives names that are made of the device's.

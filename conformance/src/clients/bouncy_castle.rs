@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Answer, EstClient, Job, Way};
+use super::{Answer, EstClient, Job, LINKED_LABEL, Linked, Way};
 use crate::command::{self, text};
 use crate::matrix::Problem;
 use crate::stage::Running;
@@ -35,6 +35,21 @@ impl EstClient for BouncyCastle {
         command::run(&mut self.java(server, "cacerts"), &[], LIMIT)?.succeeded("the Java client")
     }
 
+    fn csr_attrs(&self, server: &Running, label: &str) -> Result<Vec<String>, Problem> {
+        let mut java = self.java(server, "csrattrs");
+        let told = command::run(java.env("EST_LABEL", label), &[], LIMIT)?.succeeded("the Java client")?;
+        Ok(String::from_utf8_lossy(&told).lines().map(str::to_owned).collect())
+    }
+
+    fn enroll_linked(&self, job: &Job<'_>, linked: Linked, _subject: &str) -> Result<Answer, Problem> {
+        if linked != Linked::Full {
+            return Err(Problem::not_run("it links each request to its own connection, and makes a new one each time"));
+        }
+        let mut java = self.java(job.server, job.operation.path());
+        java.env("EST_LABEL", LINKED_LABEL).env("EST_LINK_KEY", &job.request.key);
+        Self::answer(java, job)
+    }
+
     fn enroll(&self, job: &Job<'_>) -> Result<Answer, Problem> {
         let mut java = self.java(job.server, job.operation.path());
         if let Some(login) = job.login {
@@ -45,6 +60,12 @@ impl EstClient for BouncyCastle {
             }
             java.env("EST_LABEL", login.label).env("EST_USER", login.user).env("EST_PASSWORD", login.password);
         }
+        Self::answer(java, job)
+    }
+}
+
+impl BouncyCastle {
+    fn answer(mut java: Command, job: &Job<'_>) -> Result<Answer, Problem> {
         java.arg(job.request_file()?);
         if let Some(identity) = job.identity {
             // Java reads PKCS#12 key stores.
@@ -60,9 +81,7 @@ impl EstClient for BouncyCastle {
         }
         Ok(Answer::Refused(finished.text()))
     }
-}
 
-impl BouncyCastle {
     fn java(&self, server: &Running, operation: &str) -> Command {
         let mut java = java(&self.class_path, "EstClient");
         java.args([&format!("127.0.0.1:{}", server.server.address.port()), &text(&server.anchor), operation]);

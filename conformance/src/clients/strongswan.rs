@@ -2,12 +2,17 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use super::{Answer, Enrollment, EstClient, Job, Way, present};
 use crate::command::{self, DEFAULT_LIMIT, text};
+use crate::credentials::APPROVAL;
 use crate::matrix::Problem;
 use crate::pki::Identity;
 use crate::stage::{Running, Stage};
+
+/// Asking again takes its time.
+const LIMIT: Duration = Duration::from_secs(90);
 
 /// It knows no labels, and before 5.9.11 reads one line of base64 only: it comes to the server whose default label
 /// answers so.
@@ -42,8 +47,24 @@ impl EstClient for StrongSwan {
         if job.operation == Enrollment::SimpleEnroll && job.identity.is_some() {
             return Err(Problem::not_run("pki --est sends a client certificate with simplereenroll only"));
         }
+        self.ask(job, &[])
+    }
+
+    fn poll(&self, job: &Job<'_>) -> Result<Answer, Problem> {
+        // It takes the longer of this and Retry-After, and gives up by itself.
+        self.ask(job, &["--interval", "1", "--maxpolltime", "60"])
+    }
+
+    /// Nobody: see [`StrongSwan::enroll`].
+    fn stranger(&self, _stage: &Stage) -> Option<Identity> {
+        None
+    }
+}
+
+impl StrongSwan {
+    fn ask(&self, job: &Job<'_>, more: &[&str]) -> Result<Answer, Problem> {
         let login = job.login.map(|login| (login.way, login.label, format!("{}:{}", login.user, login.password)));
-        if !matches!(login, None | Some((Way::Basic, "http-basic", _))) {
+        if !matches!(login, None | Some((Way::Basic, "http-basic" | APPROVAL, _))) {
             return Err(Problem::not_run("pki --est knows Basic alone, and no labels"));
         }
         if job.operation == Enrollment::ServerKeyGen {
@@ -61,16 +82,11 @@ impl EstClient for StrongSwan {
         if let Some((_, _, userpass)) = &login {
             pki.args(["--userpass", userpass]);
         }
-        let finished = command::run(&mut pki, &[], DEFAULT_LIMIT)?;
+        let finished = command::run(pki.args(more), &[], LIMIT)?;
         if finished.status.success() && finished.stdout.starts_with(b"-----BEGIN CERTIFICATE") {
             return Ok(Answer::Certificate(finished.stdout));
         }
         Ok(Answer::Refused(finished.text()))
-    }
-
-    /// Nobody: see [`StrongSwan::enroll`].
-    fn stranger(&self, _stage: &Stage) -> Option<Identity> {
-        None
     }
 }
 
