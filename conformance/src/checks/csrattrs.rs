@@ -28,6 +28,15 @@ const BOTH: &str = "attrs-rsa3072";
 /// Gives names that are made of the device's.
 const NAMED: &str = "p256-everything";
 
+/// Those of [`WANTED_WHERE_LINKED`] that stand in the DER of an answer.
+pub(crate) fn wanted_in(der: &[u8]) -> Vec<String> {
+    let stands = |name: &&str| {
+        let value = oid(name);
+        der.windows(value.len()).any(|window| window == value)
+    };
+    WANTED_WHERE_LINKED.into_iter().filter(stands).map(str::to_owned).collect()
+}
+
 pub(crate) fn run(stage: &Stage, matrix: &mut Matrix) {
     matrix.case("csrattrs/answer", || answer(stage));
     matrix.case("csrattrs/nothing-wanted", || nothing(stage));

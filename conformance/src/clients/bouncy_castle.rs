@@ -35,7 +35,7 @@ impl EstClient for BouncyCastle {
         command::run(&mut self.java(server, "cacerts"), &[], LIMIT)?.succeeded("the Java client")
     }
 
-    fn csr_attrs(&self, server: &Running, label: &str) -> Result<Vec<String>, Problem> {
+    fn csr_attrs(&self, server: &Running, label: &str, _folder: &Path) -> Result<Vec<String>, Problem> {
         let mut java = self.java(server, "csrattrs");
         let told = command::run(java.env("EST_LABEL", label), &[], LIMIT)?.succeeded("the Java client")?;
         Ok(String::from_utf8_lossy(&told).lines().map(str::to_owned).collect())

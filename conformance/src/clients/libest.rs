@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Answer, Enrollment, EstClient, Job, KEYLESS, Login, pem_of_pkcs7, present};
+use super::{Answer, Enrollment, EstClient, Job, KEYLESS, LINKED_LABEL, Linked, Login, pem_of_pkcs7, present};
+use crate::checks::csrattrs;
 use crate::command::{self, DEFAULT_LIMIT, openssl, read, text};
 use crate::matrix::Problem;
 use crate::stage::Running;
@@ -51,6 +52,27 @@ impl EstClient for EstClientProgram {
         pem_of_pkcs7(&read(&file)?)
     }
 
+    fn csr_attrs(&self, server: &Running, label: &str, folder: &Path) -> Result<Vec<String>, Problem> {
+        let said = self.run_at(label, server, folder, &["-v", "-a"])?;
+        let file = folder.join("csr-0-0.base64");
+        if !file.exists() {
+            return Err(Problem::failed(format!("estclient -a: {}", telling(&said))));
+        }
+        Ok(csrattrs::wanted_in(&crate::certificate::transfer_decoded(&read(&file)?)?))
+    }
+
+    fn enroll_linked(&self, job: &Job<'_>, linked: Linked, _subject: &str) -> Result<Answer, Problem> {
+        if linked != Linked::Full {
+            return Err(Problem::not_run("estclient links each request to its own connection"));
+        }
+        let identity = job.identity.ok_or_else(|| Problem::not_run("only tested with a client certificate"))?;
+        let (chain, key, own) = (text(&identity.chain), text(&identity.key), text(&job.request.key));
+        let who = ["-c", &chain, "-k", &key, "-x", &own, "--common-name", KEYLESS];
+        let arguments = [&["-v", "-e", "-z"], who.as_slice()].concat();
+        let said = self.run_at(LINKED_LABEL, job.server, &job.folder, &arguments)?;
+        answer(&job.folder, &said)
+    }
+
     fn enroll(&self, job: &Job<'_>) -> Result<Answer, Problem> {
         let request = job.folder.join("request.pem");
         openssl(["req", "-inform", "DER", "-out", &text(&request)], &job.request.der)?;
@@ -83,6 +105,15 @@ impl EstClient for EstClientProgram {
 }
 
 impl EstClientProgram {
+    /// At a label, which is a matter of how it was built.
+    fn run_at(&self, label: &str, server: &Running, folder: &Path, arguments: &[&str]) -> Result<String, Problem> {
+        let said = self.run(server, folder, &[arguments, &["--path-seg", label]].concat())?;
+        if said.contains("path segments not supported") {
+            return Err(Problem::not_run("this estclient was built without uriparser, and knows no labels"));
+        }
+        Ok(said)
+    }
+
     fn log_in(&self, job: &Job<'_>, login: Login, request: &str) -> Result<Answer, Problem> {
         // It knows no labels, and reads the first challenge alone.
         if !["http-basic", "http-md5"].contains(&login.label) {

@@ -3,24 +3,22 @@
 pub(crate) mod bouncy_castle;
 pub(crate) mod curl;
 pub(crate) mod libest;
+mod polling;
 pub(crate) mod python;
 pub(crate) mod strongswan;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use crate::certificate::Certificate;
 use crate::checks::csrattrs;
-use crate::clock::Deadline;
 use crate::command::{openssl, read, text, write};
 use crate::credentials;
 use crate::matrix::{Check, Matrix, Problem, ensure};
 use crate::pki::{Identity, KeyKind};
 use crate::requests::{self, Request};
 use crate::rollover::{self, FILES};
-use crate::server::Binary;
 use crate::stage::{Running, Stage, own_subject};
 
 /// The operations of a client that enroll.
@@ -163,7 +161,7 @@ pub(crate) trait EstClient {
     fn enroll(&self, job: &Job<'_>) -> Result<Answer, Problem>;
 
     /// The object identifiers that it reads in the csrattrs of a label.
-    fn csr_attrs(&self, _server: &Running, _label: &str) -> Result<Vec<String>, Problem> {
+    fn csr_attrs(&self, _server: &Running, _label: &str, _folder: &Path) -> Result<Vec<String>, Problem> {
         Err(Problem::not_run("it does not show csrattrs"))
     }
 
@@ -216,9 +214,6 @@ const LOGINS: [(&str, Login); 5] = [
     ("bearer", credentials::BEARER),
 ];
 
-/// How long a request may wait for its operator.
-const POLLING: Duration = Duration::from_secs(20);
-
 /// The device that has keys made.
 pub(crate) const KEYLESS: &str = "SN-P256";
 
@@ -249,7 +244,7 @@ pub(crate) fn run(client: &mut dyn EstClient, stage: &Stage, required: bool, mat
         Ok(())
     });
     case(matrix, "csrattrs", &|| {
-        let told = client.csr_attrs(&stage.own, csrattrs::LINKED)?;
+        let told = client.csr_attrs(&stage.own, csrattrs::LINKED, &folder(stage, name)?)?;
         for wanted in csrattrs::WANTED_WHERE_LINKED {
             ensure!(told.iter().any(|one| one == wanted), "{wanted} is not among what the client read: {told:?}");
         }
@@ -275,7 +270,7 @@ pub(crate) fn run(client: &mut dyn EstClient, stage: &Stage, required: bool, mat
         succeed(client, stage, Enrollment::SimpleReenroll, &current, &request)
     });
     case(matrix, "refusal", &|| refusal(client, stage));
-    case(matrix, "polling", &|| poll(client, stage));
+    case(matrix, "polling", &|| polling::check(client, stage));
     for (what, login) in LOGINS {
         case(matrix, what, &|| log_in(client, stage, login));
     }
@@ -367,53 +362,6 @@ fn log_in(client: &dyn EstClient, stage: &Stage, login: Login) -> Check {
             Ok(())
         }
     }
-}
-
-/// The client is told 202 until an operator approves its request, and comes again (RFC 7030 section 4.2.3).
-fn poll(client: &dyn EstClient, stage: &Stage) -> Check {
-    let request = stage.request(&own_subject("SN-P256"), &[])?;
-    let job = Job {
-        server: &stage.approval,
-        operation: Enrollment::SimpleEnroll,
-        identity: None,
-        request: &request,
-        login: Some(credentials::login(Way::Basic, credentials::APPROVAL)),
-        folder: folder(stage, client.name())?,
-    };
-    std::thread::scope(|scope| {
-        let (binary, configuration) = (stage.binary.clone(), text(&stage.approval.configuration));
-        let approved = scope.spawn(move || approve(&binary, &configuration));
-        let answer = client.poll(&job);
-        let approved = approved.join().map_err(|_| Problem::failed("the operator gave up"))?;
-        match (answer?, approved?) {
-            (Answer::Certificate(pem), _) => {
-                let certificate = Certificate::from_pem(&pem)?;
-                stage.keep_certificate(&certificate, &request, "polling").map(|_| ())
-            }
-            (Answer::Refused(why), _) => Err(Problem::failed(format!("refused: {}", why.trim()))),
-            (Answer::Generated { .. }, _) => Err(Problem::failed("a key came along that nobody asked for")),
-        }
-    })
-}
-
-/// Approves the request that waits, as soon as there is one.
-fn approve(binary: &Binary, configuration: &str) -> Check {
-    let deadline = Deadline::after(POLLING);
-    while !deadline.passed() {
-        let list = binary
-            .run(&["pending", "list", "--json", "--tenant", "acme", "--config", configuration])?
-            .succeeded("pending list")?;
-        // One line a request.
-        let first = list.split(|octet| *octet == b'\n').next().unwrap_or_default();
-        let first: serde_json::Value = serde_json::from_slice(first).unwrap_or_default();
-        let id = first.get("id").and_then(serde_json::Value::as_str);
-        if let Some(id) = id {
-            let approved = binary.run(&["pending", "approve", id, "--tenant", "acme", "--config", configuration])?;
-            return approved.succeeded("pending approve").map(|_| ());
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    Err(Problem::not_run("no request came to wait"))
 }
 
 fn succeed(
