@@ -1,6 +1,6 @@
 //! What was looked at on the way to a decision, rule by rule, for people who ask why.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 use super::printable::escaped;
 use super::rejection::Rejection;
@@ -232,6 +232,11 @@ impl Trace {
             self.steps.push(Step { rule, expected: said(expected), got: said(got), clause, outcome });
         }
     }
+}
+
+/// What is put into words only when a trace takes it down.
+pub fn lazily<T: Display>(words: impl Fn() -> T) -> impl Display {
+    fmt::from_fn(move |formatter| words().fmt(formatter))
 }
 
 /// Bounded, and safe to show: names are whatever a client sent.

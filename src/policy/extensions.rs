@@ -1,5 +1,8 @@
 //! Requested extensions: privileges are refused, intent is kept, the rest is the profile's business.
 
+use std::fmt::Display;
+
+use crate::est::trace::lazily;
 use crate::est::{Rejection, RejectionCode};
 use crate::pki::profile::EnrollmentProfile;
 use crate::pki::public_key::KeyType;
@@ -37,19 +40,21 @@ pub(super) fn refuse_privileges(
 }
 
 /// What the request asks for.
-pub(super) fn found(request: &CheckedRequest) -> String {
-    let mut found = Vec::new();
-    if request.basic_constraints().is_some_and(|constraints| constraints.ca) {
-        found.push("CA:TRUE".to_owned());
-    }
-    found.extend(request.key_usage().map(|usage| format!("keyUsage {usage}")));
-    found.extend(request.ext_key_usage().iter().map(|usage| format!("extendedKeyUsage {usage}")));
-    let told = [oid::BASIC_CONSTRAINTS, oid::KEY_USAGE, oid::EXT_KEY_USAGE, oid::SUBJECT_ALT_NAME];
-    let others = request.extensions().iter().filter(|extension| !told.contains(&extension.oid));
-    found.extend(
-        others.map(|extension| format!("{}{}", extension.oid, if extension.critical { ", critical" } else { "" })),
-    );
-    if found.is_empty() { "nothing".to_owned() } else { found.join("; ") }
+pub(super) fn found(request: &CheckedRequest) -> impl Display {
+    lazily(|| {
+        let mut found = Vec::new();
+        if request.basic_constraints().is_some_and(|constraints| constraints.ca) {
+            found.push("CA:TRUE".to_owned());
+        }
+        found.extend(request.key_usage().map(|usage| format!("keyUsage {usage}")));
+        found.extend(request.ext_key_usage().iter().map(|usage| format!("extendedKeyUsage {usage}")));
+        let told = [oid::BASIC_CONSTRAINTS, oid::KEY_USAGE, oid::EXT_KEY_USAGE, oid::SUBJECT_ALT_NAME];
+        let others = request.extensions().iter().filter(|extension| !told.contains(&extension.oid));
+        found.extend(
+            others.map(|extension| format!("{}{}", extension.oid, if extension.critical { ", critical" } else { "" })),
+        );
+        if found.is_empty() { "nothing".to_owned() } else { found.join("; ") }
+    })
 }
 
 fn refuse_ca_privileges(request: &CheckedRequest, profile: &EnrollmentProfile) -> Result<(), Rejection> {

@@ -1,8 +1,10 @@
 //! The first certificate of a device: its names come from what it proved, through the profile's templates.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use super::{EnrollmentKind, EnrollmentRules, Grant, name_change, renewal};
+use crate::est::trace::lazily;
 use crate::est::{Rejection, RejectionCode, Rule, Trace};
 use crate::pki::device_identity::{DeviceId, MAX_BIRTH_ALT_NAMES};
 use crate::pki::profile::{EnrollmentProfile, RequestNames};
@@ -97,18 +99,20 @@ pub(super) fn device_id(peer: &AuthenticatedPeer, rules: &EnrollmentRules) -> Re
 }
 
 /// The names in a request, for people to read.
-pub(super) fn asked(request: &CheckedRequest) -> String {
+pub(super) fn asked(request: &CheckedRequest) -> impl Display {
     listed(request.subject(), request.subject_alt_names())
 }
 
 /// Names, for people to read.
-pub(super) fn listed(subject: &Name, alt_names: &[GeneralName]) -> String {
-    let subject = if subject.is_empty() { "no subject".to_owned() } else { format!("subject {subject}") };
-    if alt_names.is_empty() {
-        return subject;
-    }
-    let alt_names: Vec<_> = alt_names.iter().map(ToString::to_string).collect();
-    format!("{subject}; {}", alt_names.join(", "))
+pub(super) fn listed(subject: &Name, alt_names: &[GeneralName]) -> impl Display {
+    lazily(move || {
+        let subject = if subject.is_empty() { "no subject".to_owned() } else { format!("subject {subject}") };
+        if alt_names.is_empty() {
+            return subject;
+        }
+        let alt_names: Vec<_> = alt_names.iter().map(ToString::to_string).collect();
+        format!("{subject}; {}", alt_names.join(", "))
+    })
 }
 
 impl DeviceNames {
@@ -118,7 +122,7 @@ impl DeviceNames {
         birth: Option<&Certificate>,
     ) -> Result<Self, Rejection> {
         let values = TemplateValues { device_id: device.as_str(), birth };
-        let missing = |error: &dyn std::fmt::Display| {
+        let missing = |error: &dyn Display| {
             Rejection::new(RejectionCode::IdentityMissing, "IEEE 802.1AR 8", error.to_string())
         };
         Ok(Self {

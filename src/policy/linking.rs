@@ -1,5 +1,8 @@
 //! Linking identity and proof-of-possession (RFC 7030 section 3.5): the request was signed for this TLS connection.
 
+use std::fmt::Display;
+
+use crate::est::trace::lazily;
 use crate::est::{ChannelBinding, Rejection, RejectionCode, Rule, Trace};
 use crate::pki::request::CheckedRequest;
 
@@ -57,9 +60,11 @@ pub(super) fn check(
 }
 
 /// Which values came; what they are is nobody's business.
-pub(super) fn found(request: &CheckedRequest) -> String {
-    let names: Vec<_> = values(request).into_iter().map(|(attribute, _)| attribute).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+pub(super) fn found(request: &CheckedRequest) -> impl Display {
+    lazily(|| {
+        let names: Vec<_> = values(request).into_iter().map(|(attribute, _)| attribute).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    })
 }
 
 fn values(request: &CheckedRequest) -> Vec<(&'static str, &str)> {

@@ -131,7 +131,7 @@ impl Grant {
     }
 
     /// Subject and subjectAltName in one line, for people to read.
-    pub fn listed_names(&self) -> String {
+    pub fn listed_names(&self) -> impl std::fmt::Display {
         initial::listed(&self.subject, &self.subject_alt_names)
     }
 

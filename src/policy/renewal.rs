@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::initial::{self, DeviceNames};
 use super::name_change::{self, NewNames};
 use super::{EnrollmentKind, EnrollmentRules, Grant};
+use crate::est::trace::lazily;
 use crate::est::{Rejection, RejectionCode, Rule, Trace};
 use crate::pki::device_identity::DeviceId;
 use crate::pki::request::CheckedRequest;
@@ -52,8 +53,10 @@ pub(super) fn matching_names(
     trace: &mut Trace,
 ) -> Result<(Name, Vec<GeneralName>), Rejection> {
     let outcome = repeated_names(request, certificate, which);
-    let alt_names = certificate.subject_alt_names(MAX_CURRENT_ALT_NAMES).unwrap_or_default();
-    let expected = format_args!("as in {which}: {}", initial::listed(certificate.subject(), &alt_names));
+    let expected = lazily(|| {
+        let alt_names = certificate.subject_alt_names(MAX_CURRENT_ALT_NAMES).unwrap_or_default();
+        format!("as in {which}: {}", initial::listed(certificate.subject(), &alt_names))
+    });
     trace.judged(Rule::Names, expected, initial::asked(request), outcome)
 }
 

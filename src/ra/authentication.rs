@@ -10,6 +10,7 @@ use super::{RegistrationAuthority, refusal};
 use crate::credential::{
     AssumedCredential, AssumedError, Challenge, CredentialError, HttpIdentity, HttpScheme, LockedOut, Place,
 };
+use crate::est::trace::lazily;
 use crate::est::{PresentedCredential, Rejection, RejectionCode, Rule, Trace};
 use crate::pki::request::CheckedRequest;
 use crate::pki::revocation::RevocationReason;
@@ -213,9 +214,9 @@ impl RegistrationAuthority {
         let peer = self.path(label, session, now);
         let peer = trace.judged(Rule::CertificatePath, expected, presented_certificate(session), peer)?;
         let validity = peer.certificate().validity();
-        let period = format!("{} to {}", stamp(validity.not_before), stamp(validity.not_after));
+        let period = lazily(|| format!("{} to {}", stamp(validity.not_before), stamp(validity.not_after)));
         let in_time = check_time(label, &peer, now);
-        trace.judged(Rule::CertificateValidity, format_args!("valid at {}", stamp(now)), period, in_time)?;
+        trace.judged(Rule::CertificateValidity, lazily(|| format!("valid at {}", stamp(now))), period, in_time)?;
         let device = self.device_on_record(label, &peer);
         let got = match &device {
             Ok(Some(device)) => format!("of the device {device}, not revoked"),
@@ -417,12 +418,14 @@ fn check_time(label: &LabelContext, peer: &AuthenticatedPeer, now: DateTime<Utc>
     peer.check_time(now, grace).map(|_| ()).map_err(|error| refusal::trust_rejection(&error))
 }
 
-fn presented_certificate(session: &PeerSession) -> String {
-    let Some(chain) = session.presented() else { return "none".to_owned() };
-    match Certificate::decode(chain.leaf()) {
-        Ok(leaf) => format!("{}, issued by {}", leaf.subject(), leaf.issuer()),
-        Err(_) => "what is no certificate".to_owned(),
-    }
+fn presented_certificate(session: &PeerSession) -> impl fmt::Display {
+    lazily(|| {
+        let Some(chain) = session.presented() else { return "none".to_owned() };
+        match Certificate::decode(chain.leaf()) {
+            Ok(leaf) => format!("{}, issued by {}", leaf.subject(), leaf.issuer()),
+            Err(_) => "what is no certificate".to_owned(),
+        }
+    })
 }
 
 fn stamp(time: DateTime<Utc>) -> impl fmt::Display {

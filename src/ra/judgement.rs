@@ -12,6 +12,7 @@ use super::peer_session::PeerSession;
 use super::refusal::{self, Fault, Refusal};
 use super::registration::{Admission, Arrival, AskedKey};
 use super::request_key::request_key;
+use crate::est::trace::lazily;
 use crate::est::{Operation, Rejection, RejectionCode, Rule, Trace};
 use crate::pki::digest::{hex, sha256};
 use crate::pki::request::{CheckedRequest, VerifiedRequest};
@@ -141,7 +142,7 @@ impl RegistrationAuthority {
         attempt.device = Some(leave.grant().device().to_owned());
         if let Leave::Certify(enrollment) = &leave {
             let judged = self.refuse_foreign_key(label, enrollment);
-            let key = hex(&enrollment.key().spki_sha256());
+            let key = lazily(|| hex(&enrollment.key().spki_sha256()));
             attempt.trace.judged(Rule::KeyHolder, "a key that nobody else has", key, judged)?;
         }
 
@@ -156,10 +157,8 @@ impl RegistrationAuthority {
         let (grant, key) = (leave.grant(), leave.key());
         let arrival = Arrival { label, grant, key, peer: holder, request: &asked, now: attempt.at };
         let admission = self.admit(&arrival);
-        let got = match &admission {
-            Ok(Admission::Deferred { .. }) => format!("{}, which waits for an operator", grant.device()),
-            Ok(Admission::Granted(_)) | Err(_) => grant.device().to_owned(),
-        };
+        let waits = matches!(admission, Ok(Admission::Deferred { .. }));
+        let got = lazily(|| format!("{}{}", grant.device(), if waits { ", which waits for an operator" } else { "" }));
         let admission = attempt.trace.judged(Rule::Registration, arrival.expected(), got, admission)?;
         let renewed = holder.map(peer_id).or(current.map(|(id, _)| id));
         Ok(Judged { leave, admission, asked, proof, holder, renewed })
@@ -218,7 +217,7 @@ impl RegistrationAuthority {
         proof: &Proof<'_>,
         attempt: &mut Attempt<'_>,
     ) -> Result<(), Refusal> {
-        let key = hex(&enrollment.key().spki_sha256());
+        let key = lazily(|| hex(&enrollment.key().spki_sha256()));
         if label.rules.profile.allow_key_reuse {
             attempt.trace.skipped(Rule::KeyReuse, "the profile allows keys that were certified before", key);
         } else {
