@@ -60,7 +60,20 @@ impl Answering {
     }
 }
 
+fn refuse_key(keyed: Option<&Keyed>) -> Result<(), Problem> {
+    match keyed {
+        None => Ok(()),
+        Some(_) => Err(Problem::bad_request("this cannot be answered again: no Idempotency-Key is expected")),
+    }
+}
+
 impl<P> Permitted<P> {
+    /// The grant, for what cannot be answered again: a key would promise that it can.
+    pub(super) fn unkeyed(self) -> Result<Grant<P>, Problem> {
+        refuse_key(self.keyed.as_ref())?;
+        Ok(self.grant)
+    }
+
     /// The grant, by which the answer is recorded along with the change.
     pub(super) fn answering(self, answer: &Answering, ra: &RegistrationAuthority) -> Result<Grant<P>, StoreFault> {
         Ok(self.grant.answering(answer.facts(self.keyed.as_ref(), ra)?))
@@ -70,10 +83,8 @@ impl<P> Permitted<P> {
 impl<P> ServerPermitted<P> {
     /// The grant, for what cannot be answered again: a key would promise that it can.
     pub(super) fn unkeyed(self) -> Result<ServerGrant<P>, Problem> {
-        match self.keyed {
-            None => Ok(self.grant),
-            Some(_) => Err(Problem::bad_request("this cannot be answered again: no Idempotency-Key is expected")),
-        }
+        refuse_key(self.keyed.as_ref())?;
+        Ok(self.grant)
     }
 
     /// The grant, by which the answer is recorded along with the change.

@@ -18,7 +18,8 @@ use crate::store::sled as stored;
 /// What `estd journal` can do.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Verify the whole journal: nothing was changed or taken out, and its end is not missing; also while the server runs
+    /// Verify the whole journal: nothing was changed or taken out, and with --head or --checkpoint
+    /// that its end is not missing; also while the server runs
     Verify(Verify),
     /// Make the index anew from the journal; the server must not be running
     Rebuild(Rebuild),

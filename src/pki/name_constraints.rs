@@ -30,6 +30,9 @@ impl PathConstraints {
     /// # Errors
     /// The first name that one of the CAs forbids.
     pub fn check(&self, subject: &Name, alt_names: &[GeneralName]) -> Result<(), ForbiddenName> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
         let mut names = alt_names.to_vec();
         if !subject.is_empty() {
             names.push(GeneralName::DirectoryName(subject.clone()));

@@ -122,9 +122,8 @@ impl DeviceNames {
         birth: Option<&Certificate>,
     ) -> Result<Self, Rejection> {
         let values = TemplateValues { device_id: device.as_str(), birth };
-        let missing = |error: &dyn Display| {
-            Rejection::new(RejectionCode::IdentityMissing, "IEEE 802.1AR 8", error.to_string())
-        };
+        let missing =
+            |error: &dyn Display| Rejection::new(RejectionCode::IdentityMissing, "IEEE 802.1AR 8", error.to_string());
         Ok(Self {
             subject: profile.render_subject(&values).map_err(|error| missing(&error))?,
             subject_alt_names: profile.render_subject_alt_names(&values).map_err(|error| missing(&error))?,

@@ -61,6 +61,7 @@ pub(in crate::admin) struct CertificateIssued {
     operation_id = "issueCertificate",
     params(("tenant" = String, Path, description = "Tenant"), ("label" = String, Path, description = "Label")),
     request_body = NewCertificate,
+    description = "An Idempotency-Key is refused: the same request within repeat_window is answered with the same certificate.",
     responses(
         (status = 200, body = CertificateIssued, description = "Issued"),
         (status = 202, body = CertificateIssued, description = "It waits for approval"),
@@ -69,19 +70,24 @@ pub(in crate::admin) struct CertificateIssued {
 )]
 pub(in crate::admin) async fn issue_certificate(
     State(edge): State<Arc<AdminEdge>>,
-    Permitted { grant, .. }: Permitted<IssueCertificates>,
+    permitted: Permitted<IssueCertificates>,
     Named((_, label)): Named<(String, String)>,
     Json(NewCertificate { device, request }): Json<NewCertificate>,
 ) -> Result<Response, Problem> {
+    let grant = permitted.unkeyed()?;
     let request = transfer::decode(request.as_bytes());
     let request = request.map_err(|error| Problem::unprocessable(format!("request: {error}")))?;
     let done = edge.on_store(move |ra| {
         let pending = ra.issue_for_operator(&grant, &label, &device, &request)?;
         let answer = answer(ra, grant.tenant(), &label, device, &pending)?;
-        Ok::<_, Problem>((pending.receipt, answer))
+        Ok::<_, Problem>((pending, answer))
     });
-    let (receipt, answer) = done.await??;
-    receipt.await?;
+    // The rest of it keeps the tenant's room until the record is durable.
+    let (pending, answer) = done.await??;
+    if let Some(alarm) = pending.alarm {
+        edge.metrics.alarm(alarm);
+    }
+    pending.receipt.await?;
     let status = if answer.certificate.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, axum::Json(answer)).into_response())
 }
@@ -106,9 +112,11 @@ fn answer(
     let ResponseBody::Issued(certificates) = &pending.response.body else { return Ok(waiting) };
     let issued = certs_only::decode(certificates, 1).ok().and_then(|mut certificates| certificates.pop());
     let issued = issued.and_then(|der| Certificate::decode(&der).ok()).ok_or_else(Problem::internal)?;
-    // One of the label's authorities signed it, the one that signs now or, asked again during a rollover, the other one.
+    // One of the label's authorities signed it, the one that signs now or, asked again during a rollover, the other one. They
+    // have one name, and each a key of its own.
     let label = ra.labels().find(|one| one.tenant == tenant && one.label.as_str() == label);
-    let signed = label.and_then(|label| label.authorities().find(|ca| ca.certificate().subject() == issued.issuer()));
+    let key = issued.authority_key_identifier().ok().flatten().ok_or_else(Problem::internal)?;
+    let signed = label.and_then(|label| label.authorities().find(|ca| ca.key_identifier() == key));
     let chain = signed.map(|ca| ca.path().map(|ca| pem::certificate(ca.der())).collect::<String>());
     Ok(CertificateIssued {
         now: "issued",

@@ -32,10 +32,12 @@ impl Create {
         // Under another name until it is whole: a backup that was interrupted is never taken for one.
         let mut draft = self.to.as_os_str().to_owned();
         draft.push(".partial");
-        let draft = Draft(PathBuf::from(draft));
+        let draft = PathBuf::from(draft);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
+        let file = file.map_err(CliError::file("write", &draft))?;
+        // From here on it is ours to remove; one that was there is another backup's.
+        let draft = Draft(draft);
         let failed = |action| CliError::file(action, &draft.0);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft.0);
-        let file = file.map_err(failed("write"))?;
         let mut buffered = BufWriter::new(&file);
         let bar = progress::octets("receiving", 0);
         let received = client.stream(&Method::POST, "/backup", &mut buffered, &mut |came, of| {
