@@ -90,11 +90,13 @@ impl RegistrationAuthority {
     /// What each tenant with quotas has, devices and certificates.
     pub fn holdings(&self) -> Vec<(String, u64, u64)> {
         let known = locked(&self.ports.holdings.0);
-        let shown = |(tenant, holding): (&String, &Shared)| {
-            let holding = locked(holding);
-            (tenant.clone(), holding.devices, holding.certificates)
+        let known: Vec<_> = known.iter().map(|(tenant, holding)| (tenant.clone(), Arc::clone(holding))).collect();
+        // One that is being counted anew holds up nobody else: the map is free by now.
+        let shown = |(tenant, holding): (String, Shared)| {
+            let holding = locked(&holding);
+            (tenant, holding.devices, holding.certificates)
         };
-        known.iter().map(shown).collect()
+        known.into_iter().map(shown).collect()
     }
 
     /// Room for a certificate, and for its device when that is a new one; `None` where nothing is limited.

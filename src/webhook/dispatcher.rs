@@ -220,15 +220,19 @@ impl Dispatcher {
         let sent = match found.first() {
             // By what it was wanted as once: the webhook may have been configured otherwise since.
             Some(logged) => match super::EventType::of(&logged.event) {
-                Some(kind) => self.attempt(&Message::of(&self.ports.instance, kind, logged)?).await,
-                None => Ok(()),
+                Some(kind) => Some(self.attempt(&Message::of(&self.ports.instance, kind, logged)?).await),
+                None => None,
             },
-            None => Ok(()),
+            None => None,
         };
         let now = self.ports.clock.now();
         let (fact, what) = match sent {
-            Ok(()) => (DeadLetter::over(&name, sequence), format!("webhook {name}: event {sequence} delivered")),
-            Err(failure) => {
+            None => {
+                let what = format!("webhook {name}: event {sequence} is no event for webhooks, and was not sent again");
+                (DeadLetter::over(&name, sequence), what)
+            }
+            Some(Ok(())) => (DeadLetter::over(&name, sequence), format!("webhook {name}: event {sequence} delivered")),
+            Some(Err(failure)) => {
                 let error = failure.to_string();
                 let what = format!("webhook {name}: event {sequence} not delivered again: {error}");
                 let letter =

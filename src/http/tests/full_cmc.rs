@@ -19,7 +19,7 @@ const WAITS: &str = "/.well-known/est/cmc-waits/fullcmc";
 const CMC_RESPONSE: Option<&str> = Some("application/pkcs7-mime; smime-type=CMC-response");
 
 /// The request of the fixture in a message that its device signed, as the body of a POST.
-fn message(fixture: &Enrolled) -> String {
+pub(super) fn message(fixture: &Enrolled) -> String {
     let request = TaggedRequest::encode_pkcs10(7, &transfer::decode(fixture.request.as_bytes()).unwrap());
     let content = cmc::encode_pki_data(&[], &[request], &[]);
     let certificate = Certificate::decode(&fixture.birth_certificate).unwrap();

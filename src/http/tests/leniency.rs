@@ -1,7 +1,7 @@
 //! Each leniency: taken where a label is lenient, refused by its code where it is strict.
 
+use super::full_cmc::message;
 use super::*;
-use crate::ca::Signer as _;
 use crate::credential::declared::{ApiToken, Declarations, User};
 use crate::credential::{Accepted, Credentials, DeviceScope, GuessLimits, HttpScheme, digest, secret};
 use crate::est::transfer::{self, LineWrapping};
@@ -11,9 +11,7 @@ use crate::pki::public_key::KeyType;
 use crate::pki::testing::TestKey;
 use crate::policy::AuthenticationRule;
 use crate::ra::Authentication;
-use estd_asn1::{
-    AlgorithmIdentifier, Attribute, Certificate, Extension, Name, cmc, extension, oid, pkcs10, signed_data,
-};
+use estd_asn1::{Attribute, Extension, Name, extension, oid, pkcs10};
 
 /// Lenient, and takes full CMC.
 const LENIENT: &str = "cmc";
@@ -61,23 +59,6 @@ fn attribute(oid: estd_asn1::Oid, value: Vec<u8>) -> Attribute {
 fn asking(attribute_type: estd_asn1::Oid, extension: estd_asn1::Oid, value: &[u8]) -> Attribute {
     let extension = Extension { oid: extension, critical: false, value: value.to_vec() };
     attribute(attribute_type, extension::encode_extensions(&[extension]))
-}
-
-/// A PKCS#10 in a message that the device of the fixture signed.
-fn message(fixture: &Enrolled) -> String {
-    let pkcs10 = transfer::decode(fixture.request.as_bytes()).unwrap();
-    let content = cmc::encode_pki_data(&[], &[cmc::TaggedRequest::encode_pkcs10(7, &pkcs10)], &[]);
-    let attributes = signed_data::SignedAttributes::new(oid::PKI_DATA, &sha256(&[&content]));
-    let certificate = Certificate::decode(&fixture.birth_certificate).unwrap();
-    let signer = signed_data::SignerInfo {
-        certificate: &certificate,
-        digest_algorithm: &AlgorithmIdentifier::new(oid::SHA256, None),
-        attributes: &attributes,
-        signature_algorithm: fixture.birth_key.algorithm().identifier(),
-        signature: &fixture.birth_key.sign(attributes.to_be_signed()).unwrap(),
-    };
-    let der = signed_data::content_info(&signed_data::encode(&content, &[&certificate], &signer));
-    String::from_utf8(transfer::encode(&der, LineWrapping::Lines64)).unwrap()
 }
 
 /// An answer to `challenge` for `uri`, its qop in quotation marks or not.

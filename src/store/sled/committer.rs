@@ -31,7 +31,7 @@ pub(super) struct Submission {
     /// What the keys of the records of the device that it is about begin with.
     pub(super) timeline: Option<Box<[u8]>>,
     /// What it counts as.
-    pub(super) tally: Option<(Box<[u8]>, u64)>,
+    pub(super) tally: Option<(Vec<u8>, u64)>,
     /// When what it tells of happened.
     pub(super) at: DateTime<Utc>,
     /// What it changes.
@@ -225,14 +225,16 @@ impl Committer {
     }
 
     /// Brings the index to the head of the journal.
-    fn follow(&mut self, batch: Vec<Submission>, places: &[Place]) {
+    fn follow(&mut self, mut batch: Vec<Submission>, places: &[Place]) {
         if self.index_down {
             self.unindexed.extend(batch.into_iter().map(|submission| submission.effect));
             return;
         }
         let head = self.journal.head();
         let mut changes = Changes::default();
-        for ((submission, place), sequence) in batch.iter().zip(places).zip(head.sequence + 1 - places.len() as u64..) {
+        for ((submission, place), sequence) in
+            batch.iter_mut().zip(places).zip(head.sequence + 1 - places.len() as u64..)
+        {
             match &submission.effect {
                 Effect::Issued(row) => {
                     changes.issued(&row.record, sequence, *place);
@@ -245,8 +247,8 @@ impl Committer {
                 }
                 Effect::Event => {}
             }
-            if let Some((key, amount)) = &submission.tally {
-                changes.tallied(sequence, key, *amount);
+            if let Some((key, amount)) = submission.tally.take() {
+                changes.tallied(sequence, key, amount);
             }
             changes.recorded(sequence, *place, submission.timeline.as_deref());
         }

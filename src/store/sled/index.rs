@@ -346,15 +346,12 @@ impl Changes {
         self.insert(&Key::Request(&record.request), &place);
         self.insert(&Key::Holder(&record.spki_sha256, &record.tenant), record.device.as_bytes());
         self.certificates += 1;
-        self.tallied(sequence, &tallies::ending_key(record), 1);
+        self.tallied(sequence, tallies::ending_key(record), 1);
     }
 
     /// What a record counts as.
-    pub(super) fn tallied(&mut self, sequence: u64, key: &[u8], amount: u64) {
-        match self.counts.get_mut(key) {
-            Some(added) => added.push((sequence, amount)),
-            None => drop(self.counts.insert(key.to_vec(), vec![(sequence, amount)])),
-        }
+    pub(super) fn tallied(&mut self, sequence: u64, key: Vec<u8>, amount: u64) {
+        self.counts.entry(key).or_default().push((sequence, amount));
     }
 
     /// Facts.

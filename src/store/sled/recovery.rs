@@ -135,7 +135,7 @@ impl<'i> Replay<'i> {
             Entry::Event { .. } => {}
         }
         if let Some((key, amount)) = tally_of(&entry) {
-            self.changes.tallied(frame.head.sequence, &key, amount);
+            self.changes.tallied(frame.head.sequence, key, amount);
         }
         let timeline = timeline_of(entry.event());
         self.changes.recorded(frame.head.sequence, frame.place, timeline.as_deref());

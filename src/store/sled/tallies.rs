@@ -20,7 +20,7 @@ pub(super) type Counts = BTreeMap<Vec<u8>, Vec<(u64, u64)>>;
 const BETWEEN: u8 = 0;
 
 /// The key that a record adds to, and how much.
-pub(super) fn tally_of(entry: &Entry<'_>) -> Option<(Box<[u8]>, u64)> {
+pub(super) fn tally_of(entry: &Entry<'_>) -> Option<(Vec<u8>, u64)> {
     let issued = match entry {
         Entry::Issued { .. } => true,
         Entry::Revoked { .. } | Entry::Event { .. } | Entry::Facts { .. } | Entry::Standing { .. } => false,
@@ -30,7 +30,7 @@ pub(super) fn tally_of(entry: &Entry<'_>) -> Option<(Box<[u8]>, u64)> {
     let code = subject.code.as_deref().unwrap_or_default();
     let (label, kind) = (subject.label.as_bytes(), subject.kind.as_bytes());
     let key = [&hour_key(&event.tenant, subject.hour)[..], &length(label), label, kind, &[BETWEEN], code.as_bytes()];
-    Some((key.concat().into_boxed_slice(), amount))
+    Some((key.concat(), amount))
 }
 
 /// The key of the certificates that end with this one.
