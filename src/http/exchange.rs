@@ -170,7 +170,7 @@ impl Exchange {
         request: &Arc<EstRequest>,
     ) -> Result<(PendingResponse, Option<(Place<'_>, metrics::Counted)>), Refusal> {
         let operation = request.target.operation;
-        if request.credential.is_some() || operation == Operation::ServerKeyGen {
+        if verifies_credentials(route, request) || operation == Operation::ServerKeyGen {
             return Ok((self.submit(authority, route, request).await?, None));
         }
         let joined = self.edge.line.join(operation == Operation::SimpleReenroll, Instant::now());
@@ -196,20 +196,12 @@ impl Exchange {
         route: &Route,
         request: &Arc<EstRequest>,
     ) -> Result<PendingResponse, Refusal> {
-        let turn = match (&request.credential, request.target.operation) {
-            (Some(_), _) => Some(self.turn(authority, route).await?),
-            (None, Operation::ServerKeyGen) => None,
-            (
-                None,
-                Operation::CaCerts
-                | Operation::CsrAttrs
-                | Operation::SimpleEnroll
-                | Operation::SimpleReenroll
-                | Operation::FullCmc
-                | Operation::RenewalInfo,
-            ) => {
-                return authority.enroll(&route.label, request, &self.session, &self.request_id);
-            }
+        let turn = if verifies_credentials(route, request) {
+            Some(self.turn(authority, route).await?)
+        } else if request.target.operation == Operation::ServerKeyGen {
+            None
+        } else {
+            return authority.enroll(&route.label, request, &self.session, &self.request_id);
         };
         let (aside, label, request) = (Arc::clone(authority), Arc::clone(&route.label), Arc::clone(request));
         let (session, request_id) = (Arc::clone(&self.session), self.request_id.clone());
@@ -345,6 +337,14 @@ impl Exchange {
             }
         }
     }
+}
+
+/// Whether a credential may have to be verified. A CMC message may prove identity by a code (RFC 5272 section 6.2.1), which is
+/// held against each one that there is.
+fn verifies_credentials(route: &Route, request: &EstRequest) -> bool {
+    let authentication = &route.label.authentication;
+    let may_have_code = authentication.rule.takes_http() && authentication.accepted.takes(HttpScheme::Code);
+    request.credential.is_some() || (request.target.operation == Operation::FullCmc && may_have_code)
 }
 
 /// Waits until an operator decides the request; `false` when time passes without.
