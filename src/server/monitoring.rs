@@ -34,8 +34,8 @@ fn obstacles(shared: &Shared, stopping: bool) -> Vec<String> {
         reasons.push("the store takes no records: its disk or its index fails, see the log".to_owned());
     }
     let backlog = shared.store.backlog();
-    if backlog.records >= backlog.limit {
-        reasons.push(format!("{} records wait for the disk, the limit", backlog.records));
+    if backlog.waiting >= backlog.limit {
+        reasons.push(format!("{} records wait for the disk, the limit", backlog.waiting));
     }
     if shared.certificate.validity().is_none_or(|validity| !(validity.not_before..=validity.not_after).contains(&now)) {
         reasons.push("the server certificate is not valid now".to_owned());
@@ -77,7 +77,7 @@ fn of_store(metrics: &Metrics, store: &Arc<SledStore>, clock: Arc<dyn crate::clo
         let store = Arc::clone(store);
         metrics.gauge(name, help, move || read(&store));
     };
-    gauge("journal_queue", "Records that wait for the disk", |store| whole(store.backlog().records));
+    gauge("journal_queue", "Records that wait for the disk", |store| whole(store.backlog().waiting));
     gauge("journal_queue_limit", "Records that may wait for the disk", |store| whole(store.backlog().limit));
     gauge("journal_records", "Number of the last record that is durable", |store| whole(store.reach().0));
     gauge("index_lag_records", "Records that are durable and not in the index", |store| {

@@ -62,19 +62,19 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct QueueState {
     waiting: VecDeque<Submission>,
-    /// Of those that are being written: how many, and when the first one happened.
-    writing: Option<(usize, DateTime<Utc>)>,
+    /// When the first of those that are being written happened.
+    writing: Option<DateTime<Utc>>,
     closed: bool,
 }
 
 /// What is not durable yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backlog {
-    /// Records.
-    pub records: usize,
+    /// Records that wait in the queue.
+    pub waiting: usize,
     /// When the oldest of them happened.
     pub since: Option<DateTime<Utc>>,
-    /// How many may wait.
+    /// How many may wait in the queue.
     pub limit: usize,
 }
 
@@ -126,7 +126,7 @@ impl Queue {
         }
         let octets = state.waiting.len().min(MAX_BATCH);
         let batch: Vec<Submission> = state.waiting.drain(..octets).collect();
-        state.writing = batch.first().map(|first| (batch.len(), first.at));
+        state.writing = batch.first().map(|first| first.at);
         Some(batch)
     }
 
@@ -138,10 +138,9 @@ impl Queue {
     /// What is not durable yet.
     pub(super) fn backlog(&self) -> Backlog {
         let state = locked(&self.state);
-        let (writing, since) = state.writing.map_or((0, None), |(records, since)| (records, Some(since)));
         Backlog {
-            records: writing + state.waiting.len(),
-            since: since.or_else(|| state.waiting.front().map(|first| first.at)),
+            waiting: state.waiting.len(),
+            since: state.writing.or_else(|| state.waiting.front().map(|first| first.at)),
             limit: self.limit,
         }
     }

@@ -19,7 +19,7 @@ use super::key::{
     Key, decode_place, device_certificates_prefix, encode_place, expiry_place, expiry_prefix, is_milestone,
     standings_prefix,
 };
-use super::tallies::{self, Counts};
+use super::tallies::{self, Additions, HeldCounts};
 use crate::pki::digest::sha256;
 use crate::store::fact::encoded;
 use crate::store::journal::{Entry, Head, JournalReader, Place};
@@ -92,12 +92,14 @@ pub(super) struct Index {
     cache_octets: u64,
     pub(super) journal: JournalReader,
     tree: RwLock<Option<Db>>,
+    pub(super) counts: HeldCounts,
 }
 
 impl Index {
     /// The index of a data folder over its journal; down until [`open`](Self::open)ed.
     pub(super) fn of(directory: &Path, cache_octets: u64, journal: JournalReader) -> Self {
-        Self { folder: directory.join(FOLDER), cache_octets, journal, tree: RwLock::new(None) }
+        let folder = directory.join(FOLDER);
+        Self { folder, cache_octets, journal, tree: RwLock::new(None), counts: HeldCounts::default() }
     }
 
     /// Opens what is there, or an empty tree.
@@ -130,6 +132,7 @@ impl Index {
         let tree = self.tree.write().unwrap_or_else(PoisonError::into_inner).take();
         // What sled does when it is dropped after a failure must not end this thread.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(tree)));
+        self.counts.forget();
     }
 
     /// Deletes it and opens an empty one.
@@ -158,7 +161,7 @@ impl Index {
 
     /// Syncs the tree for real, then says so.
     pub(super) fn sync(&self, progress: &Progress) -> Result<(), IndexError> {
-        self.with(|tree| tree.flush())?;
+        self.with(|tree| self.counts.write(tree).and_then(|()| tree.flush()))?;
         let tree = self.folder.join(TREE);
         for file in fs::read_dir(&tree)? {
             let path = file?.path();
@@ -189,11 +192,7 @@ impl Index {
                     None => tree.remove(key)?,
                 };
             }
-            for (key, added) in changes.counts {
-                if let Some(value) = tallies::counted(tree.get(&key)?.as_deref(), &added) {
-                    tree.insert(key, IVec::from(&value))?;
-                }
-            }
+            self.counts.add(tree, changes.counts)?;
             tree.insert(Key::Marker.octets(), encoded(progress)).map(drop)
         })
     }
@@ -317,7 +316,7 @@ pub(super) struct Changes {
     /// In order; without a value a key is removed.
     inserts: Vec<(Vec<u8>, Option<IVec>)>,
     /// What they add to.
-    counts: Counts,
+    counts: Additions,
     /// Certificates among them.
     pub(super) certificates: u64,
 }

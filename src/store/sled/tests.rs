@@ -142,6 +142,8 @@ fn a_store_that_was_killed_replays_what_was_not_synced() {
     assert_eq!(store.recovery(), Recovery { rebuilt: false, replayed: 1, tail: Tail::Whole });
     assert_eq!(store.certificate(&record_id(21)).unwrap().as_deref(), Some(&record(21)));
     assert_eq!(store.certificate_count().unwrap(), 21);
+    let day = Day::of(record(1).not_after);
+    assert_eq!(store.endings("acme", day..Day(day.0 + 1)).unwrap(), [Ending { day, certificates: 21 }]);
 }
 
 /// Records that are in the tree already are applied again when the checkpoint is older, and counted once.
