@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tower::ServiceExt as _;
 
 use super::extract::Answering;
+use super::parameters::{self, KnownParameters};
 use super::problem::Problem;
 use super::reload::{ReloadRequest, Reloads};
 use super::replay::InFlight;
@@ -190,8 +191,10 @@ impl AdminService {
 
 fn router(edge: &Arc<AdminEdge>) -> Router {
     let (router, document) = document::routes().split_for_parts();
+    let known = Arc::new(KnownParameters::of(&document));
     router
         .route(document::PATH, axum::routing::get(move || std::future::ready(axum::Json(document.clone()))))
+        .route_layer(axum::middleware::from_fn_with_state(known, parameters::known))
         .fallback(|| std::future::ready(Problem::not_found("there is no such resource")))
         .method_not_allowed_fallback(|| std::future::ready(Problem::method_not_allowed()))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(edge), gate::pass))

@@ -9,6 +9,7 @@ mod edge;
 mod extract;
 mod gate;
 mod page;
+mod parameters;
 mod problem;
 mod reload;
 mod replay;

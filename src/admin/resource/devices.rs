@@ -142,7 +142,7 @@ pub(in crate::admin) async fn list_devices(
 /// How devices are imported.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub(in crate::admin) struct ImportQuery {
     /// Everything is checked and nothing changed.
     dry_run: bool,

@@ -116,7 +116,7 @@ impl From<By> for Step {
 /// Which figures.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub(in crate::admin) struct FiguresQuery {
     /// day or hour.
     by: By,
@@ -140,7 +140,7 @@ impl FiguresQuery {
 /// How many days.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub(in crate::admin) struct ExpiryQuery {
     /// Days that are shown, from today on.
     #[param(minimum = 1, maximum = 400, default = 90)]

@@ -26,7 +26,7 @@ impl Command {
         let Self::Bootstrap { name, days } = self;
         let client = server.client()?;
         let is_admin = |token: &Value| token.get("role").and_then(Value::as_str) == Some("admin");
-        if client.list("/tokens", &[], 0)?.iter().any(is_admin) {
+        if client.whole("/tokens")?.iter().any(is_admin) {
             let refused = "there is an admin's token already; make another with estd token create".to_owned();
             return Err(OperateError::Refused(refused).into());
         }

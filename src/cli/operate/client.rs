@@ -147,6 +147,11 @@ impl Client {
         Ok(sender.send_request(request).await?)
     }
 
+    /// The rows of a list that has no pages.
+    pub(super) fn whole(&self, path: &str) -> Result<Vec<Value>, CliError> {
+        Ok(items(&mut self.get(path)?))
+    }
+
     /// The rows of a list, page after page, up to `limit`; all of them with 0.
     pub(super) fn list(&self, path: &str, parameters: &[(&str, String)], limit: usize) -> Result<Vec<Value>, CliError> {
         let mut rows = Vec::new();
@@ -157,9 +162,7 @@ impl Client {
             parameters.push(("limit", left.to_string()));
             parameters.extend(cursor.map(|cursor| ("cursor", cursor)));
             let mut page = self.get(&format!("{path}?{}", query(&parameters)))?;
-            if let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) {
-                rows.extend(items);
-            }
+            rows.extend(items(&mut page));
             cursor = page.get("next").and_then(Value::as_str).map(str::to_owned);
             if cursor.is_none() || (limit > 0 && rows.len() >= limit) {
                 return Ok(rows);
@@ -169,9 +172,8 @@ impl Client {
 
     /// The tenant, when there is one alone.
     pub(super) fn only_tenant(&self) -> Result<String, CliError> {
-        let tenants = self.get("/tenants")?;
-        let items = tenants.get("items").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let names: Vec<_> = items.iter().filter_map(|tenant| tenant.get("name")?.as_str()).collect();
+        let tenants = self.whole("/tenants")?;
+        let names: Vec<_> = tenants.iter().filter_map(|tenant| tenant.get("name")?.as_str()).collect();
         match names.as_slice() {
             [name] => Ok((*name).to_owned()),
             names => Err(OperateError::WhichTenant(names.join(", ")).into()),
@@ -197,4 +199,11 @@ pub(super) fn segment(text: &str) -> String {
 pub(super) fn query(parameters: &[(&str, String)]) -> String {
     let pairs = parameters.iter().map(|(name, value)| format!("{name}={}", segment(value)));
     pairs.collect::<Vec<_>>().join("&")
+}
+
+fn items(answer: &mut Value) -> Vec<Value> {
+    match answer.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => items,
+        Some(_) | None => Vec::new(),
+    }
 }

@@ -40,7 +40,7 @@ const COLUMNS: [(&str, &str); 7] = [
 impl CrlList {
     pub(in crate::cli) fn run(&self, out: &mut dyn Write) -> Result<(), CliError> {
         let (client, base) = self.within.client()?;
-        self.within.server.list(&client.list(&format!("{base}/crls"), &[], 0)?, &COLUMNS, out)
+        self.within.server.list(&client.whole(&format!("{base}/crls"))?, &COLUMNS, out)
     }
 }
 

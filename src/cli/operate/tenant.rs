@@ -28,12 +28,12 @@ impl Command {
     pub(in crate::cli) fn run(&self, within: &Within, out: &mut dyn Write) -> Result<(), CliError> {
         match self {
             Self::List => {
-                let rows = within.server.client()?.list("/tenants", &[], 0)?;
+                let rows = within.server.client()?.whole("/tenants")?;
                 within.server.list(&rows, &[("TENANT", "name"), ("LABELS", "labels")], out)
             }
             Self::Labels => {
                 let (client, base) = within.client()?;
-                within.server.list(&client.list(&format!("{base}/labels"), &[], 0)?, &COLUMNS, out)
+                within.server.list(&client.whole(&format!("{base}/labels"))?, &COLUMNS, out)
             }
             Self::Whoami => within.server.show(&within.server.client()?.get("/whoami")?, out, fields),
         }

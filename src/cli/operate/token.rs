@@ -49,7 +49,7 @@ impl Command {
     pub(in crate::cli) fn run(&self, server: &Server, out: &mut dyn Write) -> Result<(), CliError> {
         let client = server.client()?;
         let answer = match self {
-            Self::List => return server.list(&client.list("/tokens", &[], 0)?, &COLUMNS, out),
+            Self::List => return server.list(&client.whole("/tokens")?, &COLUMNS, out),
             Self::Create { name, role, tenant, days } => {
                 let body = json!({ "name": name, "role": role, "days": days }).to_string().into_bytes();
                 let path = tenant.as_ref().map_or_else(String::new, |tenant| format!("/tenants/{}", segment(tenant)));

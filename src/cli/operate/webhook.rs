@@ -48,7 +48,7 @@ impl Command {
     pub(in crate::cli) fn run(&self, server: &Server, out: &mut dyn Write) -> Result<(), CliError> {
         let client = server.client()?;
         let answer = match self {
-            Self::List => return server.list(&client.list("/webhooks", &[], 0)?, &COLUMNS, out),
+            Self::List => return server.list(&client.whole("/webhooks")?, &COLUMNS, out),
             Self::DeadLetters { webhook, amount } => {
                 let path = format!("/webhooks/{}/dead-letters", segment(webhook));
                 return server.list(&client.list(&path, &[], amount.limit)?, &LETTER_COLUMNS, out);
