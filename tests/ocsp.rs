@@ -10,19 +10,22 @@ mod world;
 use std::process::Command;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use chrono::TimeDelta;
 use estd::ca::{CertificateAuthority, Publication, StatusRules};
 use estd::est::{EstRequest, EstTarget, Operation, PresentedChain, ResponseBody};
+use estd::http::{HttpLimits, Metrics, PublicEdge, serve_public_connection};
 use estd::pki::cert_id::IssuerDigests;
 use estd::pki::public_key::KeyType;
 use estd::pki::revocation::RevocationReason;
 use estd::pki::signature::{self, SignatureAlgorithm};
 use estd::ra::PeerSession;
 use estd::store::CertificateId;
-use estd::va::{self, MAX_CERTIFICATES, OcspAnswer, ValidationAuthority};
+use estd::va::{self, OcspAnswer, ValidationAuthority};
 use estd_asn1::ocsp_request::{self, CertId};
 use estd_asn1::{Certificate, Name, certs_only, oid};
 use folder::{Folder, get, send};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use world::*;
 
 /// A world with a responder for the authority of label `devices`.
@@ -72,6 +75,25 @@ impl Asked {
     }
 }
 
+/// What a request that comes over HTTP is answered with, where so many are worked at.
+async fn posted(asked: Asked, request: &[u8], max_ocsp_responses: usize) -> Vec<u8> {
+    let limits = HttpLimits { max_ocsp_responses, ..HttpLimits::default() };
+    let authority = Arc::new(ArcSwap::from_pointee(asked.validation));
+    let edge = Arc::new(PublicEdge::new(authority, limits, Arc::new(Metrics::new())));
+    let (mut client, server) = tokio::io::duplex(64 * 1024);
+    let serving = tokio::spawn(serve_public_connection(server, edge, std::future::pending()));
+    let head = format!(
+        "POST /ocsp/acme/asked HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/ocsp-request\r\n\
+         Content-Length: {}\r\n\r\n",
+        request.len()
+    );
+    client.write_all(&[head.as_bytes(), request].concat()).await.unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    serving.await.unwrap();
+    answer
+}
+
 fn holds(answer: &OcspAnswer, part: &[u8]) -> bool {
     answer.response.der.windows(part.len()).any(|window| window == part)
 }
@@ -98,17 +120,29 @@ fn what_cannot_be_answered_says_why() {
     let one = asked.device("SN-1");
     let own = asked.digests.cert_id(one.serial()).unwrap();
     let foreign = CertId::new(oid::SHA256, &[1; 32], &[2; 32], one.serial());
+    let most = StatusRules::default().ocsp_max_certificates;
     for (request, says) in [
         (vec![], vec!["malformedRequest"]),
         (b"hello".to_vec(), vec!["malformedRequest"]),
-        (ocsp_request::encode(&vec![own.clone(); MAX_CERTIFICATES + 1], None), vec!["malformedRequest"]),
-        (ocsp_request::encode(&vec![own.clone(); MAX_CERTIFICATES], None), vec!["good"; MAX_CERTIFICATES]),
+        (ocsp_request::encode(&vec![own.clone(); most + 1], None), vec!["malformedRequest"]),
+        (ocsp_request::encode(&vec![own.clone(); most], None), vec!["good"; most]),
         (ocsp_request::encode(std::slice::from_ref(&foreign), None), vec!["unauthorized"]),
         (ocsp_request::encode(&[foreign, own.clone()], None), vec!["unknown", "good"]),
         (ocsp_request::encode(std::slice::from_ref(&own), Some(&[])), vec!["malformedRequest"]),
         (ocsp_request::encode(std::slice::from_ref(&own), Some(&[7; 129])), vec!["malformedRequest"]),
     ] {
         assert_eq!(asked.answer(&request).says, says);
+    }
+}
+
+#[tokio::test]
+async fn whoever_comes_when_enough_are_worked_at_is_told_to_try_later() {
+    // RFC 6960 §4.2.1: OCSPResponse with responseStatus tryLater (3) and nothing else.
+    const TRY_LATER: [u8; 5] = [0x30, 3, 10, 1, 3];
+    for (most, is_answered) in [(1, true), (0, false)] {
+        let asked = Asked::new(KeyType::P256);
+        let request = ocsp_request::encode(&[asked.digests.cert_id(asked.device("SN-1").serial()).unwrap()], None);
+        assert_eq!(!posted(asked, &request, most).await.ends_with(&TRY_LATER), is_answered);
     }
 }
 

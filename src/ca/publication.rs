@@ -38,6 +38,10 @@ pub struct StatusRules {
     pub ocsp_lifetime: TimeDelta,
     /// How long a responder's certificate is valid.
     pub responder_lifetime: TimeDelta,
+    /// Certificates that one OCSP request may ask for; malformedRequest above.
+    pub ocsp_max_certificates: usize,
+    /// OCSP answers that are held ready at the most; each takes about a kilobyte.
+    pub ocsp_held_answers: usize,
 }
 
 impl Default for StatusRules {
@@ -49,6 +53,8 @@ impl Default for StatusRules {
             crl_shards: 1,
             ocsp_lifetime: TimeDelta::hours(1),
             responder_lifetime: TimeDelta::days(7),
+            ocsp_max_certificates: 16,
+            ocsp_held_answers: 20_000,
         }
     }
 }

@@ -183,6 +183,7 @@ pub(super) struct Limits {
     pub(super) sync_pause: Span,
     pub(super) audit_refusals_per_second: u64,
     pub(super) max_verifications: u64,
+    pub(super) max_ocsp_responses: u64,
     pub(super) auth_failures_per_user: u64,
     pub(super) auth_failures_per_address: u64,
     pub(super) auth_failure_window: Span,
@@ -214,6 +215,7 @@ impl Default for Limits {
             sync_pause: Span(Duration::from_millis(1)),
             audit_refusals_per_second: 200,
             max_verifications: 4,
+            max_ocsp_responses: 64,
             auth_failures_per_user: 10,
             auth_failures_per_address: 50,
             auth_failure_window: Span::seconds(10 * 60),
@@ -265,6 +267,8 @@ pub(super) struct Authority {
     pub(super) crl_shards: u16,
     pub(super) ocsp_lifetime: Span,
     pub(super) ocsp_responder_lifetime: Span,
+    pub(super) ocsp_max_certificates: usize,
+    pub(super) ocsp_held_answers: usize,
     pub(super) successor: Option<Table>,
 }
 
@@ -282,6 +286,8 @@ impl Default for Authority {
             crl_shards: 1,
             ocsp_lifetime: Span::seconds(60 * 60),
             ocsp_responder_lifetime: Span::days(7),
+            ocsp_max_certificates: 16,
+            ocsp_held_answers: 20_000,
         }
     }
 }

@@ -52,6 +52,8 @@ pub struct Limits {
     pub audit_refusals_per_second: u32,
     /// Credentials verified at once; each Argon2id hash takes its memory.
     pub max_verifications: usize,
+    /// OCSP answers worked at, at the same time.
+    pub max_ocsp_responses: usize,
     /// Wrong passwords of one user at one label, within the window, that lock the user out.
     pub auth_failures_per_user: u32,
     /// Wrong credentials from one address, within the window, that lock the address out.
@@ -110,6 +112,7 @@ impl Limits {
             sync_pause: check.pause("sync_pause", shape.sync_pause),
             audit_refusals_per_second: check.rate("audit_refusals_per_second", shape.audit_refusals_per_second),
             max_verifications: check.count("max_verifications", shape.max_verifications, 1),
+            max_ocsp_responses: check.count("max_ocsp_responses", shape.max_ocsp_responses, 1),
             auth_failures_per_user: check.rate("auth_failures_per_user", shape.auth_failures_per_user),
             auth_failures_per_address: check.rate("auth_failures_per_address", shape.auth_failures_per_address),
             auth_failure_window: check.delta("auth_failure_window", shape.auth_failure_window),

@@ -11,6 +11,10 @@ use crate::pki::profile::is_http_url;
 
 /// The shortest and the longest time that an answer or a list may be valid.
 const LIFETIME: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(366 * 24 * 60 * 60);
+/// Certificates that one OCSP request may ask for: it has 16 KiB.
+const OCSP_CERTIFICATES: std::ops::RangeInclusive<usize> = 1..=128;
+/// OCSP answers held ready, a kilobyte each.
+const OCSP_ANSWERS: std::ops::RangeInclusive<usize> = 2..=10_000_000;
 /// Most lists that the revocations of one authority are split into.
 const MOST_SHARDS: u16 = 1024;
 
@@ -51,7 +55,17 @@ pub(super) fn check(
         crl_shards: shape.crl_shards,
         ocsp_lifetime: lifetime("ocsp_lifetime", shape.ocsp_lifetime),
         responder_lifetime: lifetime("ocsp_responder_lifetime", shape.ocsp_responder_lifetime),
+        ocsp_max_certificates: shape.ocsp_max_certificates,
+        ocsp_held_answers: shape.ocsp_held_answers,
     };
+    for (key, count, range) in [
+        ("ocsp_max_certificates", rules.ocsp_max_certificates, OCSP_CERTIFICATES),
+        ("ocsp_held_answers", rules.ocsp_held_answers, OCSP_ANSWERS),
+    ] {
+        if !range.contains(&count) {
+            problems.push(place.key(key).value(format!("{} to {}", range.start(), range.end()), count.to_string()));
+        }
+    }
     if rules.crl_overlap >= rules.crl_lifetime {
         let expected = "less than crl_lifetime: the next list comes so long before the end of the last";
         problems.push(place.key("crl_overlap").value(expected, shape.crl_overlap.to_string()));

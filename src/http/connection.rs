@@ -38,6 +38,8 @@ pub struct HttpLimits {
     pub idle_timeout: Duration,
     /// Credentials verified at once: others wait a while, then 503.
     pub max_verifications: usize,
+    /// OCSP answers worked at, at the same time: tryLater above.
+    pub max_ocsp_responses: usize,
     /// How long a request for a certificate may be on its way through: those that would be longer are sent away with 503.
     /// Zero: none are.
     pub target_latency: Duration,
@@ -52,6 +54,7 @@ impl Default for HttpLimits {
             body_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(60),
             max_verifications: 4,
+            max_ocsp_responses: 64,
             target_latency: Duration::from_secs(1),
         }
     }

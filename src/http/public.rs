@@ -25,10 +25,8 @@ use crate::va::{Issuer, Published, Resource, ValidationAuthority};
 const LIST_MAX_AGE: TimeDelta = TimeDelta::minutes(5);
 /// The same of a CA certificate.
 const CERTIFICATE_MAX_AGE: TimeDelta = TimeDelta::days(1);
-/// Octets of a body: of an OCSP request for sixteen certificates with a nonce there is room to spare.
+/// Octets of a body: an OCSP request for as many certificates as any CA may be asked for, each by SHA-256, has them.
 const MAX_BODY: usize = 16 * 1024;
-/// OCSP answers that are worked at, at the same time; tryLater above.
-const MAX_RESPONSES: usize = 64;
 /// Seconds after which what is not there yet may be asked for again.
 const NOT_YET_RETRY: u32 = 1;
 /// RFC 9110 section 5.6.7
@@ -48,7 +46,7 @@ impl PublicEdge {
     pub fn new(authority: Arc<ArcSwap<ValidationAuthority>>, limits: HttpLimits, metrics: Arc<Metrics>) -> Self {
         // A request for a status is small; nothing else has a body here.
         let limits = HttpLimits { max_body: limits.max_body.min(MAX_BODY), ..limits };
-        Self { authority, limits, metrics, responses: Arc::new(Semaphore::new(MAX_RESPONSES)) }
+        Self { authority, limits, metrics, responses: Arc::new(Semaphore::new(limits.max_ocsp_responses)) }
     }
 
     async fn answer(&self, request: Request<Incoming>, refused: Option<Rejection>) -> Reply {

@@ -200,6 +200,7 @@ fn guess_limits(limits: &Limits) -> GuessLimits {
 pub(super) fn http_limits(limits: &Limits) -> HttpLimits {
     HttpLimits {
         max_verifications: limits.max_verifications,
+        max_ocsp_responses: limits.max_ocsp_responses,
         target_latency: limits.target_latency,
         max_body: limits.max_body,
         max_header: limits.max_header,

@@ -9,9 +9,6 @@ use estd_asn1::ocsp_response::CertStatus;
 
 use super::published::Published;
 
-/// Answers held at the most; each takes about a kilobyte.
-const MOST: usize = 20_000;
-
 /// An answer, and what it says.
 #[derive(Debug, Clone)]
 pub(super) struct Held {
@@ -20,16 +17,23 @@ pub(super) struct Held {
 }
 
 /// Answers in two halves: when the young one is full it becomes the old one, and what was not asked for meanwhile is gone.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Answers(Mutex<Halves>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Halves {
+    /// Answers that a half has room for.
+    room: usize,
     young: HashMap<CertId, Held>,
     old: HashMap<CertId, Held>,
 }
 
 impl Answers {
+    /// None yet; at the most so many.
+    pub(super) fn holding(most: usize) -> Self {
+        Self(Mutex::new(Halves { room: most / 2, young: HashMap::new(), old: HashMap::new() }))
+    }
+
     /// The answer on a certificate, if it is held.
     pub(super) fn get(&self, certificate: &CertId) -> Option<Held> {
         let mut halves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,7 +53,7 @@ impl Answers {
 
 impl Halves {
     fn put(&mut self, certificate: CertId, held: Held) {
-        if self.young.len() >= MOST / 2 {
+        if self.young.len() >= self.room {
             self.old = mem::take(&mut self.young);
         }
         self.young.insert(certificate, held);
@@ -67,7 +71,8 @@ mod tests {
         let certificate = |number: usize| CertId::new(oid::SHA256, &[1; 32], &[2; 32], &number.to_be_bytes());
         let held =
             || Held { status: CertStatus::Good, answer: Arc::new(Published::new(vec![0], DateTime::UNIX_EPOCH, None)) };
-        let answers = Answers::default();
+        const MOST: usize = 20;
+        let answers = Answers::holding(MOST);
         for number in 0..3 * MOST {
             answers.put(certificate(number), held());
             assert!(answers.get(&certificate(0)).is_some(), "{number}");

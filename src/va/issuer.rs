@@ -73,13 +73,13 @@ impl Issuer {
     pub(super) fn new(authority: Arc<CertificateAuthority>, publication: Publication) -> Self {
         let since = authority.certificate().validity().not_before;
         Self {
+            answers: Answers::holding(publication.rules.ocsp_held_answers),
             publication,
             ledger: Mutex::default(),
             schedule: Mutex::default(),
             lists: RwLock::default(),
             digests: IssuerDigests::of(authority.certificate()),
             responder: Responder::default(),
-            answers: Answers::default(),
             certificate: Arc::new(Published::new(authority.certificate().der().to_vec(), since, None)),
             authority,
         }

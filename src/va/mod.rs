@@ -20,7 +20,7 @@ pub use crate::ca::Resource;
 pub use estd_asn1::ocsp_response::OcspResponseStatus;
 pub use issuer::{Issuer, Tended};
 pub use ledger::Ledger;
-pub use ocsp::{MAX_CERTIFICATES, OcspAnswer, ResponderFault};
+pub use ocsp::{OcspAnswer, ResponderFault};
 pub use published::{ListContents, Published};
 
 /// The outside world, as this part of the core sees it.

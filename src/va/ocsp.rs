@@ -18,9 +18,6 @@ use crate::pki::revocation::RevocationReason;
 use crate::store::former::FormerCertificate;
 use crate::store::{CertificateId, CertificateStatus, StoreFault};
 
-/// Certificates that one request may ask for.
-pub const MAX_CERTIFICATES: usize = 16;
-
 /// Why there is no answer: our failure.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ResponderFault {
@@ -71,7 +68,7 @@ impl Issuer {
     /// Answers a request. Blocks: it may sign, and when the responder is new it waits for the disk.
     pub fn answer(&self, request: &[u8], ports: &Ports) -> OcspAnswer {
         let now = ports.clock.now();
-        let Ok(request) = OcspRequest::decode(request, MAX_CERTIFICATES) else {
+        let Ok(request) = OcspRequest::decode(request, self.publication().rules.ocsp_max_certificates) else {
             return OcspAnswer::error(OcspResponseStatus::MalformedRequest, now);
         };
         // RFC 9919 §3.2.3 and RFC 6960 §2.3: unauthorized, when it cannot answer for any of them.
