@@ -5,12 +5,14 @@
 #[path = "support/world.rs"]
 mod world;
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
-use estd::est::{Operation, RejectionCode};
+use estd::est::{Label, Operation, RejectionCode};
 use estd::pki::profile::EnrollmentProfile;
 use estd::pki::public_key::KeyType;
 use estd::policy::{Quotas, RateLimit, TenantLimits, UsageLimits};
-use estd::ra::{LabelContext, Listing, Refusal, RegistryError};
+use estd::ra::{LabelContext, Listing, Ports, Refusal, RegistrationAuthority, RegistryError};
 use estd_asn1::{GeneralName, Name};
 use world::*;
 
@@ -130,8 +132,10 @@ fn no_first_certificate_is_issued_above_the_quota_until_others_end_but_renewals_
     world.clock.advance(TimeDelta::days(15));
     assert!(renew(&world, &first, "SN-1").is_ok());
     assert_eq!(enroll(&world, "SN-3").err().unwrap().0, RejectionCode::QuotaExceeded);
-    // Both of the first have ended, the renewal has not: there is room for one.
+    // Both of the first have ended, the renewal has not: there is room for one, once that was counted.
     world.clock.advance(TimeDelta::days(16));
+    assert_eq!(enroll(&world, "SN-3").err(), Some((RejectionCode::QuotaExceeded, Some(5))));
+    world.ra.count_holdings().unwrap();
     assert!(enroll(&world, "SN-3").is_ok());
     assert_eq!(enroll(&world, "SN-4").err().unwrap().0, RejectionCode::QuotaExceeded);
 }
@@ -173,18 +177,25 @@ fn of_many_at_once_no_more_get_in_than_there_is_room_for() {
     let enrolled = enroll_at_once(&world, 4);
     assert_eq!(enrolled, 16);
     assert_eq!(world.ra.holdings(), [("acme".to_owned(), 4, enrolled)]);
-    world.ra.count_holdings().unwrap();
-    assert_eq!(world.ra.holdings(), [("acme".to_owned(), 4, enrolled)]);
+    let ports = Ports { holdings: Arc::default(), ..world.ra.ports().clone() };
+    let labels = world.ra.labels().map(|label| share(label)).collect();
+    let ra = RegistrationAuthority::new(labels, Some(&Label::parse("devices").unwrap()), &[], ports).unwrap();
+    ra.count_holdings().unwrap();
+    assert_eq!(ra.holdings(), [("acme".to_owned(), 4, enrolled)]);
 }
 
 #[test]
 fn a_refusal_gives_back_the_room_that_it_took() {
     let world = limited(of_tenant(None, Quotas { devices: Some(1), certificates: Some(1) }));
-    // The key is another device's, which shows after room was taken, or before: in any case none is left taken.
-    let key = device_key(KeyType::P256);
-    let body = request(key.as_ref(), &common_name("SN-9"), &[]);
-    assert!(world.enroll(Operation::SimpleEnroll, &world.birth("SN-1", KeyType::P256).session(), &body).is_err());
-    assert!(enroll(&world, "SN-1").is_ok());
+    let (born, key) = (world.birth("SN-1", KeyType::P256), device_key(KeyType::P256));
+    let body = request(key.as_ref(), &Name::empty(), &[]);
+    // Room was taken when there is no serial number to be had.
+    world.entropy.fail(true);
+    let refusal = world.enroll(Operation::SimpleEnroll, &born.session(), &body).unwrap_err();
+    assert!(matches!(refusal, Refusal::Fault(_)), "{refusal:?}");
+    assert_eq!(world.ra.holdings(), [("acme".to_owned(), 0, 0)]);
+    world.entropy.fail(false);
+    assert!(enroll(&world, "SN-2").is_ok());
 }
 
 fn listing(id: &str) -> Listing {

@@ -7,7 +7,7 @@ mod served;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -36,7 +36,6 @@ struct Asked {
     revocations: Mutex<BTreeMap<String, Told>>,
     /// The last certificate of each device that was revoked or was to be.
     certificates: Mutex<BTreeMap<String, Device>>,
-    done: AtomicUsize,
 }
 
 impl Asked {
@@ -47,8 +46,13 @@ impl Asked {
             None => Told::Nothing,
         };
         of.lock().unwrap().insert(name, told);
-        self.done.fetch_add(1, Ordering::Relaxed);
         told
+    }
+
+    /// Imports and revocations that were answered.
+    fn done(&self) -> [usize; 2] {
+        [&self.imports, &self.revocations]
+            .map(|of| of.lock().unwrap().values().filter(|told| **told == Told::Done).count())
     }
 }
 
@@ -69,9 +73,10 @@ fn certificates(server: &Served, tenant: &str, device: &str, revoked: bool) -> u
     server.get(&path)["items"].as_array().unwrap().len()
 }
 
-/// Imports, enrolls and revokes until the process is killed, after so many answers.
+/// Imports, enrolls and revokes until the process is killed, after some answers of each kind.
 fn live_and_die(site: &Site, server: Served, tenant: &str, cycle: usize, asked: &Asked) {
-    let (server, enough) = (&server, asked.done.load(Ordering::Relaxed) + 6 + 5 * cycle);
+    let (server, [imports, revocations]) = (&server, asked.done());
+    let enough = [imports + 2 + 2 * cycle, revocations + 1 + cycle];
     thread::scope(|scope| {
         scope.spawn(move || {
             for number in 0.. {
@@ -100,10 +105,10 @@ fn live_and_die(site: &Site, server: Served, tenant: &str, cycle: usize, asked: 
         }
         let patience = 3000;
         let waited = (0..patience)
-            .take_while(|_| asked.done.load(Ordering::Relaxed) < enough)
+            .take_while(|_| asked.done().iter().zip(&enough).any(|(done, enough)| done < enough))
             .inspect(|_| thread::sleep(Duration::from_millis(10)))
             .count();
-        assert!(waited < patience, "{enough} answers are too many");
+        assert!(waited < patience, "{enough:?} answers are too many");
         server.signal("KILL");
     });
 }

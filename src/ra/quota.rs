@@ -1,7 +1,8 @@
 //! How much tenants have, held against how much they may have, so that of many at once none gets too much.
 //!
-//! The store is the truth; what is counted from it is kept up to date here and counted anew before anybody is refused. So
-//! what ends makes room, and a count that went astray, by a record that did not become durable, comes right by itself.
+//! The store is the truth; what is counted from it is kept up to date here, and counted anew for a tenant that is at a limit.
+//! So what ends makes room, and a count that went astray, by a record that did not become durable, comes right by itself.
+//! Counting takes a while where there is much to count: nobody who enrolls waits for it, and it holds up nobody.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,8 +17,11 @@ use crate::policy::{EnrollmentKind, Quotas};
 use crate::store::device::DeviceRecord;
 use crate::store::{CertificateStore, FactKey, StoreFault};
 
-/// Counting takes a while where there is much to count: a tenant that is at a limit is counted anew as often as this.
+/// A tenant that is at a limit is counted anew as often as this.
 const RECOUNT: TimeDelta = TimeDelta::minutes(10);
+
+/// Seconds after which who was refused by an old count may come back: there is a new one by then.
+const COUNTED_SOON: u32 = 5;
 
 /// Devices read at once.
 const CHUNK: usize = 1000;
@@ -40,6 +44,17 @@ struct Holding {
     /// Certificates that were let in and are not known to be durable yet.
     unsettled: u64,
     counted_at: Option<DateTime<Utc>>,
+    /// Somebody was refused by a count that is old.
+    is_awaited: bool,
+    /// While it is counted anew: what was let in and may be missed, because it came to stand in the store meanwhile.
+    meanwhile: Option<Counted>,
+}
+
+/// What the store has of a tenant.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    devices: u64,
+    certificates: u64,
 }
 
 /// Room for what is about to be recorded. Given back when dropped, unless it was recorded by then.
@@ -58,6 +73,8 @@ pub(super) struct Exceeded {
     pub(super) what: &'static str,
     /// The quota.
     pub(super) most: u64,
+    /// By a count that is old: there is a new one soon.
+    is_provisional: bool,
 }
 
 /// What is wanted room for.
@@ -70,8 +87,9 @@ struct Wanted {
 }
 
 impl RegistrationAuthority {
-    /// Counts what each tenant with quotas has, so that its first device need not wait for it. What is known of other
-    /// tenants is forgotten.
+    /// Counts what each tenant with quotas has, when that was never done, so that its first device need not wait for it, or
+    /// when somebody was refused by a count that is old. What is known of other tenants is forgotten. Blocks for as long as
+    /// it takes to look at each device of such a tenant.
     ///
     /// # Errors
     /// When the store cannot tell.
@@ -82,7 +100,10 @@ impl RegistrationAuthority {
         locked(&holdings.0).retain(|tenant, _| tenants.contains(tenant.as_str()));
         for tenant in tenants {
             let holding = holdings.of(tenant);
-            locked(&holding).count(self.ports.store.as_ref(), tenant, self.ports.clock.now())?;
+            if locked(&holding).begin_count() {
+                let counted = Counted::of(self.ports.store.as_ref(), tenant, self.ports.clock.now());
+                locked(&holding).end_count(counted, self.ports.clock.now())?;
+            }
         }
         Ok(())
     }
@@ -91,7 +112,6 @@ impl RegistrationAuthority {
     pub fn holdings(&self) -> Vec<(String, u64, u64)> {
         let known = locked(&self.ports.holdings.0);
         let known: Vec<_> = known.iter().map(|(tenant, holding)| (tenant.clone(), Arc::clone(holding))).collect();
-        // One that is being counted anew holds up nobody else: the map is free by now.
         let shown = |(tenant, holding): (String, Shared)| {
             let holding = locked(&holding);
             (tenant, holding.devices, holding.certificates)
@@ -160,6 +180,10 @@ impl RegistrationAuthority {
             holding.unrecorded += devices;
             holding.certificates += certificates;
             holding.unsettled += certificates;
+            if let Some(meanwhile) = &mut holding.meanwhile {
+                meanwhile.devices += devices;
+                meanwhile.certificates += certificates;
+            }
             Room { of: Arc::clone(of), devices, certificates, is_recorded: false }
         })
     }
@@ -179,13 +203,14 @@ impl RegistrationAuthority {
         let (store, now) = (self.ports.store.as_ref(), self.ports.clock.now());
         let mut holding = locked(&of);
         if holding.counted_at.is_none() {
-            holding.count(store, tenant, now)?;
-        }
-        if holding.exceeded(quotas, wanted).is_some() && holding.is_stale(now) {
-            holding.count(store, tenant, now)?;
+            // Only of one that came with nobody having counted before: whoever starts or reloads does.
+            let counted = Counted::of(store, tenant, now);
+            holding.end_count(counted, now)?;
         }
         if let Some(exceeded) = holding.exceeded(quotas, wanted) {
-            return Ok(Err(exceeded));
+            let is_provisional = holding.is_stale(now);
+            holding.is_awaited |= is_provisional;
+            return Ok(Err(Exceeded { is_provisional, ..exceeded }));
         }
         Ok(Ok(Some(then(&of, &mut holding))))
     }
@@ -198,10 +223,11 @@ impl Wanted {
 }
 
 impl From<Exceeded> for Refusal {
-    fn from(Exceeded { what, most }: Exceeded) -> Self {
+    fn from(Exceeded { what, most, is_provisional }: Exceeded) -> Self {
         let reason = format!("this tenant has all the {what} that it may have, {most}; its operator can make room");
         // It passes by itself when certificates end, or when the operator is given more.
-        let seconds = u32::try_from(RECOUNT.num_seconds()).unwrap_or_default();
+        let recounted = u32::try_from(RECOUNT.num_seconds()).unwrap_or_default();
+        let seconds = if is_provisional { COUNTED_SOON } else { recounted };
         Rejection::new(RejectionCode::QuotaExceeded, "RFC 6585 4", reason).with_retry_after(seconds).into()
     }
 }
@@ -212,8 +238,8 @@ impl Holdings {
     }
 }
 
-impl Holding {
-    fn count(&mut self, store: &dyn CertificateStore, tenant: &str, now: DateTime<Utc>) -> Result<(), StoreFault> {
+impl Counted {
+    fn of(store: &dyn CertificateStore, tenant: &str, now: DateTime<Utc>) -> Result<Self, StoreFault> {
         let prefix = DeviceRecord::prefix(tenant);
         let (mut devices, mut after): (u64, Option<FactKey>) = (0, None);
         loop {
@@ -224,10 +250,33 @@ impl Holding {
             }
             after = rows.into_iter().next_back().map(|(key, _)| key);
         }
-        self.devices = devices + self.unrecorded;
-        self.certificates = store.count_certificates(tenant, now)? + self.unsettled;
+        Ok(Self { devices, certificates: store.count_certificates(tenant, now)? })
+    }
+}
+
+impl Holding {
+    /// Whether it is to be counted, which nobody else is about then.
+    fn begin_count(&mut self) -> bool {
+        if self.meanwhile.is_some() || (self.counted_at.is_some() && !self.is_awaited) {
+            return false;
+        }
+        self.is_awaited = false;
+        self.meanwhile = Some(self.in_flight());
+        true
+    }
+
+    /// What was counted, and what may have been missed: a little too much rather than too little.
+    fn end_count(&mut self, counted: Result<Counted, StoreFault>, now: DateTime<Utc>) -> Result<(), StoreFault> {
+        let missed = self.meanwhile.take().unwrap_or_else(|| self.in_flight());
+        let counted = counted.inspect_err(|_| self.is_awaited = true)?;
+        self.devices = counted.devices + missed.devices;
+        self.certificates = counted.certificates + missed.certificates;
         self.counted_at = Some(now);
         Ok(())
+    }
+
+    fn in_flight(&self) -> Counted {
+        Counted { devices: self.unrecorded, certificates: self.unsettled }
     }
 
     /// Also when the clock was set back.
@@ -238,10 +287,10 @@ impl Holding {
     fn exceeded(&self, quotas: &Quotas, wanted: Wanted) -> Option<Exceeded> {
         let over = |most: &u64, has: u64, wanted: u64| wanted > 0 && has + wanted > *most;
         if let Some(most) = quotas.devices.filter(|most| over(most, self.devices, wanted.devices)) {
-            return Some(Exceeded { what: "devices", most });
+            return Some(Exceeded { what: "devices", most, is_provisional: false });
         }
         let most = quotas.certificates.filter(|most| over(most, self.certificates, wanted.certificates))?;
-        (!wanted.is_renewal).then_some(Exceeded { what: "certificates", most })
+        (!wanted.is_renewal).then_some(Exceeded { what: "certificates", most, is_provisional: false })
     }
 }
 

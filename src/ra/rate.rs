@@ -13,12 +13,20 @@ use crate::policy::{RateLimit, UsageLimits};
 /// The longest that a client is told to wait; those who would come later are given turns from the beginning again.
 const LONGEST_WAIT: TimeDelta = TimeDelta::minutes(10);
 
-/// Above so many, those that are as if they had never been are forgotten: labels of configurations of the past.
+/// From so many on, those that are as if they had never been are forgotten, labels of configurations of the past, whenever they
+/// have become twice as many.
 const MANY: usize = 1024;
 
 /// Who asked how often. One for the life of the process, over all configurations.
 #[derive(Debug, Default)]
-pub struct Rates(Mutex<HashMap<Place, Pace>>);
+pub struct Rates(Mutex<Paces>);
+
+#[derive(Debug, Default)]
+struct Paces {
+    of: HashMap<Place, Pace>,
+    /// So many were left when some were forgotten last.
+    left: usize,
+}
 
 /// A tenant, and one of its labels or none: then all of them.
 type Place = (String, Option<String>);
@@ -60,17 +68,18 @@ impl Rates {
             return Ok(());
         }
         let mut paces = self.locked();
-        if paces.len() >= MANY {
-            paces.retain(|_, pace| pace.next > now || pace.turn > now);
+        if paces.of.len() >= MANY.max(2 * paces.left) {
+            paces.of.retain(|_, pace| pace.next > now || pace.turn > now);
+            paces.left = paces.of.len();
         }
         for (whose, place, rate) in of_tenant.iter().chain(&of_label) {
-            let pace = paces.entry(place.clone()).or_insert(Pace { next: now, turn: now });
+            let pace = paces.of.entry(place.clone()).or_insert(Pace { next: now, turn: now });
             if let Some(seconds) = pace.refuse(rate, now) {
                 return Err((whose, seconds));
             }
         }
         for (_, place, rate) in of_tenant.into_iter().chain(of_label) {
-            if let Some(pace) = paces.get_mut(&place) {
+            if let Some(pace) = paces.of.get_mut(&place) {
                 pace.next += rate.interval();
             }
         }
@@ -78,7 +87,7 @@ impl Rates {
     }
 
     /// What is kept is whole at each step: a panic elsewhere leaves it usable.
-    fn locked(&self) -> MutexGuard<'_, HashMap<Place, Pace>> {
+    fn locked(&self) -> MutexGuard<'_, Paces> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -180,7 +189,7 @@ mod tests {
         for label in 0..2 * MANY {
             rates.count("acme", &label.to_string(), &limits, at(label as i64 * 1000)).unwrap();
         }
-        assert!(rates.0.lock().unwrap().len() <= MANY);
+        assert!(rates.0.lock().unwrap().of.len() <= MANY);
     }
 
     #[test]

@@ -135,7 +135,7 @@ impl RegistrationAuthority {
             facts.push(DeviceRecord { tags: listing.tags.clone(), ..DeviceRecord::listed(id, now) }.to_fact(tenant));
         }
         let room = self.room_to_list(tenant, facts.len())?;
-        let room = room.map_err(|Exceeded { what, most }| RegistryError::Quota { what, most })?;
+        let room = room.map_err(|Exceeded { what, most, .. }| RegistryError::Quota { what, most })?;
         if dry_run || facts.is_empty() {
             return Ok(Receipt::durable());
         }

@@ -1,14 +1,17 @@
-//! What a server does by itself: renew its certificate, make lists, note checkpoints, see how far behind it is.
+//! What a server does by itself: renew its certificate, make lists, note checkpoints, count, see how far behind it is.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::{Own, Shared, checkpoints, publication};
+use super::{Own, Shared, blocking, checkpoints, publication};
 
 /// How often the server looks whether its own certificate is due; a failed renewal is tried again as often.
 const RENEWAL_CHECK: Duration = Duration::from_secs(60);
+
+/// How often the server looks whether somebody was refused by an old count.
+const COUNT_CHECK: Duration = Duration::from_secs(1);
 
 /// Tasks that end with the server; they leave nothing half done wherever they are cut off.
 pub(super) struct Background(JoinSet<()>);
@@ -20,6 +23,7 @@ impl Background {
         tasks.spawn(renew_when_due(Arc::clone(shared)));
         tasks.spawn(shared.pressure.clone().watch());
         tasks.spawn(checkpoints::note_at_times(Arc::clone(shared)));
+        tasks.spawn(count_holdings_when_awaited(Arc::clone(shared)));
         if publishes {
             tasks.spawn(publication::publish_when_due(Arc::clone(shared)));
         }
@@ -47,6 +51,19 @@ async fn renew_when_due(shared: Arc<Shared>) {
                 tracing::info!("the server certificate was renewed");
             }
             Err(error) => tracing::error!(%error, "the server certificate was not renewed"),
+        }
+    }
+}
+
+/// Counts anew what a tenant has that is at one of its quotas by an old count: it may have room since.
+async fn count_holdings_when_awaited(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(COUNT_CHECK).await;
+        let authority = shared.authority.load_full();
+        match blocking(move || authority.count_holdings()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "what tenants have cannot be counted"),
+            Err(error) => tracing::error!(%error, "what tenants have was not counted"),
         }
     }
 }

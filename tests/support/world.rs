@@ -4,7 +4,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each of those that include it uses its part")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -57,17 +57,28 @@ impl Clock for TestClock {
 
 /// Randomness that counts what was drawn: a refusal draws none.
 #[derive(Default)]
-pub struct CountingEntropy(AtomicU64);
+pub struct CountingEntropy {
+    drawn: AtomicU64,
+    fails: AtomicBool,
+}
 
 impl CountingEntropy {
     pub fn drawn(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
+        self.drawn.load(Ordering::SeqCst)
+    }
+
+    /// Whether there is none from now on.
+    pub fn fail(&self, fails: bool) {
+        self.fails.store(fails, Ordering::SeqCst);
     }
 }
 
 impl Entropy for CountingEntropy {
     fn fill(&self, buffer: &mut [u8]) -> Result<(), estd::clock::EntropyFailure> {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        self.drawn.fetch_add(1, Ordering::SeqCst);
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(estd::clock::EntropyFailure);
+        }
         SystemEntropy.fill(buffer)
     }
 }
