@@ -602,6 +602,10 @@ async fn the_command_line_operates_a_running_server() {
         out.lines().any(|line| line.trim_start().starts_with("refused") && line.contains("certificate_path")),
         "{out}"
     );
+    let der = server.folder.join("request.der");
+    fs::write(&der, estd::est::transfer::decode(csr().as_bytes()).unwrap()).unwrap();
+    let (_, again, _) = estd(&[&explain[..4], &[der.to_str().unwrap()]].concat());
+    assert!(again.starts_with("refuse: auth_missing: "), "{again}");
     let (_, out, _) = estd(&[&explain[..], &["--json"]].concat());
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["would_issue"], false);
     assert!(!estd(&["explain", "--csr", request.to_str().unwrap()]).0, "neither label nor path");

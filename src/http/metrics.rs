@@ -321,6 +321,11 @@ impl Metrics {
         self.handshake_failures.inc();
     }
 
+    /// A certificate was handed out.
+    pub(crate) fn certificate_issued(&self, tenant: String, label: String) {
+        self.issued.get_or_create(&LabelLabels { tenant, label }).inc();
+    }
+
     /// A request was answered. `None` stands for an operation or label that does not exist.
     pub(super) fn request(
         &self,
@@ -340,7 +345,7 @@ impl Metrics {
                 ),
                 Outcome::Served,
             ) => {
-                self.issued.get_or_create(&LabelLabels { tenant: tenant.clone(), label: label.clone() }).inc();
+                self.certificate_issued(tenant.clone(), label.clone());
             }
             (_, Outcome::Failed) => {
                 self.faults.inc();

@@ -2,6 +2,8 @@
 
 use estd::admin::Reloaded;
 
+use tokio::net::TcpStream;
+
 use super::*;
 
 /// A server that publishes.
@@ -154,6 +156,12 @@ async fn an_operator_s_request_is_judged_as_a_device_s_is_but_for_who_it_is() {
     // The answer was lost.
     let again = server.post(&path, &json!({ "device": "SN-1", "request": pem })).await.json();
     assert_eq!(again["serial"], shown["serial"]);
+    let mut monitor = TcpStream::connect(server.running.status_address()).await.unwrap();
+    monitor.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut metrics = String::new();
+    monitor.read_to_string(&mut metrics).await.unwrap();
+    let issued = format!("estd_certificates_issued_total{{tenant=\"{tenant}\",label=\"devices\"}} 2\n");
+    assert!(metrics.contains(&issued), "{metrics}");
 
     // One key is one device's, names are the profile's, possession is proven, and a device that is suspended stays so.
     let refused = server.post(&path, &json!({ "device": "SN-2", "request": pem })).await;

@@ -74,7 +74,9 @@ pub(in crate::admin) async fn issue_certificate(
     Named((_, label)): Named<(String, String)>,
     Json(NewCertificate { device, request }): Json<NewCertificate>,
 ) -> Result<Response, Problem> {
-    let grant = permitted.unkeyed()?;
+    let grant = Arc::new(permitted.unkeyed()?);
+    let (tenant, name) = (grant.tenant().to_owned(), label.clone());
+    let asked_by = Arc::clone(&grant);
     let request = transfer::decode(request.as_bytes());
     let request = request.map_err(|error| Problem::unprocessable(format!("request: {error}")))?;
     let done = edge.on_store(move |ra| {
@@ -87,9 +89,15 @@ pub(in crate::admin) async fn issue_certificate(
     if let Some(alarm) = pending.alarm {
         edge.metrics.alarm(alarm);
     }
-    pending.receipt.await?;
-    let status = if answer.certificate.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, axum::Json(answer)).into_response())
+    if let Err(fault) = pending.receipt.await {
+        edge.authority.load().failed_to_record_for_operator(&asked_by, &name);
+        return Err(fault.into());
+    }
+    if answer.certificate.is_none() {
+        return Ok((StatusCode::ACCEPTED, axum::Json(answer)).into_response());
+    }
+    edge.metrics.certificate_issued(tenant, name);
+    Ok((StatusCode::OK, axum::Json(answer)).into_response())
 }
 
 fn answer(

@@ -8,9 +8,8 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::client::{Client, query, segment};
-use super::{Amount, OperateError, Within, fields};
+use super::{Amount, OperateError, Within, fields, request_text};
 use crate::cli::CliError;
-use crate::est::transfer::{self, LineWrapping};
 
 /// What `estd cert` can do.
 #[derive(Debug, clap::Subcommand)]
@@ -114,14 +113,7 @@ impl Command {
                 within.server.show(&client.post(&path, None)?, out, fields)
             }
             Self::Issue { label, device, request } => {
-                let octets = fs::read(request).map_err(CliError::file("read", request))?;
-                // DER begins with the tag of a SEQUENCE.
-                let octets = if octets.first() == Some(&0x30) {
-                    transfer::encode(&octets, LineWrapping::Lines64)
-                } else {
-                    octets
-                };
-                let body = json!({ "device": device, "request": String::from_utf8_lossy(&octets) });
+                let body = json!({ "device": device, "request": request_text(request)? });
                 let path = format!("{tenant}/labels/{}/certificates", segment(label));
                 let answer = client.post(&path, Some(("application/json", body.to_string().into_bytes())))?;
                 within.server.show(&answer, out, |answer, out| {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::{Server, fields, table};
+use super::{Server, fields, request_text, table};
 use crate::cli::CliError;
 use crate::est::printable::escaped;
 
@@ -30,7 +30,7 @@ pub(in crate::cli) struct Arguments {
     /// The host of the device's URL, where tenants have their own
     #[arg(long, requires = "path")]
     host: Option<String>,
-    /// The request: a PKCS#10 in PEM, or base64 of its DER
+    /// The request: a PKCS#10 in PEM, DER, or base64 of that
     #[arg(long, value_name = "FILE")]
     csr: PathBuf,
     /// The certificates that the device presents, its own first: PEM
@@ -56,7 +56,7 @@ impl Arguments {
             ("operation", self.operation.clone()),
             ("path", self.path.clone()),
             ("host", self.host.clone()),
-            ("csr", Some(text(&self.csr)?)),
+            ("csr", Some(request_text(&self.csr)?)),
             ("certificates", certificates),
             ("credential", self.credential.clone()),
             ("credential_device", self.credential_device.clone()),

@@ -19,11 +19,12 @@ mod token;
 mod webhook;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::CliError;
+use crate::est::transfer::{self, LineWrapping};
 use client::Client;
 use table::fields;
 
@@ -117,4 +118,12 @@ impl Within {
         let base = format!("/tenants/{}", client::segment(&tenant));
         Ok((client, base))
     }
+}
+
+/// A certification request out of a file, as the API takes it: text as it is, DER in base64.
+fn request_text(path: &Path) -> Result<String, CliError> {
+    let octets = std::fs::read(path).map_err(CliError::file("read", path))?;
+    // DER begins with the tag of a SEQUENCE.
+    let text = if octets.first() == Some(&0x30) { transfer::encode(&octets, LineWrapping::Lines64) } else { octets };
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
