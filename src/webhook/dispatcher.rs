@@ -78,8 +78,6 @@ enum Hindrance {
     Store(#[from] StoreFault),
     #[error("an event has no form as JSON: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("no randomness")]
-    Entropy(#[from] crate::clock::EntropyFailure),
     #[error("the work was abandoned: {0}")]
     Abandoned(#[from] tokio::task::JoinError),
 }
@@ -155,13 +153,16 @@ impl Dispatcher {
             };
             attempts += 1;
             let mut random = [0; 4];
-            self.ports.entropy.fill(&mut random)?;
+            // Without randomness a pause is a little longer or shorter than it would be, which must not begin all anew.
+            if self.ports.entropy.fill(&mut random).is_err() {
+                random = [0; 4];
+            }
             let pause = self.webhook.retry.pause_after(attempts, u32::from_be_bytes(random));
             tracing::warn!(webhook = self.webhook.name, sequence, attempts, %failure, "an event was not delivered");
             let Some(pause) = pause else { return self.give_up(sequence, attempts, &failure).await };
             let next = chrono::TimeDelta::from_std(pause).ok().map(|pause| self.ports.clock.now() + pause);
             self.desk.with(|progress| (progress.attempts, progress.next_attempt_at) = (attempts, next));
-            self.measure(sequence).await?;
+            self.measure(sequence).await;
             tokio::time::sleep(pause).await;
         }
     }
@@ -185,16 +186,17 @@ impl Dispatcher {
         let reason =
             format!("webhook {}: event {sequence} given up after {attempts} attempts: {error}", self.webhook.name);
         let letter = DeadLetter { sequence, at: self.ports.clock.now(), attempts, error, requested: false };
-        self.ports.metrics.webhook_attempt(&self.webhook.name, "given-up");
-        self.ports.metrics.alarm(Alarm::DeadLetter.as_str());
-        self.desk.with(|progress| (progress.attempts, progress.next_attempt_at) = (0, None));
         let (name, store) = (self.webhook.name.clone(), Arc::clone(&self.ports.store));
         let event = self.event(AuditOutcome::Alarm { alarm: Alarm::DeadLetter, reason });
         let recorded = blocking(move || {
             let _held = store.hold(&DeadLetter::prefix(&name));
             store.record_facts(letter.kept(store.as_ref(), &name)?, event)
         });
-        Ok(recorded.await??.await?)
+        recorded.await??.await?;
+        self.ports.metrics.webhook_attempt(&self.webhook.name, "given-up");
+        self.ports.metrics.alarm(Alarm::DeadLetter.as_str());
+        self.desk.with(|progress| (progress.attempts, progress.next_attempt_at) = (0, None));
+        Ok(())
     }
 
     /// Makes one attempt for each dead letter that an operator asked for.
@@ -265,11 +267,16 @@ impl Dispatcher {
         Ok(written.is_ok())
     }
 
-    /// Tells how many records the webhook is behind.
-    async fn measure(&self, sequence: u64) -> Result<(), Hindrance> {
-        let newest = newest(&self.ports).await?;
-        self.ports.metrics.webhook_behind(&self.webhook.name, newest.saturating_sub(sequence) + 1);
-        Ok(())
+    /// Tells how many records the webhook is behind. Not to know it holds up nothing.
+    async fn measure(&self, sequence: u64) {
+        match newest(&self.ports).await {
+            Ok(newest) => {
+                self.ports.metrics.webhook_behind(&self.webhook.name, newest.saturating_sub(sequence) + 1);
+            }
+            Err(hindrance) => {
+                tracing::warn!(webhook = self.webhook.name, %hindrance, "how far it is behind is not known");
+            }
+        }
     }
 
     fn event(&self, outcome: AuditOutcome) -> AuditEvent {

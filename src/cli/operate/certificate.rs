@@ -1,6 +1,5 @@
 //! `estd cert`: the certificates that were issued.
 
-use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
