@@ -533,6 +533,20 @@ fn a_key_whose_certificate_was_revoked_for_compromise_is_never_certified_again()
 }
 
 #[test]
+fn a_key_that_is_listed_is_certified_for_nobody() {
+    let mut world = World::new();
+    let (birth, leaked, kept) = (world.birth("SN-1", KeyType::P256), fresh_key(), fresh_key());
+    let digest = estd::pki::digest::sha256(&[leaked.public_key().der()]);
+    let mut keys = estd::pki::blocked_keys::BlockedKeys::default();
+    keys.add_list(&digest.map(|octet| format!("{octet:02x}")).concat()).unwrap();
+    world.ra = world.ra.refusing_keys(keys);
+    let enroll =
+        |key: &dyn Signer| world.enroll(Operation::SimpleEnroll, &birth.session(), &request(key, &Name::empty(), &[]));
+    assert_eq!(refused(&world, || enroll(leaked.as_ref())), RejectionCode::KeyCompromised);
+    assert!(enroll(kept.as_ref()).is_ok());
+}
+
+#[test]
 fn two_devices_that_come_with_one_key_at_the_same_moment_do_not_both_get_a_certificate() {
     // A slow CA key holds the door between judging and recording open.
     let world = World::with(KeyType::Rsa, |_| (), |_| ());

@@ -114,6 +114,7 @@ pub(super) struct Server {
     pub(super) default_label: Option<String>,
     pub(super) drain: Span,
     pub(super) tenants_dir: Option<String>,
+    pub(super) blocked_keys: Vec<String>,
     pub(super) tls: Table,
 }
 
@@ -128,6 +129,7 @@ impl Default for Server {
             default_label: None,
             drain: Span::seconds(30),
             tenants_dir: None,
+            blocked_keys: Vec::new(),
             tls: Table::new(),
         }
     }

@@ -15,6 +15,7 @@ use super::read;
 use super::tenant::Tenants;
 use crate::ca::{CertificateAuthority, Rollover};
 use crate::est::Label;
+use crate::pki::blocked_keys::BlockedKeys;
 use crate::tls::{MinimumVersion, ServerCertificate};
 
 /// `[server]`
@@ -30,6 +31,8 @@ pub struct ServerSettings {
     /// What the path without a label stands for.
     /// `None` when every tenant has hosts of its own.
     pub default_label: Option<Label>,
+    /// Keys that are certified for nobody.
+    pub blocked_keys: BlockedKeys,
     /// How long a stopping server waits for requests in flight.
     pub drain: Duration,
     /// The server certificate and the TLS floor.
@@ -106,12 +109,14 @@ pub(super) fn check(
     } else {
         check_default_label(shape.default_label.as_deref(), &tenants.label_names, place, problems).map(Some)
     };
+    let blocked_keys = check_blocked_keys(&shape.blocked_keys, folder, &place.key("blocked_keys"), problems);
     Some(ServerSettings {
         listen: listen?,
         status_listen: status_listen?,
         public_listen: public_listen?,
         data_dir: folder.join(shape.data_dir?),
         default_label: default_label?,
+        blocked_keys,
         drain: shape.drain.0,
         tls: tls?,
     })
@@ -136,6 +141,20 @@ pub(super) fn check_default_label(
         return None;
     }
     Some(label)
+}
+
+fn check_blocked_keys(lists: &[String], folder: &Path, place: &Place, problems: &mut Vec<Problem>) -> BlockedKeys {
+    let mut keys = BlockedKeys::default();
+    for list in lists {
+        let path = folder.join(list);
+        let added = read::text(&path).and_then(|text| {
+            keys.add_list(&text).map_err(|error| ProblemKind::Content { path: path.clone(), error: error.to_string() })
+        });
+        if let Err(kind) = added {
+            problems.push(place.problem(kind));
+        }
+    }
+    keys
 }
 
 fn check_listen(addresses: Option<&[String]>, place: &Place, problems: &mut Vec<Problem>) -> Option<Vec<SocketAddr>> {

@@ -44,6 +44,7 @@ fn example_folder(config: &str) -> TempDir {
     let birth = birth_params.self_signed(&birth_key).unwrap();
     fs::write(path.join("ca/root.pem"), root.pem()).unwrap();
     fs::write(path.join("operators/olga.pem"), root.pem()).unwrap();
+    fs::write(path.join("leaked-keys.txt"), "# none yet\n").unwrap();
     fs::write(path.join("ca/issuing.pem"), issuing.pem()).unwrap();
     write_key(&path.join("ca/issuing.key"), &issuing_key);
     rollover::write_successor(&path.join("ca/next"), &root_params, &root_key);

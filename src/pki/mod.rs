@@ -1,5 +1,6 @@
 //! Public-key infrastructure rules: keys, signatures, requests, names, certificates, paths. Pure; no I/O, no clock.
 
+pub mod blocked_keys;
 pub mod cert_id;
 pub mod certificate;
 pub mod device_identity;

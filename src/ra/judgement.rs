@@ -292,6 +292,10 @@ impl RegistrationAuthority {
             return refused(RejectionCode::KeyInUse, reason);
         }
         let key = enrollment.key().spki_sha256();
+        if self.blocked_keys.contain(&key) {
+            let reason = "the key of the request is on the list of keys that others have; make a new key";
+            return refused(RejectionCode::KeyCompromised, reason);
+        }
         let store = self.ports.store.as_ref();
         if is_compromised(store, &key).map_err(Fault::from)? {
             let reason = "a certificate over the key of the request was revoked because the key was compromised; make a new \

@@ -39,6 +39,7 @@ use crate::audit::{Alarm, AuditEvent, AuditOutcome};
 use crate::clock::{Clock, Entropy};
 use crate::credential::Gate;
 use crate::est::{EstResponse, Label, ResponseBody, TenantHosts};
+use crate::pki::blocked_keys::BlockedKeys;
 use crate::pki::digest::sha256;
 use crate::store::{CertificateStore, Receipt, StoreFault};
 
@@ -95,6 +96,7 @@ pub struct RegistrationAuthority {
     namespaces: Namespaces,
     /// SHA-256 of the SubjectPublicKeyInfo of every CA that is known here: no device gets a certificate over one.
     ca_keys: HashSet<[u8; 32]>,
+    blocked_keys: BlockedKeys,
     ports: Ports,
     rsa_generations: Places,
 }
@@ -118,13 +120,20 @@ impl RegistrationAuthority {
             ca_keys.extend(authorities.chain(anchors).map(|ca| sha256(&[ca.public_key().der()])));
         }
         let rsa_generations = Places::new(DEFAULT_RSA_GENERATIONS);
-        Ok(Self { namespaces: Namespaces::new(labels, default_label, hosts)?, ca_keys, ports, rsa_generations })
+        let namespaces = Namespaces::new(labels, default_label, hosts)?;
+        Ok(Self { namespaces, ca_keys, blocked_keys: BlockedKeys::default(), ports, rsa_generations })
     }
 
     /// The same, with another limit to the RSA keys that are made at once.
     #[must_use]
     pub fn with_rsa_generations(self, most: usize) -> Self {
         Self { rsa_generations: Places::new(most), ..self }
+    }
+
+    /// These keys are certified for nobody.
+    #[must_use]
+    pub fn refusing_keys(self, blocked_keys: BlockedKeys) -> Self {
+        Self { blocked_keys, ..self }
     }
 
     /// The label that a path names, at a host in lower case or at none. An unknown label is nobody's, never the default's

@@ -129,6 +129,7 @@ pub(super) fn registration_authority(config: &Config, ports: &Ports) -> Result<R
     let labels = config.labels.iter().map(|label| label_context(label, &config.limits)).collect();
     let authority =
         RegistrationAuthority::new(labels, config.server.default_label.as_ref(), &config.hosts, ports.clone())?;
+    let authority = authority.refusing_keys(config.server.blocked_keys.clone());
     Ok(authority.with_rsa_generations(config.limits.max_rsa_generations))
 }
 

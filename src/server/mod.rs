@@ -419,6 +419,7 @@ impl Fixed {
             ("admin.listen", self.admin_listen != admin.listen),
             // Where nothing is said it moves with the folder.
             ("admin.socket", !moved && self.admin_socket != admin.socket),
+            ("limits.max_ocsp_responses", self.limits.max_ocsp_responses != limits.max_ocsp_responses),
             ("limits.queue", self.limits.queue != limits.queue),
             ("limits.clock_jump", self.limits.clock_jump != limits.clock_jump),
             ("limits.sync_pause", self.limits.sync_pause != limits.sync_pause),
