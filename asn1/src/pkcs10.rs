@@ -418,3 +418,43 @@ struct CertificationRequestInfoWire {
     #[rasn(tag(0))]
     attributes: Option<SequenceOf<Any>>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A value of at most 65,535 octets.
+    fn tlv(identifier: u8, content: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(content.len()).unwrap_or_default();
+        let [high, low] = length.to_be_bytes();
+        match length {
+            0..=127 => [&[identifier, low], content].concat(),
+            128..=255 => [&[identifier, 0x81, low], content].concat(),
+            256.. => [&[identifier, 0x82, high, low], content].concat(),
+        }
+    }
+
+    /// POP-08: each kind of DirectoryString, of 1 to 255 characters, however many octets those take.
+    #[test]
+    fn a_challenge_password_is_any_directory_string_of_1_to_255_characters() {
+        let texts: [(u8, &[u8]); 7] = [
+            (tag::TELETEX_STRING, b"a"),
+            (tag::PRINTABLE_STRING, b"a"),
+            (tag::UNIVERSAL_STRING, &[0, 0, 0, b'a']),
+            (tag::UTF8_STRING, b"a"),
+            (tag::UTF8_STRING, "\u{20ac}".as_bytes()),
+            (tag::BMP_STRING, &[0x20, 0xac]),
+            (tag::IA5_STRING, b"a"),
+        ];
+        for (identifier, character) in texts {
+            let decoded = |characters| decode_challenge("it", &tlv(identifier, &character.repeat(characters)));
+            assert_eq!(decoded(1).unwrap().chars().count(), 1, "{identifier}");
+            assert_eq!(decoded(255).unwrap().chars().count(), 255, "{identifier}");
+            for characters in [0, 256] {
+                assert_eq!(decoded(characters), Err(DecodeError::Text { what: "it" }), "{identifier} {characters}");
+            }
+        }
+        assert_eq!(decode_challenge("it", &tlv(tag::OCTET_STRING, b"a")), Err(DecodeError::Malformed { what: "it" }));
+        assert_eq!(decode_challenge("it", &[]), Err(DecodeError::Malformed { what: "it" }));
+    }
+}

@@ -50,7 +50,9 @@ fn example_folder(config: &str) -> TempDir {
     rollover::write_successor(&path.join("ca/next"), &root_params, &root_key);
     write_key(&path.join("ca/other.key"), &KeyPair::generate().unwrap());
     let mut server_params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    server_params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    // RFC 6402 §2.10: id-kp-cmcRA, which a server under the EST CA may have beside it (RFC 7030 §3.6.1).
+    let cmc_ra = ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 5, 5, 7, 3, 28]);
+    server_params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, cmc_ra];
     let server_key = KeyPair::generate().unwrap();
     let server = server_params.signed_by(&server_key, &Issuer::from_params(&root_params, &root_key)).unwrap();
     fs::write(path.join("tls/server.pem"), server.pem()).unwrap();
