@@ -23,7 +23,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("http", &["est", "ra", "va"]),
     ("va", &["pki", "ca", "store", "audit", "clock"]),
     ("admin", &["est", "pki", "ca", "access", "ra", "va", "store", "policy", "http", "trail", "backup", "webhook"]),
-    ("webhook", &["est", "pki", "store", "audit", "clock", "trail", "http"]),
+    ("webhook", &["est", "pki", "store", "audit", "clock", "ra", "trail", "http"]),
     ("trail", &["pki", "store"]),
     ("backup", &["pki", "store", "config", "audit"]),
 ];
@@ -72,7 +72,18 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tar", &["backup/"]),
     ("indicatif", &["cli/"]),
     ("csv", &["admin/resource/import"]),
-    ("serde", &["config/file", "admin/", "trail/event", "webhook/message", "backup/manifest", "cli/operate"]),
+    (
+        "serde",
+        &[
+            "config/file",
+            "admin/",
+            "trail/event",
+            "webhook/message",
+            "webhook/question",
+            "backup/manifest",
+            "cli/operate",
+        ],
+    ),
     ("serde_json", &["credential/jw", "admin/", "trail/", "webhook/", "backup/", "cli/operate"]),
     ("argon2", &["credential/password"]),
     ("md5", &["credential/digest"]),

@@ -34,6 +34,9 @@ async fn dashboard_alerts_and_documents_name_metrics_that_are_served() {
     let secret = folder.path.join("hook.secret");
     fs::write(&secret, "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=").unwrap();
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let asked = "[tenant.label.authorization_webhook]\nsecret = \"hook.secret\"\nurl = \"https://127.0.0.1:9/\"";
+    let config = fs::read_to_string(folder.path.join("config.toml")).unwrap();
+    fs::write(folder.path.join("config.toml"), format!("{config}\n{asked}\n")).unwrap();
     let webhook = "[[webhook]]\nname = \"hook\"\nsecret = \"hook.secret\"\nurl = \"https://127.0.0.1:9/\"\n\n";
     folder.edit("[[tenant]]", &format!("{webhook}[[tenant]]"));
     let running = folder.start().await;

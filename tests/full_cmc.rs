@@ -4,6 +4,8 @@
 
 #[path = "support/cmc.rs"]
 mod cmc;
+#[path = "support/oracle.rs"]
+mod oracle;
 #[path = "support/world.rs"]
 mod world;
 
@@ -21,7 +23,7 @@ use estd::pki::device_identity::DeviceId;
 use estd::pki::digest::MacKey;
 use estd::pki::public_key::KeyType;
 use estd::policy::{AuthenticationRule, RegistrationRule};
-use estd::ra::{Authentication, CodeRequest, LabelContext, MAX_CMC_CONTROLS, PeerSession, Refusal};
+use estd::ra::{Answer, Authentication, CodeRequest, LabelContext, MAX_CMC_CONTROLS, PeerSession, Refusal};
 use estd::store::CertificateStore as _;
 use estd::store::RequestKey;
 use estd::store::approval::Decision;
@@ -32,6 +34,7 @@ use estd_asn1::cmc::{
 };
 use estd_asn1::pkcs10::RequestLimits;
 use estd_asn1::{AlgorithmIdentifier, AttributeTypeAndValue, GeneralName, Name, Oid, crmf, oid};
+use oracle::Oracle;
 use world::*;
 
 fn world() -> World {
@@ -443,4 +446,25 @@ fn a_label_that_takes_no_cmc_answers_nothing() {
     let request = EstRequest { target, body: signed(&by(&device), &plain(key().as_ref())), credential: None };
     let outcome = world.ra.enroll(world.label("devices"), &request, &device.session(), "test");
     assert!(matches!(outcome, Err(Refusal::Rejected(rejection)) if rejection.code() == RejectionCode::NotFound));
+}
+
+/// Whoever else has a say is asked about what comes by CMC too, and a denial is told in CMC.
+#[test]
+fn what_is_denied_from_elsewhere_is_told_in_a_response() {
+    let oracle = Oracle::new();
+    let world = world_with(|label| label.authorizer = Some(Arc::clone(&oracle) as _));
+    let (device, key) = (world.birth("SN-1", KeyType::P256), key());
+    let body = signed(&by(&device), &plain(key.as_ref()));
+    oracle.denies("not paid");
+    let (code, response) = refused(&world, &device.session(), &body);
+    assert_eq!((code, response.fail_info()), (RejectionCode::AuthorizationDenied, CmcFailInfo::BadIdentity));
+    assert_eq!(response.status.body_list, [BodyPartReference::Id(7)]);
+    assert!(!response.status.text.unwrap().contains("not paid"));
+    oracle.says(|| Ok(Answer::Allowed));
+    assert_eq!(send(&world, &device.session(), &body).0, Ok(None));
+    let asked = oracle.asked();
+    assert!(asked.iter().all(|asked| asked.operation == "fullcmc" && asked.device == "SN-1"), "{asked:?}");
+    let answered = asked.len();
+    assert_eq!(send(&world, &device.session(), &body).0, Ok(None), "the same answer again");
+    assert_eq!(oracle.asked().len(), answered);
 }

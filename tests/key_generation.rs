@@ -4,6 +4,8 @@
 
 #[path = "support/opening.rs"]
 mod opening;
+#[path = "support/oracle.rs"]
+mod oracle;
 #[path = "support/world.rs"]
 mod world;
 
@@ -23,13 +25,14 @@ use estd::pki::profile::EnrollmentProfile;
 use estd::pki::public_key::{KeyPolicy, KeyType};
 use estd::pki::signature::SignatureAlgorithm;
 use estd::policy::{AuthenticationRule, IdentityLinking, KeyGenerationRules, RegistrationRule, RepeatedBirth};
-use estd::ra::{Authentication, KeyGeneration, LabelContext, PeerSession, Refusal, RegistryError};
+use estd::ra::{Authentication, AuthorizationFault, KeyGeneration, LabelContext, PeerSession, Refusal, RegistryError};
 use estd::store::CertificateStore as _;
 use estd::store::approval::Decision;
 use estd_asn1::{
     AlgorithmIdentifier, Attribute, Certificate, GeneralName, KeyUsage, Name, Oid, certs_only, oid, pkcs10,
 };
 use opening::{Envelope, verified_key};
+use oracle::Oracle;
 use p256::pkcs8::DecodePrivateKey as _;
 use rcgen::{CertificateParams, IsCa, KeyPair, KeyUsagePurpose, RsaKeySize};
 use rsa::sha2::Sha256;
@@ -552,4 +555,30 @@ fn a_credential_is_as_good_for_a_key_as_for_an_enrollment() {
         let issued = if right.is_none() { 2 } else { 0 };
         assert_eq!(world.store.certificate_count().unwrap(), issued, "{rule:?}");
     }
+}
+
+/// Whoever else has a say is asked before there is a key: of a denial no key is made, sealed or signed for.
+#[test]
+fn no_key_is_made_that_is_denied_from_elsewhere() {
+    let oracle = Oracle::new();
+    let world = world_with(open_rules(), |_| (), |label| label.authorizer = Some(Arc::clone(&oracle) as _));
+    let device = world.birth("SN-1", KeyType::P256);
+    let sealed =
+        asking(&[named(oid::DECRYPT_KEY_IDENTIFIER, b"psk-256"), capabilities(&[&AesSize::Aes256.key_wrap()])]);
+    oracle.denies("not paid");
+    for body in [empty(KeyType::P256), sealed.clone()] {
+        assert_eq!(refused(&world, &session(&device), &body), RejectionCode::AuthorizationDenied);
+    }
+    oracle.says(|| {
+        let cause = "no answer within 5000 ms".to_owned();
+        Err(AuthorizationFault::Unanswered { asked: "the oracle".into(), cause })
+    });
+    let failed = generate(&world, &session(&device), &sealed);
+    assert!(matches!(failed, Err(Refusal::Fault(_))));
+    assert_eq!((world.entropy.drawn(), world.store.certificate_count().unwrap()), (0, 0));
+    oracle.says(|| Ok(estd::ra::Answer::Allowed));
+    encrypted(&generate(&world, &session(&device), &sealed).unwrap());
+    let asked = oracle.asked();
+    assert_eq!(asked.len(), 4, "a key that is made here is asked about once");
+    assert!(asked.iter().all(|asked| asked.operation == "serverkeygen" && asked.spki_sha256.is_none()), "{asked:?}");
 }

@@ -13,12 +13,10 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use folder::Folder;
-use receiver::{Answer, Receiver};
+use receiver::{Answer, Receiver, SECRET};
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// 32 octets of 7, in base64.
-const SECRET: &str = "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder whose server has a webhook.
@@ -84,19 +82,6 @@ async fn state(folder: &Folder) -> Value {
     serde_json::from_str(done("webhook list --json", folder).await.trim()).unwrap()
 }
 
-/// HMAC-SHA-256 by another implementation.
-fn tag(message: &[u8]) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let (input, output) = (folder.path().join("message"), folder.path().join("tag"));
-    fs::write(&input, message).unwrap();
-    let key = format!("hexkey:{}", "07".repeat(32));
-    let mut command = Command::new("openssl");
-    command.args(["dgst", "-sha256", "-mac", "HMAC", "-macopt", &key, "-binary", "-out"]).arg(&output).arg(&input);
-    assert!(command.status().unwrap().success());
-    let text = Command::new("openssl").args(["base64", "-A", "-in"]).arg(&output).output().unwrap();
-    String::from_utf8(text.stdout).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn events_arrive_over_tls_in_order_each_signed_and_only_those_that_are_wanted() {
     let (receiver, ca) = Receiver::over_tls(|_| Answer::Status(204)).await;
@@ -116,10 +101,7 @@ async fn events_arrive_over_tls_in_order_each_signed_and_only_those_that_are_wan
     assert_eq!(devices, ["SN-0", "SN-1", "SN-2", "SN-3"]);
     assert!(bodies.iter().all(|body| body["type"] == "device.changed" && body["timestamp"] == body["data"]["at"]));
     for request in &received {
-        let [id, timestamp, signature] =
-            ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| request.field(name));
-        let message = [id.as_bytes(), b".", timestamp.as_bytes(), b".", &request.body].concat();
-        assert_eq!(signature, format!("v1,{}", tag(&message)));
+        request.verify();
         assert_eq!((request.field("content-type"), request.line.as_str()), ("application/json", "POST /estd HTTP/1.1"));
     }
     let ids: std::collections::BTreeSet<_> = received.iter().map(|request| request.field("webhook-id")).collect();

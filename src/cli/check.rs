@@ -76,8 +76,10 @@ fn described(label: &LabelSettings) -> String {
     };
     let cmc = if label.full_cmc { ", takes full cmc" } else { "" };
     let authentication = label.authentication.as_str();
+    let asks = label.authorization_webhook.as_ref();
+    let asks = asks.map(|webhook| format!(", asks {}", webhook.receiver.endpoint)).unwrap_or_default();
     format!(
-        "tenant {}, profile {}, {} days, signed by {}, {anchors} manufacturers' CA certificates, by {authentication}{keys}{cmc}",
+        "tenant {}, profile {}, {} days, signed by {}, {anchors} manufacturers' CA certificates, by {authentication}{keys}{cmc}{asks}",
         label.tenant,
         profile.name,
         profile.validity.num_days(),

@@ -13,7 +13,7 @@ pub(super) use admin::{Admin, AdminOperator};
 pub(super) use credentials::{Code, Credentials, Issuer, Token, User};
 pub(super) use limits::{LabelLimits, TenantLimits};
 pub(super) use renewal::Renewal;
-pub(super) use webhook::Webhook;
+pub(super) use webhook::{AuthorizationWebhook, Webhook};
 
 use std::fmt;
 use std::time::Duration;
@@ -395,6 +395,7 @@ pub(super) struct Label {
     pub(super) strict: bool,
     pub(super) csrattrs: String,
     pub(super) key_generation: Option<Table>,
+    pub(super) authorization_webhook: Option<Table>,
 }
 
 impl Default for Label {
@@ -423,6 +424,7 @@ impl Default for Label {
             strict: false,
             csrattrs: "list".to_owned(),
             key_generation: None,
+            authorization_webhook: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use estd_asn1::Certificate;
 use super::authority::{Declared, Sound, out_of_validity};
 use super::problem::{Place, Problem, ProblemKind};
 use super::profile::Profile;
-use super::{file, key_generation, ra, read, registration, renewal, usage_limits, wire};
+use super::{file, key_generation, ra, read, registration, renewal, usage_limits, webhook, wire};
 use crate::ca::{CertificateAuthority, Rollover};
 use crate::credential::{Accepted, Credentials, HttpScheme};
 use crate::est::{DigestAlgorithm, Label, WireRules};
@@ -21,6 +21,7 @@ use crate::policy::{
     AuthenticationRule, EnrollmentRules, IdentityLinking, KeyGenerationRules, NameChange, RegistrationRules,
     RenewalRules, TenantLimits, UsageLimits,
 };
+use crate::webhook::AuthorizationWebhook;
 
 /// A label with what it refers to.
 pub struct LabelSettings {
@@ -56,6 +57,8 @@ pub struct LabelSettings {
     pub key_generation: Option<Arc<KeyGenerationRules>>,
     /// Whether it takes Full PKI Requests.
     pub full_cmc: bool,
+    /// Who is asked before it certifies; `None`: nobody.
+    pub authorization_webhook: Option<AuthorizationWebhook>,
 }
 
 /// What a label of a tenant may refer to.
@@ -104,6 +107,7 @@ pub(super) fn check(
     let wire = wire::check(&speech, registration.as_ref(), place, check.problems);
     let name_change = check.name_change(&shape.change_subject_name);
     let key_generation = shape.key_generation.and_then(|table| check.key_generation(table, profile.as_deref()));
+    let authorization_webhook = check.authorization_webhook(shape.authorization_webhook);
     let (Sound { authority, rollover }, implicit) = (authority?, implicit?);
     // Only the issuing authority itself is an explicit anchor: under its root, another tenant's authority may stand. What
     // the one before it issued, or the one after it, counts as well.
@@ -150,6 +154,7 @@ pub(super) fn check(
         wire: wire?,
         key_generation,
         full_cmc: shape.full_cmc,
+        authorization_webhook: authorization_webhook?,
     })
 }
 
@@ -349,6 +354,13 @@ impl Check<'_> {
         let past = rules.certificates.iter().filter_map(|one| out_of_validity(one, self.known.now));
         self.warnings.extend(past.map(|warning| place.problem(warning)));
         Some(Arc::new(rules))
+    }
+
+    /// A table that is wrong is not none: without it more would be certified than was meant.
+    fn authorization_webhook(&mut self, table: Option<file::Table>) -> Option<Option<AuthorizationWebhook>> {
+        let Some(table) = table else { return Some(None) };
+        let place = self.place.key("authorization_webhook");
+        webhook::check_authorization(table, self.folder, &place, self.problems).map(Some)
     }
 
     fn warn_of_short_authority(&mut self, authority: &CertificateAuthority, validity: TimeDelta) {

@@ -119,6 +119,7 @@ fn check(path: &Path, now: DateTime<Utc>, problems: &mut Vec<Problem>, warnings:
     let data_dir = server.as_ref().map_or(folder, |server| &server.data_dir);
     let admin = admin::check(main.admin, folder, &admin_place, data_dir, &tenants.labels, problems);
     let webhooks = webhook::check(main.webhook, folder, &place, &tenants.labels, problems);
+    webhook::check_questions(&tenants.labels, &place, problems);
     let tenant::Tenants { authorities, labels, hosts, label_names: _ } = tenants;
     let authorities = authorities.into_iter().filter_map(authority::Declared::into_sound).collect();
     let sources = Sources::new(path.to_owned(), Vec::new());

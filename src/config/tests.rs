@@ -1,6 +1,7 @@
 //! The example file holds what it says, and every mistake is told with its place, all at once.
 
 mod admin;
+mod authorization_webhook;
 mod credentials;
 mod key_generation;
 mod limits;
@@ -63,7 +64,9 @@ fn example_folder(config: &str) -> TempDir {
     let recipient = recipient.self_signed(&KeyPair::generate().unwrap()).unwrap();
     fs::write(path.join("decrypt-certificates/one.pem"), recipient.pem()).unwrap();
     write_secret(&path.join("keys/psk-id-0001.hex"), "000102030405060708090A0B0C0D0E0f\n");
-    write_secret(&path.join("webhooks/siem.secret"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
+    for receiver in ["siem", "inventory"] {
+        write_secret(&path.join(format!("webhooks/{receiver}.secret")), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
+    }
     fs::write(path.join("config.toml"), config).unwrap();
     folder
 }

@@ -94,6 +94,8 @@ rejection_codes! {
     CloneSuspected = "clone_suspected",
     /// An operator refused the request.
     NotApproved = "not_approved",
+    /// The authorization webhook of the label denied the certificate.
+    AuthorizationDenied = "authorization_denied",
     /// An RA client asked for a device that it does not speak for.
     RaScope = "ra_scope",
     /// changeSubjectName asks for names that are not given.

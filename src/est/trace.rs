@@ -98,6 +98,8 @@ rules! {
     CodeUses = "code_uses", "enrollment code", "RFC 7030 3.7";
     /// The tenant has room for the certificate, and for its device.
     Quota = "quota", "tenant", "RFC 6585 4";
+    /// The webhook that is asked at the label allows the certificate.
+    AuthorizationWebhook = "authorization_webhook", "device id, names, SubjectPublicKeyInfo", "RFC 7030 3.7";
 }
 
 /// How a rule came out.

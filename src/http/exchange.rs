@@ -7,7 +7,6 @@ use hyper::body::{Body, Bytes};
 use hyper::header::EXPECT;
 use hyper::http::request::Parts;
 use hyper::{Method, Request};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::connection::HttpEdge;
@@ -19,7 +18,7 @@ use crate::est::{
     EstRequest, EstResponse, Operation, PresentedCredential, Rejection, RejectionCode, ResponseBody, WireShape,
 };
 use crate::ra::{
-    Fault, HttpScheme, LabelContext, PeerSession, PendingResponse, Refusal, RegistrationAuthority, RequestKey,
+    Fault, HttpScheme, LabelContext, PeerSession, PendingResponse, Refusal, RegistrationAuthority, RequestKey, Turn,
 };
 
 /// How often a request whose answer is held back is looked after.
@@ -162,18 +161,17 @@ impl Exchange {
     }
 
     /// Certificates are issued on the threads that serve connections: whoever asks joins a line for them, or is sent away while
-    /// that costs next to nothing. Passwords and keys are verified and made elsewhere, and have limits of their own.
+    /// that costs next to nothing. Passwords are verified, keys made and others asked elsewhere, within limits of their own.
     async fn submit_in_line(
         &self,
         authority: &Arc<RegistrationAuthority>,
         route: &Route,
         request: &Arc<EstRequest>,
     ) -> Result<(PendingResponse, Option<(Place<'_>, metrics::Counted)>), Refusal> {
-        let operation = request.target.operation;
-        if verifies_credentials(route, request) || operation == Operation::ServerKeyGen {
+        if takes_a_while(route, request) {
             return Ok((self.submit(authority, route, request).await?, None));
         }
-        let joined = self.edge.line.join(operation == Operation::SimpleReenroll, Instant::now());
+        let joined = self.edge.line.join(request.target.operation == Operation::SimpleReenroll, Instant::now());
         let mut place = joined.map_err(|TooLong { retry_after }| {
             let reason = "more is asked of the server than it can answer in time";
             let rejection = Rejection::new(RejectionCode::Overloaded, "RFC 9110 15.6.4", reason);
@@ -188,41 +186,47 @@ impl Exchange {
         Ok((submitted?, Some((place, counted))))
     }
 
-    /// To verify a password or to make a key takes a while, and is moved off the runtime. A client that leaves meanwhile
-    /// loses the answer, and its key is wiped.
+    /// What takes a while is moved off the runtime. A client that leaves meanwhile loses the answer, and its key is wiped.
     async fn submit(
         &self,
         authority: &Arc<RegistrationAuthority>,
         route: &Route,
         request: &Arc<EstRequest>,
     ) -> Result<PendingResponse, Refusal> {
-        let turn = if verifies_credentials(route, request) {
-            Some(self.turn(authority, route).await?)
-        } else if request.target.operation == Operation::ServerKeyGen {
-            None
-        } else {
+        if !takes_a_while(route, request) {
             return authority.enroll(&route.label, request, &self.session, &self.request_id);
-        };
+        }
+        // A label's own turn comes first: who waits for it keeps no credential of another label waiting.
+        let asking = self.turn_to_ask(authority, route).await?;
+        let verifying =
+            if verifies_credentials(route, request) { Some(self.turn(authority, route).await?) } else { None };
         let (aside, label, request) = (Arc::clone(authority), Arc::clone(&route.label), Arc::clone(request));
         let (session, request_id) = (Arc::clone(&self.session), self.request_id.clone());
         let enrolled = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            aside.enroll(&label, &request, &session, &request_id)
+            let _asking = asking;
+            aside.enroll_in_turn(&label, &request, &session, &request_id, verifying)
         });
         // Only a panic, or a runtime that is being torn down, ends it otherwise.
         enrolled.await.unwrap_or_else(|_| Err(self.refuse(authority, Some(route), Fault::Abandoned.into())))
     }
 
     /// So many credentials are verified at once: a password takes tens of milliseconds and megabytes.
-    async fn turn(&self, authority: &RegistrationAuthority, route: &Route) -> Result<OwnedSemaphorePermit, Refusal> {
+    async fn turn(&self, authority: &RegistrationAuthority, route: &Route) -> Result<Turn, Refusal> {
         let turn = tokio::time::timeout(VERIFICATION_WAIT, Arc::clone(&self.edge.verifications).acquire_owned());
         match turn.await {
-            Ok(Ok(turn)) => Ok(turn),
+            Ok(Ok(turn)) => Ok(Turn::holding(turn)),
             Ok(Err(_)) | Err(_) => {
                 let fault = Fault::Overloaded { verifying: self.edge.limits.max_verifications };
                 Err(self.refuse(authority, Some(route), fault.into()))
             }
         }
+    }
+
+    /// So many ask at once whoever has a say at the label: each keeps a thread until it is answered.
+    async fn turn_to_ask(&self, authority: &RegistrationAuthority, route: &Route) -> Result<Option<Turn>, Refusal> {
+        let Some(authorizer) = &route.label.authorizer else { return Ok(None) };
+        let turn = authorizer.turn().await;
+        turn.map(Some).map_err(|fault| self.refuse(authority, Some(route), Fault::from(fault).into()))
     }
 
     /// Takes note of who is given the certificates of a new CA. A store that takes no notes keeps nobody from them: who comes
@@ -337,6 +341,13 @@ impl Exchange {
             }
         }
     }
+}
+
+/// Whether a credential may have to be verified, a key to be made, or somebody else to be asked.
+fn takes_a_while(route: &Route, request: &EstRequest) -> bool {
+    verifies_credentials(route, request)
+        || request.target.operation == Operation::ServerKeyGen
+        || route.label.authorizer.is_some()
 }
 
 /// Whether a credential may have to be verified. A CMC message may prove identity by a code (RFC 5272 section 6.2.1), which is

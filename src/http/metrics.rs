@@ -107,6 +107,13 @@ struct WebhookLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QuestionLabels {
+    tenant: String,
+    label: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StatusLabels {
     status: u16,
 }
@@ -161,6 +168,8 @@ pub struct Metrics {
     ocsp_answers: Family<OcspLabels, Counter>,
     webhook_attempts: Family<AttemptLabels, Counter>,
     webhook_behind: Family<WebhookLabels, Gauge>,
+    authorization_questions: Family<QuestionLabels, Counter>,
+    authorization_durations: Family<LabelLabels, Histogram>,
     admin_requests: Family<StatusLabels, Counter>,
     connections: Gauge,
     in_line: Gauge,
@@ -199,6 +208,8 @@ impl Metrics {
             ocsp_answers: Family::default(),
             webhook_attempts: Family::default(),
             webhook_behind: Family::default(),
+            authorization_questions: Family::default(),
+            authorization_durations: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
             admin_requests: Family::default(),
             connections: Gauge::default(),
             in_line: Gauge::default(),
@@ -281,6 +292,10 @@ impl Metrics {
         registry.register("webhook_attempts", help, self.webhook_attempts.clone());
         let help = "Records of the journal that a webhook has not come to";
         registry.register("webhook_behind", help, self.webhook_behind.clone());
+        let help = "Questions to authorization webhooks: allowed, denied, failed; shed where too many ask at once";
+        registry.register("authorization_questions", help, self.authorization_questions.clone());
+        let help = "From question to answer of an authorization webhook";
+        registry.register("authorization_duration_seconds", help, self.authorization_durations.clone());
         registry.register("admin_requests", "Requests of operators, by HTTP status", self.admin_requests.clone());
         registry.register("connections_open", "Connections open now", self.connections.clone());
         registry.register("requests_in_line", "Requests for certificates not answered yet", self.in_line.clone());
@@ -389,6 +404,28 @@ impl Metrics {
     pub(crate) fn webhook_behind(&self, webhook: &str, records: u64) {
         let labels = WebhookLabels { webhook: webhook.to_owned() };
         self.webhook_behind.get_or_create(&labels).set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
+    /// The authorization webhook of a label was asked, or could not be: allowed, denied, failed or shed.
+    pub(crate) fn authorization(&self, tenant: &str, label: &str, outcome: &'static str) {
+        let (tenant, label) = (tenant.to_owned(), label.to_owned());
+        self.authorization_questions.get_or_create(&QuestionLabels { tenant, label, outcome }).inc();
+    }
+
+    /// How long an answer of it took, or what came in place of one.
+    pub(crate) fn authorization_took(&self, tenant: &str, label: &str, took: Duration) {
+        let labels = LabelLabels { tenant: tenant.to_owned(), label: label.to_owned() };
+        self.authorization_durations.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// The same as [`expect`](Self::expect) for an authorization webhook.
+    pub(crate) fn expect_authorization(&self, tenant: &str, label: &str) {
+        for outcome in ["allowed", "denied", "failed", "shed"] {
+            let labels = QuestionLabels { tenant: tenant.to_owned(), label: label.to_owned(), outcome };
+            drop(self.authorization_questions.get_or_create(&labels));
+        }
+        let labels = LabelLabels { tenant: tenant.to_owned(), label: label.to_owned() };
+        drop(self.authorization_durations.get_or_create(&labels));
     }
 
     /// Something that an operator should look at; `alarm` as told by [`crate::audit::Alarm::as_str`].

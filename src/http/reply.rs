@@ -282,6 +282,7 @@ const fn status(code: RejectionCode) -> StatusCode {
         | RejectionCode::IdentityConflict
         | RejectionCode::CloneSuspected
         | RejectionCode::NotApproved
+        | RejectionCode::AuthorizationDenied
         | RejectionCode::RaScope
         | RejectionCode::NameChange
         | RejectionCode::CodeUsed

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::authorization::Turn;
 use super::label::LabelContext;
 use super::peer_session::PeerSession;
 use super::refusal::Refusal;
@@ -15,9 +16,9 @@ use crate::store::{CertificateId, RequestKey};
 pub(super) struct Attempt<'a> {
     pub(super) at: DateTime<Utc>,
     label: Option<&'a LabelContext>,
-    operation: &'a str,
-    peer: &'a PeerSession,
-    request_id: &'a str,
+    pub(super) operation: &'a str,
+    pub(super) peer: &'a PeerSession,
+    pub(super) request_id: &'a str,
     /// Known once the peer's certificate is found on record, or its identity is proven.
     pub(super) device: Option<String>,
     /// The RA client that asks for it.
@@ -32,6 +33,8 @@ pub(super) struct Attempt<'a> {
     pub(super) trace: Trace,
     /// It is asked about and did not come: a wrong credential is no guess, and no event is left.
     pub(super) hypothetical: bool,
+    /// A turn that was lent for the judgement.
+    pub(super) turn: Option<Turn>,
 }
 
 impl<'a> Attempt<'a> {
@@ -55,6 +58,7 @@ impl<'a> Attempt<'a> {
             credential: None,
             trace: Trace::default(),
             hypothetical: false,
+            turn: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::attempt::Attempt;
 use super::authentication::{Offered, Shown};
+use super::authorization::{self, Sought, Turn};
 use super::judgement::{Asked, Judged, Leave, look_at, repeat_window};
 use super::label::LabelContext;
 use super::peer_session::PeerSession;
@@ -66,8 +67,24 @@ impl RegistrationAuthority {
         peer: &PeerSession,
         request_id: &str,
     ) -> Result<PendingResponse, Refusal> {
+        self.enroll_in_turn(label, request, peer, request_id, None)
+    }
+
+    /// The same with a turn that is lent for the judgement: it is given back at the end, or before somebody else is asked.
+    ///
+    /// # Errors
+    /// A refusal, which left exactly one audit event and no other trace.
+    pub fn enroll_in_turn(
+        &self,
+        label: &LabelContext,
+        request: &EstRequest,
+        peer: &PeerSession,
+        request_id: &str,
+        turn: Option<Turn>,
+    ) -> Result<PendingResponse, Refusal> {
         let operation = request.target.operation;
         let mut attempt = Attempt::new(self.ports.clock.now(), Some(label), operation.segment(), peer, request_id);
+        attempt.turn = turn;
         let outcome = match operation {
             Operation::FullCmc => self.decide_full_cmc(label, request, peer, &mut attempt),
             Operation::CaCerts
@@ -121,10 +138,14 @@ impl RegistrationAuthority {
         let admitted = match admission {
             Admission::Granted(admitted) => admitted,
             Admission::Deferred { request, is_new } => {
-                return match self.granted_before(label, leave.grant(), &asked, attempt)? {
-                    Some((record, receipt)) => Ok(self.repeat(&record, receipt, None, attempt)),
-                    None => self.defer(label, *request, is_new, attempt),
-                };
+                if let Some((record, receipt)) = self.granted_before(label, leave.grant(), &asked, attempt)? {
+                    return Ok(self.repeat(&record, receipt, None, attempt));
+                }
+                // No operator is to look at what is denied in any case. What waits is asked about again when it is granted.
+                if is_new {
+                    authorization::judge(label, &Sought::of(&leave, proof, renewed.as_ref()), attempt)?;
+                }
+                return self.defer(label, *request, is_new, attempt);
             }
         };
         let (enrollment, key, room) = match leave {
@@ -135,6 +156,8 @@ impl RegistrationAuthority {
                 let is_new_device = admitted.is_new_device();
                 let room = self.room_for(label, is_new_device, authorized.grant().kind());
                 let room = self.judge_room(room, is_new_device, attempt)?;
+                let sought = Sought::generated(&authorized, proof, renewed.as_ref());
+                authorization::judge(label, &sought.suspected(admitted.suspicion.is_some()), attempt)?;
                 let (enrollment, key) = self.generate_key(label, *authorized, attempt)?;
                 (enrollment, Some(key), room)
             }
@@ -172,6 +195,10 @@ impl RegistrationAuthority {
                     let is_new_device = candidate.admitted.is_new_device();
                     let room = self.room_for(label, is_new_device, candidate.enrollment.kind());
                     candidate.room = self.judge_room(room, is_new_device, attempt)?;
+                    let sought = Sought::certified(&candidate.enrollment, candidate.proof, candidate.renewed.as_ref());
+                    let is_suspected = candidate.admitted.suspicion.is_some();
+                    // Under the claim: the same request twice at once is asked about once.
+                    authorization::judge(label, &sought.suspected(is_suspected), attempt)?;
                 }
                 attempt.credential = candidate.proof.credential().map(ToString::to_string);
                 self.issue(label, candidate, claim, attempt)

@@ -7,6 +7,7 @@ use estd_asn1::Certificate;
 
 use super::attempt::Attempt;
 use super::authentication::Offered;
+use super::authorization::{self, Sought};
 use super::judgement::{Judged, Leave, look_at};
 use super::label::LabelContext;
 use super::peer_session::PeerSession;
@@ -135,14 +136,17 @@ impl RegistrationAuthority {
         self.prove(label, &shown, attempt)?;
         attempt.trace.skipped(Rule::RequestRate, "counted for requests that come", "none came");
         let judged = self.judge(label, inquiry.operation, &asked, &shown, session, attempt)?;
-        let Judged { leave, admission, asked, proof, .. } = judged;
+        let Judged { leave, admission, asked, proof, renewed, .. } = judged;
         let admitted = match admission {
             Admission::Granted(admitted) => admitted,
             Admission::Deferred { request, is_new } => {
-                return Ok(match self.granted_before(label, leave.grant(), &asked, attempt)? {
-                    Some((record, _)) => Verdict::Repeat(record),
-                    None => Verdict::Wait { request: request.request, is_waiting: !is_new },
-                });
+                if let Some((record, _)) = self.granted_before(label, leave.grant(), &asked, attempt)? {
+                    return Ok(Verdict::Repeat(record));
+                }
+                if is_new {
+                    authorization::judge(label, &Sought::of(&leave, proof, renewed.as_ref()), attempt)?;
+                }
+                return Ok(Verdict::Wait { request: request.request, is_waiting: !is_new });
             }
         };
         let enrollment = match leave {
@@ -158,6 +162,7 @@ impl RegistrationAuthority {
         let is_new_device = admitted.is_new_device();
         let room = self.room_is_left(label, is_new_device, enrollment.kind());
         self.judge_room(room, is_new_device, attempt)?;
+        authorization::judge(label, &Sought::certified(&enrollment, proof, renewed.as_ref()), attempt)?;
         let certificate = label.authority.outline(&enrollment, attempt.at).map_err(Fault::from)?;
         Ok(Verdict::Issue { certificate, alarm: admitted.suspicion })
     }

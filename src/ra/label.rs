@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
+use super::authorization::Authorizer;
 use super::key_generation::KeyGeneration;
 use crate::ca::{CertificateAuthority, CmcResponder, Rollover};
 use crate::credential::{Accepted, Credentials, GuessLimits};
@@ -45,6 +46,8 @@ pub struct LabelContext {
     pub key_generation: Option<KeyGeneration>,
     /// Who answers Full PKI Requests; `None`: they are not taken.
     pub cmc_responder: Option<Arc<CmcResponder>>,
+    /// Who else has a say; `None`: nobody.
+    pub authorizer: Option<Arc<dyn Authorizer>>,
 }
 
 impl LabelContext {

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod authentication;
+mod authorization;
 mod cmc;
 mod codes;
 mod csr_attrs;
@@ -49,6 +50,7 @@ use namespace::Namespaces;
 
 pub use crate::credential::{AssumedCredential, Challenge, HttpScheme};
 pub use crate::store::RequestKey;
+pub use authorization::{Answer, AuthorizationFault, Authorizer, Question, Turn, TurnFuture};
 pub use cmc::MAX_CONTROLS as MAX_CMC_CONTROLS;
 pub use codes::{
     CodeRefused, CodeRequest, CodeState, MAX_CODE_LIFE, MAX_CODE_USES, MAX_CODES, MAX_CODES_AT_ONCE, MadeCode,

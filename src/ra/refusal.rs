@@ -1,5 +1,6 @@
 //! What comes instead of a certificate: a rejection (the client's doing) or a fault (ours).
 
+use super::authorization::AuthorizationFault;
 use crate::ca::{AppointmentFault, IssuanceFault, KeyGenerationFault, SealFault};
 use crate::est::trace::Refusing;
 use crate::est::{Rejection, RejectionCode};
@@ -43,6 +44,9 @@ pub enum Fault {
     /// The CMC responder.
     #[error(transparent)]
     Response(#[from] AppointmentFault),
+    /// Whoever has a say did not answer.
+    #[error(transparent)]
+    Authorization(#[from] AuthorizationFault),
     /// Too much to do.
     #[error("{verifying} credentials are being verified, the limit")]
     Overloaded {
@@ -71,6 +75,7 @@ impl Fault {
                 | KeyGenerationFault::Seal(SealFault::Entropy(_) | SealFault::Backend),
             )
             | Self::Response(AppointmentFault::Entropy(_) | AppointmentFault::Signer(_))
+            | Self::Authorization(AuthorizationFault::Unanswered { .. } | AuthorizationFault::Busy { .. })
             | Self::Overloaded { .. } => Some(RETRY_AFTER_SECONDS),
             Self::Store(StoreFault::Corrupt(_))
             | Self::Issuance(

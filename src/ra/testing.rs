@@ -107,6 +107,7 @@ pub(crate) fn enrolled_with(store: MemoryStore, authentication: &Authentication,
         wire: WireRules::default(),
         key_generation: None,
         cmc_responder: None,
+        authorizer: None,
     };
     let store = Arc::new(store);
     let ports = Ports {

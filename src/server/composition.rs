@@ -10,6 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use super::ServerError;
+use super::authorizers::Authorizers;
 use crate::admin::{AdminEdge, AdminSettings, AdminWorks, PinnedOperator};
 use crate::backup::Origin;
 use crate::ca::{CmcResponder, KeyGenerator};
@@ -18,7 +19,9 @@ use crate::config::{Authority, Config, LabelSettings, Limits};
 use crate::credential::{Gate, GuessLimits};
 use crate::http::{HttpEdge, HttpLimits, Metrics};
 use crate::pki::trust::PathLimits;
-use crate::ra::{Authentication, KeyGeneration, LabelContext, LabelsError, Ports, RegistrationAuthority, RequestRules};
+use crate::ra::{
+    Authentication, Authorizer, KeyGeneration, LabelContext, LabelsError, Ports, RegistrationAuthority, RequestRules,
+};
 use crate::store::CertificateStore;
 use crate::store::sled::StoreOptions;
 use crate::tls::{self, ReloadableCertificate, TlsSettings};
@@ -125,8 +128,13 @@ pub(super) fn show_holdings(metrics: &Metrics, authority: &Arc<ArcSwap<Registrat
 }
 
 /// The labels of a configuration over the ports.
-pub(super) fn registration_authority(config: &Config, ports: &Ports) -> Result<RegistrationAuthority, LabelsError> {
-    let labels = config.labels.iter().map(|label| label_context(label, &config.limits)).collect();
+pub(super) fn registration_authority(
+    config: &Config,
+    ports: &Ports,
+    authorizers: Authorizers,
+) -> Result<RegistrationAuthority, LabelsError> {
+    let labels = config.labels.iter().zip(authorizers);
+    let labels = labels.map(|(label, authorizer)| label_context(label, authorizer, &config.limits)).collect();
     let authority =
         RegistrationAuthority::new(labels, config.server.default_label.as_ref(), &config.hosts, ports.clone())?;
     let authority = authority.refusing_keys(config.server.blocked_keys.clone());
@@ -153,7 +161,7 @@ pub(super) fn store_options(limits: &Limits) -> StoreOptions {
     }
 }
 
-fn label_context(label: &LabelSettings, limits: &Limits) -> LabelContext {
+fn label_context(label: &LabelSettings, authorizer: Option<Arc<dyn Authorizer>>, limits: &Limits) -> LabelContext {
     LabelContext {
         tenant: label.tenant.clone(),
         label: label.label.clone(),
@@ -186,6 +194,7 @@ fn label_context(label: &LabelSettings, limits: &Limits) -> LabelContext {
             generator: Arc::new(KeyGenerator::new(Arc::clone(&label.authority))),
         }),
         cmc_responder: label.full_cmc.then(|| Arc::new(CmcResponder::new(Arc::clone(&label.authority)))),
+        authorizer,
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod admin_listener;
 mod admission;
+mod authorizers;
 mod background;
 mod checkpoints;
 mod clock_watch;
@@ -39,6 +40,7 @@ use crate::webhook::{Outbox, Prepared, Webhook, WebhookError};
 
 use admin_listener::AdminSocket;
 use admission::Admissions;
+pub use authorizers::AuthorizerError;
 use background::Background;
 pub use checkpoints::CheckpointFault;
 use checkpoints::Notary;
@@ -86,6 +88,9 @@ pub enum ServerError {
     /// A webhook.
     #[error(transparent)]
     Webhook(#[from] WebhookError),
+    /// Whoever is asked at a label.
+    #[error(transparent)]
+    Authorizer(#[from] AuthorizerError),
     /// No randomness.
     #[error(transparent)]
     Entropy(#[from] EntropyFailure),
@@ -110,7 +115,8 @@ impl Server {
         let notary = blocking(move || Notary::of(&folder)).await??;
         let ports = composition::ports(Arc::clone(&store) as _)?;
         let metrics = Arc::new(Metrics::new());
-        let authority = composition::registration_authority(&config, &ports)?;
+        let authorizers = authorizers::prepared(&config, &ports, &metrics).await?;
+        let authority = composition::registration_authority(&config, &ports, authorizers)?;
         let authority = blocking(move || authority.count_holdings().map(|()| authority)).await??;
         let validation = composition::validation_authority(&config, &ports, None);
         let validation = Arc::new(ArcSwap::from_pointee(validation));
@@ -175,7 +181,8 @@ impl Server {
 /// # Errors
 /// When the labels do not fit together, or there is no randomness.
 pub fn authority_over(config: &Config, store: Arc<dyn CertificateStore>) -> Result<RegistrationAuthority, ServerError> {
-    Ok(composition::registration_authority(config, &composition::ports(store)?)?)
+    let authorizers = authorizers::outside_a_server(config);
+    Ok(composition::registration_authority(config, &composition::ports(store)?, authorizers)?)
 }
 
 /// The same of what a configuration publishes.
@@ -353,7 +360,8 @@ impl Running {
         let left = self.fixed.differences(&config, &self.shared.data_dir);
         let shared = &self.shared;
         let mut renewal = shared.renewal.lock().await;
-        let authority = composition::registration_authority(&config, &shared.ports)?;
+        let authorizers = authorizers::prepared(&config, &shared.ports, &shared.metrics).await?;
+        let authority = composition::registration_authority(&config, &shared.ports, authorizers)?;
         let authority = blocking(move || authority.count_holdings().map(|()| authority)).await??;
         let before = shared.validation.load_full();
         let validation = composition::validation_authority(&config, &shared.ports, Some(&before));

@@ -1,4 +1,4 @@
-//! One POST to a receiver, over a connection to an address that was looked at before.
+//! POSTs to one receiver, over a connection to an address that was looked at before.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use hyper::{Request, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -20,12 +20,14 @@ use tokio_rustls::TlsConnector;
 
 use super::address::{AddressRefused, allowed};
 use super::message::Message;
-use super::settings::Webhook;
+use super::settings::Receiver;
 
 /// Largest head of an answer, in octets.
 const MAX_HEAD: usize = 16 * 1024;
 /// Largest body of an answer that is read, for the sake of the connection; what it says does not matter.
 const MAX_BODY: usize = 64 * 1024;
+/// Largest body of an answer that matters.
+pub(super) const MAX_ANSWER: usize = 16 * 1024;
 /// How long that may take.
 const BODY_PATIENCE: Duration = Duration::from_secs(1);
 /// Addresses of one name that are tried.
@@ -54,6 +56,8 @@ pub(super) enum AttemptFailure {
     Redirect(u16),
     #[error("status {0}")]
     Status(u16),
+    #[error("an answer of more than {MAX_ANSWER} octets")]
+    Oversized,
     #[error("no answer within {} ms", .0.as_millis())]
     TooLong(Duration),
 }
@@ -71,12 +75,12 @@ pub enum ClientError {
 
 /// Posts to one receiver.
 pub(super) struct Client {
-    webhook: Arc<Webhook>,
+    receiver: Arc<Receiver>,
     tls: Arc<ClientConfig>,
     open: Option<Connection>,
 }
 
-/// A connection that is kept for the next event.
+/// A connection that is kept for the next message.
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: AbortHandle,
@@ -89,19 +93,19 @@ impl Drop for Connection {
 }
 
 impl Client {
-    /// Reads the anchors of the operating system when the webhook names none: it blocks.
+    /// Reads the anchors of the operating system when none are named: it blocks.
     ///
     /// # Errors
     /// When TLS cannot be set up, or there are no anchors.
-    pub(super) fn new(webhook: Arc<Webhook>) -> Result<Self, ClientError> {
+    pub(super) fn new(receiver: Receiver) -> Result<Self, ClientError> {
         let mut roots = RootCertStore::empty();
-        match &webhook.anchors {
+        match &receiver.anchors {
             Some(anchors) => {
                 for anchor in anchors {
                     roots.add(CertificateDer::from(anchor.clone()))?;
                 }
             }
-            None if webhook.endpoint.is_https() => {
+            None if receiver.endpoint.is_https() => {
                 let native = rustls_native_certs::load_native_certs();
                 for error in native.errors {
                     tracing::warn!(%error, "a CA certificate of the operating system");
@@ -110,14 +114,19 @@ impl Client {
             }
             None => {}
         }
-        if roots.is_empty() && webhook.endpoint.is_https() {
+        if roots.is_empty() && receiver.endpoint.is_https() {
             return Err(ClientError::NoAnchors);
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let mut config = config.with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { webhook, tls: Arc::new(config), open: None })
+        Ok(Self { receiver: Arc::new(receiver), tls: Arc::new(config), open: None })
+    }
+
+    /// Another one to the same receiver, with a connection of its own.
+    pub(super) fn another(&self) -> Self {
+        Self { receiver: Arc::clone(&self.receiver), tls: Arc::clone(&self.tls), open: None }
     }
 
     /// Sends a message at `timestamp`, in seconds since 1970; done when the receiver has answered that it has it.
@@ -125,15 +134,13 @@ impl Client {
     /// # Errors
     /// When it has not, or that is not known.
     pub(super) async fn post(&mut self, message: &Message, timestamp: i64) -> Result<(), AttemptFailure> {
-        let limit = self.webhook.timeout;
-        let kept = self.open.take();
+        let limit = self.receiver.timeout;
         let attempt = async {
-            let mut connection = match usable(kept).await {
+            let connection = match usable(self.open.take()).await {
                 Some(kept) => kept,
                 None => self.connect().await?,
             };
-            let response = connection.sender.send_request(self.request(message, timestamp)?).await?;
-            Ok::<_, AttemptFailure>((connection, response))
+            self.send(connection, message, timestamp).await
         };
         let attempt = tokio::time::timeout(limit, attempt).await;
         let (connection, response) = attempt.map_err(|_| AttemptFailure::TooLong(limit))??;
@@ -144,6 +151,53 @@ impl Client {
         judge(status)
     }
 
+    /// Sends a message at `timestamp`, in seconds since 1970, and reads what is answered with 200, all within one time limit.
+    ///
+    /// # Errors
+    /// When no such answer came, or a larger one.
+    pub(super) async fn ask(&mut self, message: &Message, timestamp: i64) -> Result<Bytes, AttemptFailure> {
+        let limit = self.receiver.timeout;
+        let asked = async {
+            let (connection, response) = self.ask_over_any(message, timestamp).await?;
+            match response.status() {
+                StatusCode::OK => {}
+                status => return Err(judge(status).err().unwrap_or(AttemptFailure::Status(status.as_u16()))),
+            }
+            let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+            let body = body.map_err(|error| match error.downcast::<hyper::Error>() {
+                Ok(error) => AttemptFailure::Http(*error),
+                Err(_) => AttemptFailure::Oversized,
+            })?;
+            self.open = Some(connection);
+            Ok(body.to_bytes())
+        };
+        tokio::time::timeout(limit, asked).await.map_err(|_| AttemptFailure::TooLong(limit))?
+    }
+
+    /// A connection that was kept may be closed while the message is on its way; it is sent again over a new one then.
+    async fn ask_over_any(
+        &mut self,
+        message: &Message,
+        timestamp: i64,
+    ) -> Result<(Connection, Response<Incoming>), AttemptFailure> {
+        if let Some(kept) = usable(self.open.take()).await
+            && let Ok(answered) = self.send(kept, message, timestamp).await
+        {
+            return Ok(answered);
+        }
+        self.send(self.connect().await?, message, timestamp).await
+    }
+
+    async fn send(
+        &self,
+        mut connection: Connection,
+        message: &Message,
+        timestamp: i64,
+    ) -> Result<(Connection, Response<Incoming>), AttemptFailure> {
+        let response = connection.sender.send_request(self.request(message, timestamp)?).await?;
+        Ok((connection, response))
+    }
+
     /// The connection ends when nothing is sent for now.
     pub(super) fn rest(&mut self) {
         self.open = None;
@@ -151,9 +205,9 @@ impl Client {
 
     fn request(&self, message: &Message, timestamp: i64) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
         let timestamp = timestamp.to_string();
-        let signature = self.webhook.secrets.sign(&message.id, &timestamp, &message.body);
-        Request::post(self.webhook.endpoint.target())
-            .header(HOST, self.webhook.endpoint.authority())
+        let signature = self.receiver.secrets.sign(&message.id, &timestamp, &message.body);
+        Request::post(self.receiver.endpoint.target())
+            .header(HOST, self.receiver.endpoint.authority())
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, concat!("estd/", env!("CARGO_PKG_VERSION")))
             .header("webhook-id", &message.id)
@@ -165,7 +219,7 @@ impl Client {
     /// Connects to an address of the receiver: to the very one that was looked at, so that a name which resolves to
     /// another one the next time gains nothing.
     async fn connect(&self) -> Result<Connection, AttemptFailure> {
-        let endpoint = &self.webhook.endpoint;
+        let endpoint = &self.receiver.endpoint;
         let mut failure = AttemptFailure::NoAddress;
         for address in self.addresses().await? {
             match TcpStream::connect(address).await {
@@ -183,7 +237,7 @@ impl Client {
 
     /// The addresses that may be connected to.
     async fn addresses(&self) -> Result<Vec<SocketAddr>, AttemptFailure> {
-        let endpoint = &self.webhook.endpoint;
+        let endpoint = &self.receiver.endpoint;
         let found: Vec<_> = match endpoint.literal() {
             Some(address) => vec![address],
             None => {
@@ -194,7 +248,7 @@ impl Client {
         let mut refused = None;
         let mut sound = Vec::new();
         for address in found {
-            match allowed(address.ip(), self.webhook.allow_private) {
+            match allowed(address.ip(), self.receiver.allow_private) {
                 Ok(_) => sound.push(address),
                 Err(error) => refused = Some(error),
             }

@@ -123,7 +123,7 @@ impl Outbox {
                 return Ok((webhook, None));
             }
             let refused = |source| WebhookError::Client { webhook: webhook.name.clone(), source };
-            let client = Client::new(Arc::clone(&webhook)).map_err(refused)?;
+            let client = Client::new(webhook.receiver.clone()).map_err(refused)?;
             let cursor = CursorFile::of(&self.ports.folder, &webhook.name);
             let place = self.place(&webhook, &cursor)?;
             Ok((webhook, Some(Gear { client, cursor, place })))

@@ -1,5 +1,7 @@
 //! Full PKI Requests as clients sign them, and their answers as clients read them.
 
+#![allow(dead_code, reason = "each of those that include it uses its part")]
+
 use estd::ca::Signer;
 use estd::pki::digest::sha256;
 use estd::pki::message_signature::SignedContent;

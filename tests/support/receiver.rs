@@ -2,7 +2,9 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each of those that include it uses its part")]
 
+use std::fs;
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,6 +15,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
+
+/// 32 octets of 7, in base64.
+pub const SECRET: &str = "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
 /// What a request is answered with.
 pub enum Answer {
@@ -26,6 +31,12 @@ pub enum Answer {
     LongHead(usize),
     /// 200, and a body that does not end.
     Endless,
+    /// 200 with a body.
+    Body(String),
+    /// The same with a pause before the answer.
+    Late(Duration, String),
+    /// 200 and the beginning of a body, of which no more comes.
+    Begun(String),
 }
 
 /// A request that came.
@@ -45,6 +56,27 @@ impl Received {
         let line = self.head.lines().find(|line| line.to_ascii_lowercase().starts_with(&format!("{name}: ")));
         line.and_then(|line| line.split_once(": ")).unwrap_or_else(|| panic!("no {name} in {}", self.head)).1
     }
+
+    /// Sees that it is signed with [`SECRET`] as Standard Webhooks says.
+    pub fn verify(&self) {
+        let [id, timestamp, signature] =
+            ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| self.field(name));
+        let message = [id.as_bytes(), b".", timestamp.as_bytes(), b".", &self.body].concat();
+        assert_eq!(signature, format!("v1,{}", tag(&message)));
+    }
+}
+
+/// HMAC-SHA-256 by another implementation.
+fn tag(message: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, output) = (folder.path().join("message"), folder.path().join("tag"));
+    fs::write(&input, message).unwrap();
+    let key = format!("hexkey:{}", "07".repeat(32));
+    let mut command = Command::new("openssl");
+    command.args(["dgst", "-sha256", "-mac", "HMAC", "-macopt", &key, "-binary", "-out"]).arg(&output).arg(&input);
+    assert!(command.status().unwrap().success());
+    let text = Command::new("openssl").args(["base64", "-A", "-in"]).arg(&output).output().unwrap();
+    String::from_utf8(text.stdout).unwrap()
 }
 
 #[derive(Default)]
@@ -165,7 +197,8 @@ async fn serve<Io: AsyncRead + AsyncWrite + Unpin>(mut stream: Io, seen: &Seen, 
             let number = received.len();
             let down = seen.close_from.lock().unwrap().is_some_and(|from| number >= from);
             let answer = if down { Answer::Close } else { script(number) };
-            request.answered = matches!(answer, Answer::Status(200..=299) | Answer::Endless);
+            request.answered =
+                matches!(answer, Answer::Status(200..=299) | Answer::Endless | Answer::Body(_) | Answer::Late(..));
             received.push(request);
             answer
         };
@@ -175,6 +208,18 @@ async fn serve<Io: AsyncRead + AsyncWrite + Unpin>(mut stream: Io, seen: &Seen, 
                 format!("HTTP/1.1 {status} X\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n")
             }
             Answer::Hang => return std::future::pending().await,
+            Answer::Body(body) => with_body(&body),
+            Answer::Late(pause, body) => {
+                tokio::time::sleep(pause).await;
+                with_body(&body)
+            }
+            Answer::Begun(body) => {
+                let text = with_body(&body).replacen("Content-Length: ", "Content-Length: 9", 1);
+                if stream.write_all(text.as_bytes()).await.is_err() || stream.flush().await.is_err() {
+                    return;
+                }
+                return std::future::pending().await;
+            }
             Answer::Close => return,
             Answer::LongHead(octets) => format!("HTTP/1.1 200 X\r\nX-Long: {}\r\n\r\n", "a".repeat(octets)),
             Answer::Endless => {
@@ -191,6 +236,10 @@ async fn serve<Io: AsyncRead + AsyncWrite + Unpin>(mut stream: Io, seen: &Seen, 
             return;
         }
     }
+}
+
+fn with_body(body: &str) -> String {
+    format!("HTTP/1.1 200 X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 async fn read<Io: AsyncRead + Unpin>(stream: &mut Io, octets: &mut Vec<u8>) -> bool {

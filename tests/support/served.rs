@@ -242,13 +242,7 @@ pub fn enroll(est: SocketAddr, root: &Path, device: &Device, operation: &str) ->
     let info = pkcs10::encode_certification_request_info(&subject, key.public_key().der(), &[]);
     let signature = key.sign(&info).unwrap();
     let request = pkcs10::encode_certification_request(&info, key.algorithm().identifier(), &signature);
-    let body = transfer::encode(&request, LineWrapping::Lines64);
-    let head = format!(
-        "POST /.well-known/est/{operation} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
-         Content-Type: application/pkcs10\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    let answer = over_tls(est, root, device, &[head.as_bytes(), &body].concat()).map_err(|_| None)?;
+    let answer = post(est, root, device, operation, "application/pkcs10", &request).map_err(|_| None)?;
     let (status, body) = parse(&answer).ok_or(None)?;
     if status != 200 {
         return Err(Some(format!("{status} {}", String::from_utf8_lossy(&body))));
@@ -256,6 +250,24 @@ pub fn enroll(est: SocketAddr, root: &Path, device: &Device, operation: &str) ->
     // A body that was cut off is no answer.
     let issued = transfer::decode(&body).ok().and_then(|der| certs_only::decode(&der, 1).ok()).ok_or(None)?;
     Ok(Device { key_pem: key_pem.to_string(), certificate: Certificate::decode(&issued[0]).unwrap() })
+}
+
+/// Posts DER to a path of EST; the answer as it came, head and body.
+pub fn post(
+    est: SocketAddr,
+    root: &Path,
+    device: &Device,
+    path: &str,
+    media_type: &str,
+    der: &[u8],
+) -> std::io::Result<Vec<u8>> {
+    let body = transfer::encode(der, LineWrapping::Lines64);
+    let head = format!(
+        "POST /.well-known/est/{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Type: {media_type}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    over_tls(est, root, device, &[head.as_bytes(), &body].concat())
 }
 
 fn over_tls(est: SocketAddr, root: &Path, device: &Device, octets: &[u8]) -> std::io::Result<Vec<u8>> {
@@ -291,7 +303,7 @@ pub fn ask(socket: &Path, method: &str, path: &str, fields: &str, body: &[u8]) -
 }
 
 /// Status and body of a whole answer.
-fn parse(answer: &[u8]) -> Option<(u16, Vec<u8>)> {
+pub fn parse(answer: &[u8]) -> Option<(u16, Vec<u8>)> {
     let at = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&answer[..at]).unwrap();
     let length = head.lines().find_map(|line| {

@@ -474,6 +474,7 @@ pub fn label_context(
         wire: WireRules::default(),
         key_generation: None,
         cmc_responder: None,
+        authorizer: None,
     }
 }
 
@@ -514,5 +515,6 @@ pub fn share(label: &LabelContext) -> LabelContext {
         wire: label.wire,
         key_generation: label.key_generation.clone(),
         cmc_responder: label.cmc_responder.clone(),
+        authorizer: label.authorizer.clone(),
     }
 }

@@ -15,7 +15,7 @@ use crate::admin::problem::Problem;
 use crate::est::{ResponseBody, transfer};
 use crate::pki::digest::hex;
 use crate::pki::pem;
-use crate::ra::{PendingResponse, RegistrationAuthority};
+use crate::ra::{Fault, IssueRefused, PendingResponse, Refusal, RegistrationAuthority, Turn};
 use estd_asn1::{Certificate, certs_only};
 
 /// A certificate to be issued.
@@ -79,7 +79,9 @@ pub(in crate::admin) async fn issue_certificate(
     let asked_by = Arc::clone(&grant);
     let request = transfer::decode(request.as_bytes());
     let request = request.map_err(|error| Problem::unprocessable(format!("request: {error}")))?;
+    let turn = turn_to_ask(&edge, grant.tenant(), &label).await?;
     let done = edge.on_store(move |ra| {
+        let _turn = turn;
         let pending = ra.issue_for_operator(&grant, &label, &device, &request)?;
         let answer = answer(ra, grant.tenant(), &label, device, &pending)?;
         Ok::<_, Problem>((pending, answer))
@@ -98,6 +100,15 @@ pub(in crate::admin) async fn issue_certificate(
     }
     edge.metrics.certificate_issued(tenant, name);
     Ok((StatusCode::OK, axum::Json(answer)).into_response())
+}
+
+/// A turn where somebody else has a say: see [`crate::ra::Authorizer::turn`].
+async fn turn_to_ask(edge: &AdminEdge, tenant: &str, label: &str) -> Result<Option<Turn>, Problem> {
+    let authority = edge.authority.load_full();
+    let named = authority.labels().find(|one| one.tenant == tenant && one.label.as_str() == label);
+    let Some(authorizer) = named.and_then(|label| label.authorizer.as_ref()) else { return Ok(None) };
+    let turn = authorizer.turn().await;
+    Ok(Some(turn.map_err(|fault| IssueRefused::from(Refusal::from(Fault::from(fault))))?))
 }
 
 fn answer(

@@ -52,6 +52,9 @@ pub(in crate::admin) struct LabelShown {
     issuer: String,
     /// When the CA's certificate ends.
     authority_ends: String,
+    /// Who is asked before a certificate is issued, without the query; none: nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_webhook: Option<String>,
 }
 
 impl LabelShown {
@@ -67,6 +70,7 @@ impl LabelShown {
             authority: label.authority.certificate().subject().to_string(),
             issuer: hex(&label.authority.issuer_id()),
             authority_ends: super::time(label.authority.certificate().validity().not_after),
+            authorization_webhook: label.authorizer.as_ref().map(|authorizer| authorizer.asks()),
         }
     }
 }

@@ -52,7 +52,7 @@ impl WebhookShown {
         let webhook = &state.webhook;
         Self {
             name: webhook.name.clone(),
-            url: webhook.endpoint.to_string(),
+            url: webhook.receiver.endpoint.to_string(),
             tenants: webhook.tenants.clone(),
             events: webhook.events.iter().copied().map(EventType::as_str).collect(),
             cursor: state.cursor,

@@ -76,6 +76,7 @@ pub(super) const fn fail_info(code: RejectionCode) -> CmcFailInfo {
         | RejectionCode::IdentityConflict
         | RejectionCode::CloneSuspected
         | RejectionCode::NotApproved
+        | RejectionCode::AuthorizationDenied
         | RejectionCode::RaScope
         | RejectionCode::AuthRequired
         | RejectionCode::AuthFailed
