@@ -11,6 +11,7 @@ pub mod audit;
 pub mod ca;
 pub mod clock;
 pub mod credential;
+pub mod durable_file;
 pub mod est;
 pub mod pki;
 pub mod policy;

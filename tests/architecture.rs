@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 /// Module of ours -> the modules of ours it may name besides itself.
 const WALLS: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("durable_file", &[]),
     ("est", &[]),
     ("pki", &["est"]),
     ("audit", &["est", "pki"]),
-    ("store", &["pki", "audit", "est"]),
+    ("store", &["pki", "audit", "est", "durable_file"]),
     ("access", &["store", "clock", "pki"]),
     ("credential", &["est", "pki"]),
     ("policy", &["est", "pki", "credential"]),
@@ -23,9 +24,9 @@ const WALLS: &[(&str, &[&str])] = &[
     ("http", &["est", "ra", "va"]),
     ("va", &["pki", "ca", "store", "audit", "clock"]),
     ("admin", &["est", "pki", "ca", "access", "ra", "va", "store", "policy", "http", "trail", "backup", "webhook"]),
-    ("webhook", &["est", "pki", "store", "audit", "clock", "ra", "trail", "http"]),
+    ("webhook", &["est", "pki", "store", "audit", "clock", "ra", "trail", "http", "durable_file"]),
     ("trail", &["pki", "store"]),
-    ("backup", &["pki", "store", "config", "audit"]),
+    ("backup", &["pki", "store", "config", "audit", "durable_file"]),
 ];
 
 /// Modules that put everything together.

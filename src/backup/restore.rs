@@ -1,8 +1,7 @@
 //! Restoring a backup: into an empty folder, whole or not at all.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::replaced::Replaced;
 use super::{Backup, BackupError, name};
 use crate::audit::{AuditEvent, AuditOutcome};
+use crate::durable_file::{self, Draft};
 use crate::store::sled::{SledStore, StoreOptions};
 use crate::store::{CertificateStore as _, crl};
 
@@ -75,7 +75,7 @@ impl Restoration<'_> {
             None | Some(_) => {}
         }
         let made = !self.to.exists();
-        DirBuilder::new().recursive(true).create(self.to).map_err(BackupError::file("make the folder", self.to))?;
+        folder(self.to, 0o755)?;
         let occupied = fs::read_dir(self.to).map_err(BackupError::file("look into", self.to))?.next().is_some();
         if occupied {
             return Err(BackupError::Occupied { path: self.to.to_owned() });
@@ -207,23 +207,20 @@ fn publish(stage: &Path, to: &Path, main: &Path) -> Result<(), BackupError> {
     }
     // All is there: that the empty folder of the stage is gone, too, is a matter of tidiness.
     drop(fs::remove_dir(stage));
-    File::open(to).and_then(|folder| folder.sync_all()).map_err(BackupError::file("make durable", to))
+    durable_file::sync_folder(to).map_err(BackupError::file("make durable", to))
 }
 
 fn folder(path: &Path, mode: u32) -> Result<(), BackupError> {
-    DirBuilder::new().recursive(true).mode(mode).create(path).map_err(BackupError::file("make the folder", path))
+    durable_file::folder(path, mode).map_err(BackupError::file("make the folder", path))
 }
 
 /// Writes a new file and the folders above it, durable with its name.
 fn write(path: &Path, mode: u32, content: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), BackupError> {
-    let above = path.parent().unwrap_or(Path::new("."));
-    folder(above, 0o755)?;
+    folder(path.parent().unwrap_or(Path::new(".")), 0o755)?;
     let written = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-        content(&mut file)?;
-        file.flush()?;
-        file.sync_all()?;
-        File::open(above)?.sync_all()
+        let mut draft = Draft::new(path, mode)?;
+        content(draft.file())?;
+        draft.land()
     };
     written().map_err(BackupError::file("write", path))
 }

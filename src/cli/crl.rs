@@ -1,6 +1,5 @@
 //! `estd crl`: the lists of the authorities, of a running server, or made while none runs.
 
-use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -91,7 +90,7 @@ fn publish(arguments: &Publish, out: &mut dyn Write) -> Result<(), CliError> {
         for (resource, list) in issuer.lists() {
             let path = resource.path(&issuer.publication().key_name);
             let file = arguments.out.join(path.trim_start_matches("/crl/").replace('/', "-"));
-            fs::write(&file, &list.der).map_err(CliError::file("write", &file))?;
+            files::published(&file, &list.der)?;
             writeln!(out, "{}", file.display())?;
         }
         writeln!(out, "  {}: number {number}, {entries} revoked certificates", issuer.name())?;

@@ -1,8 +1,6 @@
 //! The server's own certificate: kept with its key in the data folder, issued anew when it is due or does not fit.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,6 +11,7 @@ use crate::ca::ceremony::{self, CeremonyError};
 use crate::ca::{CertificateAuthority, Rollover, Signer as _, SignerError, SoftwareSigner};
 use crate::clock::EntropyFailure;
 use crate::config::{self, CertificateSource};
+use crate::durable_file;
 use crate::pki::certificate::{self, CertificateError};
 use crate::pki::pem;
 use crate::pki::public_key::KeyType;
@@ -24,6 +23,8 @@ use estd_asn1::{Certificate, GeneralName};
 
 /// Key, leaf and chain in one file: replacing it is one rename.
 const FILE: &str = "server-certificate.pem";
+/// It holds the key.
+const FILE_MODE: u32 = 0o600;
 /// How far notBefore lies in the past, for devices whose clocks are behind.
 const BACKDATE: TimeDelta = TimeDelta::hours(1);
 /// Entries a kept certificate may have in its subjectAltName.
@@ -120,7 +121,7 @@ impl Order<'_> {
         let chain: String = self.chain(&leaf).map(|certificate| pem::certificate(certificate.der())).collect();
         let text = Zeroizing::new([key.as_str(), &chain].concat());
         let certificate = ServerCertificate::from_pem(text.as_bytes(), text.as_bytes())?;
-        replace(&data_dir.join(FILE), text.as_bytes())
+        durable_file::replace(&data_dir.join(FILE), FILE_MODE, text.as_bytes())
             .map_err(|source| OwnCertificateError::Write { path: data_dir.join(FILE), source })?;
         ports.store.record_event(self.event(&serial, now));
         let renew_at = self.renew_at(&leaf);
@@ -161,17 +162,4 @@ impl Order<'_> {
             outcome: AuditOutcome::Issued { serial: serial.octets().to_vec(), repeated: false, generated_key: None },
         }
     }
-}
-
-/// Writes a file that only its owner can read, whole or not at all.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let draft = path.with_extension("new");
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&draft, path)
 }

@@ -1,9 +1,10 @@
 //! How far a webhook has come in the journal, in a file of its own that is replaced whole.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+
+use crate::durable_file;
 
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -43,13 +44,8 @@ impl CursorFile {
     /// # Errors
     /// When the file system refuses; then the old one stands, and events after it are sent again.
     pub(super) fn write(&self, sequence: u64) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&self.folder)?;
-        let draft = self.path.with_extension("draft");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(&draft)?;
-        file.write_all(format!("{sequence}\n").as_bytes())?;
-        file.sync_data()?;
-        fs::rename(&draft, &self.path)?;
-        File::open(&self.folder)?.sync_all()
+        durable_file::folder(&self.folder, FOLDER_MODE)?;
+        durable_file::replace(&self.path, FILE_MODE, format!("{sequence}\n").as_bytes())
     }
 }
 

@@ -1,8 +1,7 @@
 //! `estd backup create`: a backup of a server that runs, over its API.
 
-use std::fs::{self, OpenOptions};
-use std::io::{BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use hyper::Method;
@@ -11,7 +10,11 @@ use serde_json::json;
 use super::Server;
 use crate::backup::Backup;
 use crate::cli::{CliError, progress, show};
+use crate::durable_file::Draft;
 use crate::pki::digest::hex;
+
+/// What is in it is confidential.
+const FILE_MODE: u32 = 0o600;
 
 /// What `estd backup create` is told.
 #[derive(Debug, clap::Args)]
@@ -25,36 +28,28 @@ pub(in crate::cli) struct Create {
 
 impl Create {
     pub(in crate::cli) fn run(&self, out: &mut dyn Write) -> Result<(), CliError> {
-        if fs::symlink_metadata(&self.to).is_ok() {
-            return Err(CliError::Exists { path: self.to.clone() });
-        }
         let client = self.server.client()?;
         // Under another name until it is whole: a backup that was interrupted is never taken for one.
-        let mut draft = self.to.as_os_str().to_owned();
-        draft.push(".partial");
-        let draft = PathBuf::from(draft);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
-        let file = file.map_err(CliError::file("write", &draft))?;
-        // From here on it is ours to remove; one that was there is another backup's.
-        let draft = Draft(draft);
-        let failed = |action| CliError::file(action, &draft.0);
-        let mut buffered = BufWriter::new(&file);
+        let failed = || CliError::file("write", &self.to);
+        let mut draft = Draft::new(&self.to, FILE_MODE).map_err(|source| {
+            let exists = source.kind() == ErrorKind::AlreadyExists;
+            if exists { CliError::Exists { path: self.to.clone() } } else { failed()(source) }
+        })?;
+        let mut buffered = BufWriter::new(draft.file());
         let bar = progress::octets("receiving", 0);
         let received = client.stream(&Method::POST, "/backup", &mut buffered, &mut |came, of| {
             bar.set_length(of.unwrap_or_default());
             bar.inc(came);
         });
         if let Err(CliError::Output(source)) = received {
-            return Err(failed("write")(source));
+            return Err(failed()(source));
         }
         received?;
-        buffered.flush().map_err(failed("write"))?;
+        buffered.flush().map_err(failed())?;
         drop(buffered);
-        file.sync_all().map_err(failed("write"))?;
         bar.finish_and_clear();
-        let backup = verified(&draft.0)?;
-        fs::rename(&draft.0, &self.to).map_err(CliError::file("write", &self.to))?;
-        sync_folder_of(&self.to)?;
+        let backup = verified(draft.path())?;
+        draft.land().map_err(failed())?;
         self.tell(&backup, out)
     }
 
@@ -81,20 +76,4 @@ pub(in crate::cli) fn verified(path: &Path) -> Result<Backup, CliError> {
     let backup = Backup::verify(path, &mut |read| bar.inc(read))?;
     bar.finish_and_clear();
     Ok(backup)
-}
-
-/// Makes the name of a new file durable.
-fn sync_folder_of(path: &Path) -> Result<(), CliError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(CliError::file("write", folder))
-}
-
-/// A file that is gone unless it was renamed.
-struct Draft(PathBuf);
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        // It is not there any more when all went well.
-        drop(fs::remove_file(&self.0));
-    }
 }

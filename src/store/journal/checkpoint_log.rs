@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::{MAX_LINE_OCTETS, SignedCheckpoint};
+use crate::durable_file;
 
 /// Name of the file within the data folder.
 const FILE_NAME: &str = "checkpoints";
@@ -40,7 +41,9 @@ impl CheckpointLog {
         let end = whole_octets(&file)?;
         file.set_len(end)?;
         file.write_all_at(format!("{signed}\n").as_bytes(), end)?;
-        file.sync_all()
+        file.sync_all()?;
+        // With the first line its name came about.
+        self.path.parent().filter(|_| end == 0).map_or(Ok(()), durable_file::sync_folder)
     }
 
     /// The last ones, at most `limit`, the last one first.

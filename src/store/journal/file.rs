@@ -1,9 +1,9 @@
 //! The journal's file: opened by one process, appended to in whole writes, cut back when a write fails.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use super::frame::{
 };
 use super::mark::{self, Mark};
 use super::scan::{DamageKind, Frame, LoneFrame, Scan, Stop, frame_at, was_durable};
+use crate::durable_file;
 
 /// Name of the journal within the data folder.
 const FILE_NAME: &str = "journal";
@@ -68,11 +69,7 @@ impl Journal {
     /// When the file system refuses, another process uses the journal, or the file is none of ours.
     pub fn open(directory: &Path) -> Result<Self, JournalError> {
         let at = |path: &Path, source| JournalError::Io { path: path.to_owned(), source };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(DIRECTORY_MODE)
-            .create(directory)
-            .map_err(|error| at(directory, error))?;
+        durable_file::folder(directory, DIRECTORY_MODE).map_err(|error| at(directory, error))?;
         let path = directory.join(FILE_NAME);
         let file = OpenOptions::new()
             .read(true)
@@ -384,8 +381,9 @@ fn begin(file: &File, directory: &Path) -> io::Result<()> {
     }
     file.write_all_at(&FILE_HEADER, 0)?;
     file.sync_all()?;
-    sync_directory(directory)?;
-    directory.canonicalize()?.parent().map_or(Ok(()), sync_directory)
+    durable_file::sync_folder(directory)?;
+    // A process that was killed may have made the folder, and not more.
+    directory.canonicalize()?.parent().map_or(Ok(()), durable_file::sync_folder)
 }
 
 /// Writes the octets of a file between two offsets, some at a time.
@@ -399,9 +397,4 @@ pub(super) fn copy(file: &File, range: Range<u64>, out: &mut impl Write) -> io::
         at += octets as u64;
     }
     Ok(())
-}
-
-/// Makes the names in a folder durable.
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
 }

@@ -3,10 +3,9 @@
 //! sled's `flush` does not reach the disk, so nothing here is relied on after a power cut: a checkpoint, kept in a file
 //! of its own, says up to where the tree was synced for real, and the journal is replayed from there.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io;
 use std::ops::Bound;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,6 +19,7 @@ use super::key::{
     standings_prefix,
 };
 use super::tallies::{self, Additions, HeldCounts};
+use crate::durable_file;
 use crate::pki::digest::sha256;
 use crate::store::fact::encoded;
 use crate::store::journal::{Entry, Head, JournalReader, Place};
@@ -33,7 +33,8 @@ use crate::store::{
 const FOLDER: &str = "index";
 const TREE: &str = "sled";
 const CHECKPOINT: &str = "checkpoint";
-const CHECKPOINT_DRAFT: &str = "checkpoint.new";
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
 /// sled lets go of its file some time after it was closed: so often, and so long between, is it asked again.
 const OPEN_ATTEMPTS: u32 = 50;
 const OPEN_PAUSE: Duration = Duration::from_millis(20);
@@ -105,7 +106,7 @@ impl Index {
     /// Opens what is there, or an empty tree.
     pub(super) fn open(&self) -> Result<(), IndexError> {
         self.close();
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        durable_file::folder(&self.folder, FOLDER_MODE)?;
         let config = sled::Config::new()
             .path(self.folder.join(TREE))
             .cache_capacity(self.cache_octets)
@@ -167,17 +168,11 @@ impl Index {
             let path = file?.path();
             File::open(path)?.sync_all()?;
         }
-        File::open(&tree)?.sync_all()?;
+        durable_file::sync_folder(&tree)?;
 
         let progress = encoded(progress);
-        let draft = self.folder.join(CHECKPOINT_DRAFT);
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        file.write_all(&sha256(&[&progress]))?;
-        file.write_all(&progress)?;
-        file.sync_all()?;
-        fs::rename(&draft, self.folder.join(CHECKPOINT))?;
-        File::open(&self.folder)?.sync_all()?;
-        Ok(())
+        let content = [&sha256(&[&progress])[..], &progress].concat();
+        Ok(durable_file::replace(&self.folder.join(CHECKPOINT), FILE_MODE, &content)?)
     }
 
     /// Applies changes, then says how far they bring the index.
