@@ -210,6 +210,47 @@ async fn operators_take_checkpoints_away_by_the_api() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn checkpoints_are_made_as_often_as_the_configuration_says() {
+    let folder = Folder::new();
+    for (interval, expected) in [("0s", false), ("25h", false), ("1s", true)] {
+        let path = folder.path.join("config.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let text: String = text
+            .lines()
+            .filter(|line| !line.starts_with("checkpoint_interval"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        fs::write(
+            &path,
+            text.replacen("data_dir = ", &format!("checkpoint_interval = \"{interval}\"\ndata_dir = "), 1),
+        )
+        .unwrap();
+        let checked = estd(words("check", &folder)).await;
+        assert_eq!(checked.status.success(), expected, "{interval}: {}", said(&checked));
+        assert_eq!(
+            said(&checked).contains("server, checkpoint_interval: expected 1s to 24h"),
+            !expected,
+            "{}",
+            said(&checked)
+        );
+    }
+    let running = folder.start().await;
+    let last = || fs::read_to_string(folder.path.join("data/checkpoints")).ok()?.lines().last().map(str::to_owned);
+    let mut before = None;
+    for what in ["first", "second", "third"] {
+        running.registration_authority().note("test", what);
+        let mut waits = 0;
+        while last() == before {
+            assert!(waits < 200, "no checkpoint after the {what} record");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            waits += 1;
+        }
+        before = last();
+    }
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_act_of_an_operator_is_in_the_trail_with_its_actor() {
     let folder = Folder::new();
     let running = folder.start().await;

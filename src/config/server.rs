@@ -35,6 +35,8 @@ pub struct ServerSettings {
     pub blocked_keys: BlockedKeys,
     /// How long a stopping server waits for requests in flight.
     pub drain: Duration,
+    /// How often a checkpoint of a journal that grows is signed.
+    pub checkpoint_interval: Duration,
     /// The server certificate and the TLS floor.
     pub tls: TlsSettings,
 }
@@ -87,6 +89,10 @@ const LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 const OWN_CERTIFICATE_VALIDITY: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(60 * 60)..=Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
+/// The least and the most time between checkpoints.
+const CHECKPOINT_INTERVAL: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
+
 /// `None` when a key without which there is no server is missing or wrong, which is then among the problems.
 pub(super) fn check(
     shape: file::Server,
@@ -101,6 +107,10 @@ pub(super) fn check(
     let listen = check_listen(shape.listen.as_deref(), place, problems);
     let public_listen = addresses("public_listen", &shape.public_listen, place, problems);
     let status_listen = check_status_listen(&shape.status_listen, &place.key("status_listen"), problems);
+    if !CHECKPOINT_INTERVAL.contains(&shape.checkpoint_interval.0) {
+        let found = shape.checkpoint_interval.to_string();
+        problems.push(place.key("checkpoint_interval").value("1s to 24h", found));
+    }
     if shape.data_dir.is_none() {
         problems.push(place.missing("data_dir", "a folder for the journal and the index"));
     }
@@ -118,6 +128,7 @@ pub(super) fn check(
         default_label: default_label?,
         blocked_keys,
         drain: shape.drain.0,
+        checkpoint_interval: shape.checkpoint_interval.0,
         tls: tls?,
     })
 }

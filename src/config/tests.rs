@@ -152,7 +152,7 @@ fn every_key_that_is_commented_out_shows_its_default() {
         server.remove("tls");
         toml::Value::Table(server)
     };
-    same::<file::Server>(&server(&with), Some(&server(&without)), 2);
+    same::<file::Server>(&server(&with), Some(&server(&without)), 3);
     same::<file::Limits>(&with["limits"], without.get("limits"), 24);
     same::<file::Log>(&with["log"], without.get("log"), 2);
     let (with, without) = (&with["tenant"][0], &without["tenant"][0]);

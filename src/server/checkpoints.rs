@@ -1,8 +1,7 @@
 //! Signed checkpoints of the journal: made at start, at times while it grows, and at the end.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use super::{Shared, blocking};
 use crate::admin::Checkpoints;
 use crate::ca::{Signer as _, SignerError, SoftwareSigner};
 use crate::config::{ProblemKind, secret};
+use crate::durable_file;
 use crate::pki::digest::{hex, sha256};
 use crate::pki::pem;
 use crate::pki::public_key::KeyType;
@@ -24,9 +24,7 @@ const PUBLIC_KEY: &str = "checkpoint.pub";
 const KEY_MODE: u32 = 0o600;
 const PUBLIC_MODE: u32 = 0o644;
 
-/// How often it is looked whether the journal grew.
-const EVERY: Duration = Duration::from_secs(10 * 60);
-/// The same while nothing is in it: a new server is about to write its first record.
+/// How often it is looked whether the journal grew while nothing is in it: a new server is about to write its first record.
 const WHILE_EMPTY: Duration = Duration::from_secs(1);
 
 /// Why there is no checkpoint.
@@ -69,18 +67,24 @@ pub(super) struct Notary {
     key: SoftwareSigner,
     key_path: PathBuf,
     log: CheckpointLog,
+    /// How often it is looked whether the journal grew.
+    interval: Duration,
 }
 
 impl Notary {
     /// With the key of the folder, which is made when there is none.
-    pub(super) fn of(directory: &Path) -> Result<Self, CheckpointFault> {
+    pub(super) fn of(directory: &Path, interval: Duration) -> Result<Self, CheckpointFault> {
         let key_path = directory.join(KEY);
         let refused = |source| CheckpointFault::Key { path: key_path.clone(), source };
+        let replace = |path: &Path, mode, content: &str| {
+            let written = durable_file::replace(path, mode, content.as_bytes());
+            written.map_err(|source| CheckpointFault::File { path: path.to_owned(), source })
+        };
         let key = if key_path.exists() {
             SoftwareSigner::from_pem(&secret(&key_path)?).map_err(refused)?
         } else {
             let (key, pem) = SoftwareSigner::generate(KeyType::Ed25519).map_err(refused)?;
-            write_new(&key_path, &pem, KEY_MODE)?;
+            replace(&key_path, KEY_MODE, &pem)?;
             key
         };
         let algorithm = key.algorithm();
@@ -90,10 +94,9 @@ impl Notary {
         let (public, pem) = (directory.join(PUBLIC_KEY), pem::public_key(key.public_key().der()));
         if fs::read(&public).ok().as_deref() != Some(pem.as_bytes()) {
             // It is made of the key, so nothing is lost with what was there.
-            drop(fs::remove_file(&public));
-            write_new(&public, &pem, PUBLIC_MODE)?;
+            replace(&public, PUBLIC_MODE, &pem)?;
         }
-        Ok(Self { key, key_path, log: CheckpointLog::of(directory) })
+        Ok(Self { key, key_path, log: CheckpointLog::of(directory), interval })
     }
 
     /// What tells this server from others: the first digits of the key's hash.
@@ -134,18 +137,11 @@ impl Notary {
     }
 }
 
-fn write_new(path: &Path, content: &str, mode: u32) -> Result<(), CheckpointFault> {
-    let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
-        file.write_all(content.as_bytes())?;
-        file.sync_all()
-    });
-    written.map_err(|source| CheckpointFault::File { path: path.to_owned(), source })
-}
-
 /// Makes checkpoints for as long as the server runs.
 pub(super) async fn note_at_times(shared: Arc<Shared>) {
     loop {
-        let pause = if note(&shared).await { EVERY } else { WHILE_EMPTY };
+        let interval = shared.notary.interval;
+        let pause = if note(&shared).await { interval } else { WHILE_EMPTY.min(interval) };
         tokio::time::sleep(pause).await;
     }
 }

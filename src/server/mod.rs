@@ -19,6 +19,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
@@ -111,8 +112,8 @@ impl Server {
         let (folder, options) = (config.server.data_dir.clone(), composition::store_options(&config.limits));
         let store = Arc::new(blocking(move || SledStore::open(&folder, options)).await??);
         tell(store.recovery());
-        let folder = config.server.data_dir.clone();
-        let notary = blocking(move || Notary::of(&folder)).await??;
+        let (folder, interval) = (config.server.data_dir.clone(), config.server.checkpoint_interval);
+        let notary = blocking(move || Notary::of(&folder, interval)).await??;
         let ports = composition::ports(Arc::clone(&store) as _)?;
         let metrics = Arc::new(Metrics::new());
         let authorizers = authorizers::prepared(&config, &ports, &metrics).await?;
@@ -168,6 +169,7 @@ impl Server {
             public_listen: config.server.public_listen,
             admin_listen: config.admin.listen,
             admin_socket: config.admin.socket,
+            checkpoint_interval: config.server.checkpoint_interval,
             limits: config.limits,
         };
         let running = Running::start(shared, fixed).await?;
@@ -242,6 +244,7 @@ struct Fixed {
     public_listen: Vec<SocketAddr>,
     admin_listen: Vec<SocketAddr>,
     admin_socket: Option<PathBuf>,
+    checkpoint_interval: Duration,
     limits: Limits,
 }
 
@@ -424,6 +427,7 @@ impl Fixed {
             ("server.status_listen", self.status_listen != server.status_listen),
             ("server.public_listen", self.public_listen != server.public_listen),
             ("server.data_dir", moved),
+            ("server.checkpoint_interval", self.checkpoint_interval != server.checkpoint_interval),
             ("admin.listen", self.admin_listen != admin.listen),
             // Where nothing is said it moves with the folder.
             ("admin.socket", !moved && self.admin_socket != admin.socket),
