@@ -26,7 +26,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("admin", &["est", "pki", "ca", "access", "ra", "va", "store", "policy", "http", "trail", "backup", "webhook"]),
     ("webhook", &["est", "pki", "store", "audit", "clock", "ra", "trail", "http", "durable_file"]),
     ("trail", &["pki", "store"]),
-    ("backup", &["pki", "store", "config", "audit", "durable_file"]),
+    ("backup", &["pki", "store", "config", "audit", "webhook", "durable_file"]),
 ];
 
 /// Modules that put everything together.

@@ -307,6 +307,17 @@ async fn a_reload_takes_webhooks_on_and_lets_them_go() {
     running.shutdown().await;
 }
 
+/// The device of each event that was received, in order.
+fn devices(receiver: &Receiver) -> Vec<String> {
+    let answered = receiver.received().into_iter().filter(|request| request.answered);
+    answered
+        .map(|request| {
+            let body: Value = serde_json::from_slice(&request.body).unwrap();
+            body["data"]["device"].as_str().unwrap().to_owned()
+        })
+        .collect()
+}
+
 /// A server in a process of its own, killed when dropped.
 struct Process(std::process::Child);
 
@@ -349,18 +360,67 @@ async fn a_server_that_was_killed_goes_on_with_what_was_not_received() {
     drop(server);
     receiver.close_from(usize::MAX);
     let _server = Process::start(&folder).await;
-    let device = |request: &receiver::Received| -> String {
-        let body: Value = serde_json::from_slice(&request.body).unwrap();
-        body["data"]["device"].as_str().unwrap().to_owned()
-    };
-    let received = || receiver.received().iter().filter(|request| request.answered).map(device).collect::<Vec<_>>();
     let last = format!("SN-{}", DEVICES - 1);
     let mut order = eventually("the last event", async || {
-        let received = received();
+        let received = devices(&receiver);
         received.contains(&last).then_some(received)
     })
     .await;
     // At least once: what was received while the server was killed may come again.
     order.dedup();
     assert_eq!(order, (0..DEVICES).map(|number| format!("SN-{number}")).collect::<Vec<_>>());
+}
+
+/// Waits until the receiver has all, and that is noted.
+async fn all_noted(folder: &Folder) {
+    eventually("all is received and noted", async || {
+        let newest: Value = serde_json::from_str(done("audit list --limit 1 --json", folder).await.trim()).unwrap();
+        let noted = fs::read_to_string(folder.path.join("data/webhooks/hook.cursor")).unwrap();
+        (noted.trim().parse().ok() == newest["sequence"].as_u64()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_server_sends_what_was_not_received_and_nothing_again() {
+    let receiver = Receiver::new(|_| Answer::Status(200)).await;
+    let folder = patient(local(&receiver, "tenants = [\"acme\"]"));
+    let (backup, dead) = (folder.path.with_file_name("b.tar"), folder.path.with_file_name("dead"));
+    let server = Process::start(&folder).await;
+    import(&folder, 4).await;
+    let (here, gone) = (|| receiver.close_from(usize::MAX), || receiver.close_from(0));
+    for (device, is_here) in [("SN-0", true), ("SN-1", false), ("SN-2", true), ("SN-3", false)] {
+        if is_here {
+            here();
+        } else {
+            all_noted(&folder).await;
+            gone();
+        }
+        done(&format!("device suspend {device}"), &folder).await;
+        if device == "SN-1" {
+            done(&format!("backup create --to {}", backup.display()), &folder).await;
+        }
+    }
+    assert_eq!(devices(&receiver), ["SN-0", "SN-1", "SN-2"]);
+    drop(server);
+    fs::rename(&folder.path, &dead).unwrap();
+
+    let replaces = format!("--replaces {}", dead.join("data").display());
+    for (arguments, expected) in [(replaces.as_str(), "SN-3"), ("--accept-loss", "SN-1")] {
+        let before = devices(&receiver).len();
+        let restore = format!("restore --from {} --to {} {arguments}", backup.display(), folder.path.display());
+        let words: Vec<_> = restore.split(' ').collect();
+        let restored = Command::new(env!("CARGO_BIN_EXE_estd")).args(words).output().unwrap();
+        let said = String::from_utf8_lossy(&restored.stdout);
+        assert!(restored.status.success() && said.contains("the webhook hook goes on after record"), "{restored:?}");
+        for key in ["ca/issuing.key", "hook.secret"] {
+            fs::copy(dead.join(key), folder.path.join(key)).unwrap();
+        }
+        here();
+        let server = Process::start(&folder).await;
+        all_noted(&folder).await;
+        assert_eq!(devices(&receiver)[before..], [expected], "{arguments}");
+        drop(server);
+        fs::remove_dir_all(&folder.path).unwrap();
+    }
 }

@@ -13,6 +13,7 @@ use super::{BackupError, CONFIGURATION, FORMAT, JOURNAL, MANIFEST, MAX_CONFIGURA
 use crate::config::{Source, SourceKind, Sources};
 use crate::pki::digest::{Sha256Hasher, hex, sha256};
 use crate::store::journal::Snapshot;
+use crate::webhook;
 
 /// What a PEM block of a private key begins with, whatever its kind.
 const PRIVATE_KEY: &[u8] = b"PRIVATE KEY-----";
@@ -53,6 +54,8 @@ impl Archive {
             files: Vec::new(),
             left_out: Vec::new(),
             journal: JournalEntry::of(&snapshot.head()),
+            webhooks: webhook::cursors(data_dir, snapshot.head().sequence)
+                .map_err(BackupError::file("read the webhooks of", data_dir))?,
         };
         let mut contents = Vec::new();
         let mut left = MAX_CONFIGURATION_OCTETS;

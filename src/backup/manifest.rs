@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pki::digest::hex;
 use crate::store::journal::Head;
+use crate::webhook::Cursors;
 
 /// What is in a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct Manifest {
     pub left_out: Vec<String>,
     /// The journal.
     pub journal: JournalEntry,
+    /// How far the webhooks had come in it. Backups that were made before these were kept have none.
+    #[serde(default)]
+    pub webhooks: Cursors,
 }
 
 /// A file of the configuration.

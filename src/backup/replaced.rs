@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::BackupError;
 use crate::store::journal::{Head, JournalError, JournalReader};
+use crate::webhook::{self, Cursors};
 
 /// The journal of a server that is no more, as far as it reads.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub struct Replaced {
     pub(super) head: Head,
     /// What was lost behind it.
     pub(super) loss: Option<Loss>,
+    /// How far its webhooks had come in that.
+    pub(super) webhooks: Cursors,
 }
 
 /// What is missing at the end of a journal.
@@ -54,7 +57,9 @@ impl Replaced {
             }),
             Err(other) => return Err(other.into()),
         };
-        Ok(Self { journal, head: last, loss })
+        let webhooks = webhook::cursors(data_dir, last.sequence);
+        let webhooks = webhooks.map_err(BackupError::file("read the webhooks of", data_dir))?;
+        Ok(Self { journal, head: last, loss, webhooks })
     }
 
     /// How many records it has beyond the backup.

@@ -12,6 +12,7 @@ use crate::audit::{AuditEvent, AuditOutcome};
 use crate::durable_file::{self, Draft};
 use crate::store::sled::{SledStore, StoreOptions};
 use crate::store::{CertificateStore as _, crl};
+use crate::webhook::{self, Cursors};
 
 /// Where all is put together first, within the folder that is restored.
 const STAGE: &str = ".restoring";
@@ -54,6 +55,8 @@ pub struct Restored {
     pub certificates: u64,
     /// CRLs have numbers above it.
     pub crl_number: u64,
+    /// The record after which each webhook goes on.
+    pub webhooks: Cursors,
     /// Files that the configuration names outside of its folder: where they are now.
     pub elsewhere: Vec<PathBuf>,
     /// Keys to be put back, as paths in the folder.
@@ -116,6 +119,7 @@ impl Restoration<'_> {
         let configured = Path::new(&manifest.data_dir);
         let data_dir = if configured.is_absolute() { Path::new(DEFAULT_DATA_DIR) } else { configured };
         let (certificates, crl_number) = self.journal(backup, &stage.join(data_dir))?;
+        let webhooks = self.webhooks(backup, &stage.join(data_dir))?;
         let carried_over = self.replaced.as_ref().map_or(0, |replaced| replaced.records_after(backup.head()));
         let missing = manifest.left_out.iter().map(|name| Ok(self.to.join(place(name)?)));
         Ok(Restored {
@@ -126,6 +130,7 @@ impl Restoration<'_> {
             carried_over,
             certificates,
             crl_number,
+            webhooks,
             elsewhere,
             missing: missing.collect::<Result<_, BackupError>>()?,
         })
@@ -154,6 +159,14 @@ impl Restoration<'_> {
         let certificates = store.certificate_count()?;
         store.close();
         Ok((certificates, number))
+    }
+
+    /// Has the webhooks go on where those of the server that is replaced were, or else where they were in the backup.
+    fn webhooks(&self, backup: &Backup, data_dir: &Path) -> Result<Cursors, BackupError> {
+        let mut cursors = backup.manifest().webhooks.clone();
+        cursors.extend(self.replaced.iter().flat_map(|replaced| replaced.webhooks.clone()));
+        webhook::place_cursors(data_dir, &cursors).map_err(BackupError::file("write the webhooks of", data_dir))?;
+        Ok(cursors)
     }
 
     fn event(&self, backup: &Backup, number: u64) -> AuditEvent {

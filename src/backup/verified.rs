@@ -163,6 +163,9 @@ fn check_files(
     if let Some(name) = names.into_iter().find(|name| name::restored(name).is_none()) {
         return Err(BackupError::not_whole(path, format!("{name:?} leads out of the folder to be restored")));
     }
+    if let Some(name) = manifest.webhooks.keys().find(|name| name.contains(['/', '\0'])) {
+        return Err(BackupError::not_whole(path, format!("{name:?} is no name of a webhook")));
+    }
     if !Path::new(&manifest.data_dir).is_absolute() && !name::is_plain(Path::new(&manifest.data_dir)) {
         return Err(BackupError::not_whole(
             path,

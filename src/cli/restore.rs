@@ -59,6 +59,9 @@ fn tell(backup: &Backup, restored: &Restored, out: &mut dyn Write) -> Result<(),
     let made_at = show::time(backup.manifest().made_at);
     writeln!(out, "restored the backup of {made_at}: {records} records, {certificates} certificates")?;
     writeln!(out, "  numbers of CRLs go on above {crl_number}")?;
+    for (webhook, sequence) in &restored.webhooks {
+        writeln!(out, "  the webhook {webhook} goes on after record {sequence}")?;
+    }
     writeln!(out, "  configuration {}", restored.config.display())?;
     writeln!(out, "  data folder {}", restored.data_dir.display())?;
     if let Some(configured) = &restored.configured_data_dir {

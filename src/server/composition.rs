@@ -97,7 +97,7 @@ pub(super) fn outbox(data_dir: &Path, ports: &Ports, metrics: &Arc<Metrics>, ins
         clock: Arc::clone(&ports.clock),
         entropy: Arc::clone(&ports.entropy),
         metrics: Arc::clone(metrics),
-        folder: data_dir.join("webhooks"),
+        data_dir: data_dir.to_owned(),
         instance,
     })
 }

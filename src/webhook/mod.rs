@@ -21,6 +21,7 @@ mod settings;
 pub use address::AddressRefused;
 pub use authorization::WebhookAuthorizer;
 pub use client::ClientError;
+pub use cursor::{Cursors, cursors, place_cursors};
 pub use endpoint::{Endpoint, EndpointError};
 pub use event_type::{EventType, UnknownEventType};
 pub use outbox::{Outbox, OutboxPorts, Prepared, WebhookError, WebhookState};

@@ -26,8 +26,8 @@ pub struct OutboxPorts {
     pub entropy: Arc<dyn Entropy>,
     /// Where deliveries are counted.
     pub metrics: Arc<Metrics>,
-    /// The folder of the cursors.
-    pub folder: PathBuf,
+    /// The data folder, in which the cursors are.
+    pub data_dir: PathBuf,
     /// What tells this server's events from those of others.
     pub instance: String,
 }
@@ -124,7 +124,7 @@ impl Outbox {
             }
             let refused = |source| WebhookError::Client { webhook: webhook.name.clone(), source };
             let client = Client::new(webhook.receiver.clone()).map_err(refused)?;
-            let cursor = CursorFile::of(&self.ports.folder, &webhook.name);
+            let cursor = CursorFile::of(&self.ports.data_dir, &webhook.name);
             let place = self.place(&webhook, &cursor)?;
             Ok((webhook, Some(Gear { client, cursor, place })))
         });
