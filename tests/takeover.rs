@@ -95,6 +95,18 @@ fn import(site: &Site, server: &Served, index: &Path, more: &[&str]) -> std::pro
     estd(&[&fixed[..], more].concat())
 }
 
+/// The same on a terminal, where there is `script` (util-linux) to play one.
+fn import_on_a_terminal(site: &Site, server: &Served, index: &Path) -> Option<String> {
+    let command = format!(
+        "{} import openssl --config {} --authority {}/issuing --index {} --dry-run",
+        env!("CARGO_BIN_EXE_estd"),
+        site.config(),
+        server.tenant(),
+        index.display()
+    );
+    Command::new("script").args(["-qec", &command, "/dev/null"]).output().ok().map(|output| text(&output))
+}
+
 /// The numbers that an import told: revoked, good, expired, known.
 fn told(output: &std::process::Output) -> [usize; 4] {
     assert!(output.status.success(), "{}", text(output));
@@ -119,6 +131,11 @@ fn what_openssl_ca_knew_stands_in_lists_and_ocsp_and_who_was_revoked_renews_no_m
     assert!(!refused.status.success() && text(&refused).contains("line 4: a time such as"), "{}", text(&refused));
     assert_eq!(told(&import(&site, &server, &former.index(), &["--dry-run", "--json"])), [1, 2, 0, 0]);
     assert!(former.ocsp(&site, &server, "SN-stolen").contains(": unknown"), "nothing was changed");
+    // How far it has come is shown to whoever watches, and written into no file.
+    if let Some(watched) = import_on_a_terminal(&site, &server, &former.index()) {
+        assert!(watched.contains("sending ") && watched.contains("good: 2"), "{watched}");
+    }
+    assert_eq!(import(&site, &server, &former.index(), &["--dry-run"]).stderr, b"");
 
     assert_eq!(told(&import(&site, &server, &former.index(), &["--json"])), [1, 2, 0, 0]);
     assert!(former.ocsp(&site, &server, "SN-good").contains(": good"));

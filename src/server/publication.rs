@@ -35,7 +35,7 @@ async fn tend_all(shared: &Shared) -> bool {
         let name = issuer.name();
         match outcome {
             Ok(Ok(Tended::Idle)) => {}
-            Ok(Ok(Tended::Published { number, lists, entries, .. })) => {
+            Ok(Ok(Tended::Published { number, lists, entries })) => {
                 tracing::info!(authority = name, number, lists, entries, "CRLs published");
             }
             Ok(Err(error)) => {

@@ -64,8 +64,6 @@ pub enum Tended {
         lists: usize,
         /// Certificates that are revoked.
         entries: usize,
-        /// Their thisUpdate.
-        this_update: DateTime<Utc>,
     },
 }
 
@@ -202,7 +200,7 @@ impl Issuer {
             made.extend(self.sign(&list, ledger)?);
         }
         self.lists.write().unwrap_or_else(PoisonError::into_inner).extend(made);
-        Ok(Tended::Published { number, lists: shards.len(), entries: ledger.len(), this_update })
+        Ok(Tended::Published { number, lists: shards.len(), entries: ledger.len() })
     }
 
     /// The list of a part, and its delta CRL of the same number when there are any.

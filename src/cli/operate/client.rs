@@ -3,17 +3,19 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
+use indicatif::ProgressBar;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
-use crate::cli::CliError;
+use super::sending::Sending;
+use crate::cli::{CliError, progress};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 
@@ -80,6 +82,14 @@ impl Client {
         self.call(&Method::POST, path, body)
     }
 
+    /// Posts what may be long, and shows how far that has come.
+    pub(super) fn import(&self, path: &str, body: Body) -> Result<Value, CliError> {
+        let bar = progress::octets("sending", body.1.len() as u64);
+        let octets = self.answered(&Method::POST, path, Some(body), &bar);
+        bar.finish_and_clear();
+        Ok(serde_json::from_slice(&octets?).map_err(OperateError::from)?)
+    }
+
     pub(super) fn call(&self, method: &Method, path: &str, body: Option<Body>) -> Result<Value, CliError> {
         let octets = self.octets(method, path, body)?;
         Ok(serde_json::from_slice(&octets).map_err(OperateError::from)?)
@@ -87,8 +97,12 @@ impl Client {
 
     /// The body of an answer.
     pub(super) fn octets(&self, method: &Method, path: &str, body: Option<Body>) -> Result<Bytes, CliError> {
+        self.answered(method, path, body, &ProgressBar::hidden())
+    }
+
+    fn answered(&self, method: &Method, path: &str, body: Option<Body>, bar: &ProgressBar) -> Result<Bytes, CliError> {
         let answered = self.runtime.block_on(async {
-            let response = self.exchange(method, path, body).await?;
+            let response = self.exchange(method, path, body, bar).await?;
             let status = response.status();
             Ok::<_, OperateError>((status, response.into_body().collect().await?.to_bytes()))
         });
@@ -105,7 +119,7 @@ impl Client {
         each: &mut dyn FnMut(u64, Option<u64>),
     ) -> Result<(), CliError> {
         self.runtime.block_on(async {
-            let response = self.exchange(method, path, None).await?;
+            let response = self.exchange(method, path, None, &ProgressBar::hidden()).await?;
             let status = response.status();
             let mut body = response.into_body();
             if !status.is_success() {
@@ -128,22 +142,22 @@ impl Client {
         method: &Method,
         path: &str,
         body: Option<Body>,
+        bar: &ProgressBar,
     ) -> Result<Response<Incoming>, OperateError> {
         let stream = UnixStream::connect(&self.socket).await;
         let stream = stream.map_err(|source| OperateError::Connect { path: self.socket.clone(), source })?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // It ends with the answer, or with the runtime.
         tokio::spawn(connection);
-        let mut request = Request::new(Full::<Bytes>::default());
+        let (media_type, octets) = body.unzip();
+        let mut request = Request::new(Sending::new(octets.unwrap_or_default(), bar.clone()));
         *request.method_mut() = method.clone();
         // Segments and parameters are encoded by who puts them together.
         *request.uri_mut() =
             format!("/api/v1{path}").parse().map_err(|_| OperateError::Refused(format!("no address: {path:?}")))?;
         request.headers_mut().insert(HOST, hyper::header::HeaderValue::from_static("localhost"));
-        if let Some((media_type, octets)) = body {
-            request.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(media_type));
-            *request.body_mut() = Full::new(octets.into());
-        }
+        let media_type = media_type.map(hyper::header::HeaderValue::from_static);
+        request.headers_mut().extend(media_type.map(|media_type| (CONTENT_TYPE, media_type)));
         Ok(sender.send_request(request).await?)
     }
 

@@ -117,7 +117,7 @@ impl Command {
             Self::Import { file, dry_run } => {
                 let body = (media_type(file), std::fs::read(file).map_err(CliError::file("read", file))?);
                 let path = format!("{base}/devices?{}", query(&[("dry_run", dry_run.to_string())]));
-                client.post(&path, Some(body))?
+                client.import(&path, body)?
             }
             Self::Show { id } => client.get(&at(id))?,
             Self::Suspend { id } => client.post(&format!("{}/suspend", at(id)), None)?,

@@ -30,7 +30,7 @@ impl Command {
         let Self::Openssl { index, authority, dry_run } = self;
         let body = ("text/plain", std::fs::read(index).map_err(CliError::file("read", index))?);
         let parameters = [("authority", authority.clone()), ("dry_run", dry_run.to_string())];
-        let answer = server.client()?.post(&format!("/former-certificates?{}", query(&parameters)), Some(body))?;
+        let answer = server.client()?.import(&format!("/former-certificates?{}", query(&parameters)), body)?;
         server.show(&answer, out, fields)
     }
 }

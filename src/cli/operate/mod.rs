@@ -12,6 +12,7 @@ mod explain;
 mod import;
 mod pending;
 mod reload;
+mod sending;
 mod stats;
 mod table;
 mod tenant;
