@@ -112,7 +112,56 @@ fn every_file_of_the_package_is_there() {
     assert!(root.join(package["maintainer-scripts"].as_str().unwrap()).join("postinst").exists());
     let units = &package["systemd-units"];
     let unit = format!("{}.service", units["unit-name"].as_str().unwrap());
-    assert!(root.join(units["unit-scripts"].as_str().unwrap()).join(unit).exists());
+    let units = root.join(units["unit-scripts"].as_str().unwrap());
+    assert!(units.join(unit).exists() && units.join("estd.sysusers").exists());
+}
+
+/// All but the package itself, which takes cargo-deb: what is made for it is there, under the names that it has for it.
+#[test]
+fn what_is_made_for_the_package_is_what_it_names() {
+    let target = tempfile::tempdir().unwrap();
+    let (release, bin) = (target.path().join("release"), target.path().join("bin"));
+    fs::create_dir(&release).unwrap();
+    fs::create_dir(&bin).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_estd"), release.join("estd")).unwrap();
+    let (cargo, asked) = (bin.join("cargo"), target.path().join("asked"));
+    fs::write(&cargo, format!("#!/bin/sh\necho \"$*\" >> '{}'\n", asked.display())).unwrap();
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/package.sh");
+    let mut command = Command::new("sh");
+    command.args(["-c", "PATH=\"$1:$PATH\" exec \"$0\""]).arg(script).arg(&bin);
+    let made = command.env("CARGO_TARGET_DIR", target.path()).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert_eq!(fs::read_to_string(&asked).unwrap(), "build --release --locked\ndeb --no-build --locked\n");
+
+    let manifest: toml::Table = text("Cargo.toml").parse().unwrap();
+    let assets = manifest["package"]["metadata"]["deb"]["assets"].as_array().unwrap();
+    let sources: Vec<_> =
+        assets.iter().filter_map(|asset| asset[0].as_str().unwrap().strip_prefix("target/")).collect();
+    assert!(sources.len() > 5, "{sources:?}");
+    for source in sources {
+        let (folder, pattern) = source.rsplit_once('/').unwrap();
+        let (before, after) = pattern.split_once('*').unwrap_or((pattern, ""));
+        let files = fs::read_dir(target.path().join(folder)).unwrap().map(|entry| entry.unwrap());
+        let names = files.map(|file| (file.file_name().into_string().unwrap(), file.path()));
+        let found: Vec<_> = names.filter(|(name, _)| name.starts_with(before) && name.ends_with(after)).collect();
+        assert!(!found.is_empty(), "{source}");
+        assert!(found.iter().all(|(_, path)| fs::metadata(path).unwrap().len() > 0), "{source}");
+    }
+}
+
+#[test]
+fn the_unit_runs_the_program_and_user_of_the_package() {
+    let unit = text("deploy/systemd/estd.service");
+    let key = |name: &str| unit.lines().find_map(|line| line.strip_prefix(&format!("{name}="))).unwrap().to_owned();
+    assert!(key("ExecStart").starts_with("/usr/bin/estd serve --config /etc/estd/"));
+    let user = text("deploy/systemd/estd.sysusers");
+    assert!(user.lines().any(|line| line.starts_with(&format!("u {} - ", key("User")))), "{user}");
+    for script in ["postinst", "postrm"] {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/debian").join(script);
+        assert!(fs::read_to_string(&script).unwrap().contains("\n#DEBHELPER#\n"), "{}", script.display());
+        assert!(Command::new("sh").arg("-n").arg(&script).status().unwrap().success(), "{}", script.display());
+    }
 }
 
 /// Where systemd is: it knows every setting of the unit. That the program is not installed here is no fault of the unit.
