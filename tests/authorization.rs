@@ -17,7 +17,7 @@ use estd::est::{EstRequest, EstTarget, Label, Operation, RejectionCode, Rule};
 use estd::pki::digest::sha256;
 use estd::pki::public_key::KeyType;
 use estd::policy::RegistrationRule;
-use estd::ra::{Answer, AuthorizationFault, Fault, Inquiry, PendingResponse, Refusal, RequestKey, Turn, Verdict};
+use estd::ra::{Answer, AuthorizationFault, Coming, Fault, Inquiry, PendingResponse, Refusal, RequestKey, Turn, Verdict};
 use estd::store::CertificateStore as _;
 use estd::store::approval::{Decision, PendingRequest};
 use estd::store::device::{DeviceRecord, DeviceState};
@@ -257,8 +257,8 @@ fn a_turn_that_was_lent_is_given_back_before_somebody_is_asked() {
     });
     let target = EstTarget { label: None, operation: Operation::SimpleEnroll };
     let request = EstRequest { target, body: body(), credential: None };
-    let turn = Some(Turn::holding(lent));
-    world.ra.enroll_in_turn(world.label("devices"), &request, &device.session(), "test", turn).unwrap();
+    let coming = Coming { turn: Some(Turn::holding(lent)), is_counted: false };
+    world.ra.enroll_as(world.label("devices"), &request, &device.session(), "test", coming).unwrap();
     assert!(was_free.load(Ordering::SeqCst));
 }
 

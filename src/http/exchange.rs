@@ -18,7 +18,7 @@ use crate::est::{
     EstRequest, EstResponse, Operation, PresentedCredential, Rejection, RejectionCode, ResponseBody, WireShape,
 };
 use crate::ra::{
-    Fault, HttpScheme, LabelContext, PeerSession, PendingResponse, Refusal, RegistrationAuthority, RequestKey, Turn,
+    Coming, Fault, HttpScheme, LabelContext, PeerSession, PendingResponse, Refusal, RegistrationAuthority, RequestKey, Turn,
 };
 
 /// How often a request whose answer is held back is looked after.
@@ -133,9 +133,16 @@ impl Exchange {
         let request = Arc::new(EstRequest { target: route.target.clone(), body, credential });
         let hold = route.label.registration.approval.hold;
         let held_until = Instant::now() + hold;
+        let mut is_counted = false;
         loop {
-            // Until its record is durable, and no longer: what is held back for an operator keeps nobody waiting.
-            let (pending, in_line) = self.submit_in_line(authority, route, &request).await?;
+            // Until its record is durable, and no longer: what is held back for an operator keeps nobody waiting. What was
+            // held back is not sent away after all.
+            let (pending, in_line) = if is_counted {
+                (self.submit(authority, route, &request, is_counted).await?, None)
+            } else {
+                self.submit_in_line(authority, route, &request).await?
+            };
+            is_counted = true;
             // Nothing is answered that is not durable. A client that leaves now loses the answer, not the record.
             let settled = pending.receipt.await;
             drop(in_line);
@@ -169,7 +176,7 @@ impl Exchange {
         request: &Arc<EstRequest>,
     ) -> Result<(PendingResponse, Option<(Place<'_>, metrics::Counted)>), Refusal> {
         if takes_a_while(route, request) {
-            return Ok((self.submit(authority, route, request).await?, None));
+            return Ok((self.submit(authority, route, request, false).await?, None));
         }
         let joined = self.edge.line.join(request.target.operation == Operation::SimpleReenroll, Instant::now());
         let mut place = joined.map_err(|TooLong { retry_after }| {
@@ -179,7 +186,7 @@ impl Exchange {
         })?;
         let counted = self.edge.metrics.request_in_line();
         let turn = place.turn().await;
-        let submitted = self.submit(authority, route, request).await;
+        let submitted = self.submit(authority, route, request, false).await;
         // The disk takes many at once: who waits for it keeps no thread.
         drop(turn);
         place.note_answered();
@@ -192,19 +199,21 @@ impl Exchange {
         authority: &Arc<RegistrationAuthority>,
         route: &Route,
         request: &Arc<EstRequest>,
+        is_counted: bool,
     ) -> Result<PendingResponse, Refusal> {
         if !takes_a_while(route, request) {
-            return authority.enroll(&route.label, request, &self.session, &self.request_id);
+            let coming = Coming { turn: None, is_counted };
+            return authority.enroll_as(&route.label, request, &self.session, &self.request_id, coming);
         }
         // A label's own turn comes first: who waits for it keeps no credential of another label waiting.
         let asking = self.turn_to_ask(authority, route).await?;
-        let verifying =
-            if verifies_credentials(route, request) { Some(self.turn(authority, route).await?) } else { None };
+        let turn = if verifies_credentials(route, request) { Some(self.turn(authority, route).await?) } else { None };
+        let coming = Coming { turn, is_counted };
         let (aside, label, request) = (Arc::clone(authority), Arc::clone(&route.label), Arc::clone(request));
         let (session, request_id) = (Arc::clone(&self.session), self.request_id.clone());
         let enrolled = tokio::task::spawn_blocking(move || {
             let _asking = asking;
-            aside.enroll_in_turn(&label, &request, &session, &request_id, verifying)
+            aside.enroll_as(&label, &request, &session, &request_id, coming)
         });
         // Only a panic, or a runtime that is being torn down, ends it otherwise.
         enrolled.await.unwrap_or_else(|_| Err(self.refuse(authority, Some(route), Fault::Abandoned.into())))

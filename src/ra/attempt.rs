@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::authorization::Turn;
+use super::enroll::Coming;
 use super::label::LabelContext;
 use super::peer_session::PeerSession;
 use super::refusal::Refusal;
@@ -33,8 +33,8 @@ pub(super) struct Attempt<'a> {
     pub(super) trace: Trace,
     /// It is asked about and did not come: a wrong credential is no guess, and no event is left.
     pub(super) hypothetical: bool,
-    /// A turn that was lent for the judgement.
-    pub(super) turn: Option<Turn>,
+    /// How it came to be decided.
+    pub(super) coming: Coming,
 }
 
 impl<'a> Attempt<'a> {
@@ -58,7 +58,7 @@ impl<'a> Attempt<'a> {
             credential: None,
             trace: Trace::default(),
             hypothetical: false,
-            turn: None,
+            coming: Coming::default(),
         }
     }
 

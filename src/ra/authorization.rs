@@ -179,7 +179,7 @@ pub(super) fn judge(label: &LabelContext, sought: &Sought<'_>, attempt: &mut Att
         return Ok(());
     }
     // Who verifies credentials need not wait for it.
-    attempt.turn = None;
+    attempt.coming.turn = None;
     match authorizer.ask(&question(label, sought, attempt)).map_err(Fault::from)? {
         Answer::Allowed => {
             attempt.trace.passed(Rule::AuthorizationWebhook, asked, "allowed");

@@ -23,6 +23,15 @@ use crate::store::succession::Succession;
 use crate::store::{CertificateId, CertificateRecord, Claim, ClaimGuard, Fact, FactKey, FactKind, Receipt, RequestKey};
 use estd_asn1::certs_only;
 
+/// How a request comes to be decided.
+#[derive(Default)]
+pub struct Coming {
+    /// A turn that is lent for the judgement: it is given back at the end, or before somebody else is asked.
+    pub turn: Option<Turn>,
+    /// It was counted when it came, and its answer held back since for an operator to decide.
+    pub is_counted: bool,
+}
+
 /// An answer that must not leave before its receipt resolves to `Ok`.
 pub struct PendingResponse {
     /// The answer.
@@ -67,24 +76,24 @@ impl RegistrationAuthority {
         peer: &PeerSession,
         request_id: &str,
     ) -> Result<PendingResponse, Refusal> {
-        self.enroll_in_turn(label, request, peer, request_id, None)
+        self.enroll_as(label, request, peer, request_id, Coming::default())
     }
 
-    /// The same with a turn that is lent for the judgement: it is given back at the end, or before somebody else is asked.
+    /// The same of a request of which there is more to say.
     ///
     /// # Errors
     /// A refusal, which left exactly one audit event and no other trace.
-    pub fn enroll_in_turn(
+    pub fn enroll_as(
         &self,
         label: &LabelContext,
         request: &EstRequest,
         peer: &PeerSession,
         request_id: &str,
-        turn: Option<Turn>,
+        coming: Coming,
     ) -> Result<PendingResponse, Refusal> {
         let operation = request.target.operation;
         let mut attempt = Attempt::new(self.ports.clock.now(), Some(label), operation.segment(), peer, request_id);
-        attempt.turn = turn;
+        attempt.coming = coming;
         let outcome = match operation {
             Operation::FullCmc => self.decide_full_cmc(label, request, peer, &mut attempt),
             Operation::CaCerts
@@ -125,14 +134,18 @@ impl RegistrationAuthority {
         session: &PeerSession,
         attempt: &mut Attempt<'_>,
     ) -> Result<PendingResponse, Refusal> {
-        // Strangers use up nobody's share: who it is was proven by now.
-        let counted = self.count_request(label, attempt.at);
-        attempt.trace.judged(
-            Rule::RequestRate,
-            "no more than the label and its tenant may ask",
-            "one more",
-            counted,
-        )?;
+        if attempt.coming.is_counted {
+            attempt.trace.skipped(Rule::RequestRate, "counted for requests that come", "it was held back, and had come");
+        } else {
+            // Strangers use up nobody's share: who it is was proven by now.
+            let counted = self.count_request(label, attempt.at);
+            attempt.trace.judged(
+                Rule::RequestRate,
+                "no more than the label and its tenant may ask",
+                "one more",
+                counted,
+            )?;
+        }
         let judged = self.judge(label, operation, &asked, shown, session, attempt)?;
         let Judged { leave, admission, asked, proof, holder, renewed } = judged;
         let admitted = match admission {

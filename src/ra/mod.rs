@@ -57,7 +57,7 @@ pub use codes::{
     MadeCodes, StandingCode,
 };
 pub use dead_letters::RedeliveryError;
-pub use enroll::PendingResponse;
+pub use enroll::{Coming, PendingResponse};
 pub use explain::{ExplainError, Explanation, Inquiry, Verdict};
 pub use former::{MAX_TAKEN_OVER_AT_ONCE, PreparedTakeover, Takeover, TakeoverError};
 pub use key_generation::{DEFAULT_RSA_GENERATIONS, KeyGeneration};
