@@ -13,7 +13,7 @@ use super::label::LabelContext;
 use super::refusal::{Fault, Refusal};
 use crate::est::trace::lazily;
 use crate::est::{Rejection, RejectionCode, Rule};
-use crate::pki::public_key::KeyType;
+use crate::pki::public_key::{KeyType, PublicKey};
 use crate::pki::trust::AuthenticatedPeer;
 use crate::policy::{AuthorizedEnrollment, AuthorizedGeneration, EnrollmentKind, Grant, Proof};
 use crate::store::CertificateId;
@@ -127,7 +127,8 @@ pub enum AuthorizationFault {
 pub(super) struct Sought<'a> {
     grant: &'a Grant,
     key_type: KeyType,
-    spki_sha256: Option<[u8; 32]>,
+    /// `None`: it is yet to be made.
+    key: Option<&'a PublicKey>,
     proof: Proof<'a>,
     renews: Option<&'a CertificateId>,
     is_clone_suspected: bool,
@@ -149,7 +150,7 @@ impl<'a> Sought<'a> {
         renews: Option<&'a CertificateId>,
     ) -> Self {
         let (grant, key_type) = (authorized.grant(), authorized.spec().key_type());
-        Self { grant, key_type, spki_sha256: None, proof, renews, is_clone_suspected: false }
+        Self { grant, key_type, key: None, proof, renews, is_clone_suspected: false }
     }
 
     /// By an enrollment whose key is there.
@@ -159,8 +160,8 @@ impl<'a> Sought<'a> {
         renews: Option<&'a CertificateId>,
     ) -> Self {
         let key = enrollment.key();
-        let (key_type, spki_sha256) = (key.key_type(), Some(key.spki_sha256()));
-        Self { grant: enrollment, key_type, spki_sha256, proof, renews, is_clone_suspected: false }
+        let (grant, key_type) = (enrollment, key.key_type());
+        Self { grant, key_type, key: Some(key), proof, renews, is_clone_suspected: false }
     }
 
     /// The same of a device whose birth certificate may be in another one, too.
@@ -196,7 +197,7 @@ pub(super) fn judge(label: &LabelContext, sought: &Sought<'_>, attempt: &mut Att
 }
 
 fn question<'a>(label: &'a LabelContext, sought: &'a Sought<'_>, attempt: &'a Attempt<'_>) -> Question<'a> {
-    let Sought { grant, key_type, spki_sha256, proof, renews, is_clone_suspected } = sought;
+    let Sought { grant, key_type, key, proof, renews, is_clone_suspected } = sought;
     Question {
         at: attempt.at,
         request_id: attempt.request_id,
@@ -213,7 +214,7 @@ fn question<'a>(label: &'a LabelContext, sought: &'a Sought<'_>, attempt: &'a At
         subject: grant.subject().to_string(),
         subject_alt_names: grant.subject_alt_names().iter().map(ToString::to_string).collect(),
         key_type: *key_type,
-        spki_sha256: *spki_sha256,
+        spki_sha256: key.map(PublicKey::spki_sha256),
         renews: renews.filter(|_| grant.kind() == EnrollmentKind::Renewal).map(|id| id.serial.as_slice()),
         is_clone_suspected: *is_clone_suspected,
     }

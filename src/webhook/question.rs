@@ -131,7 +131,9 @@ pub(super) fn message(id: String, question: &Question<'_>) -> Result<Message, se
 /// What an answer says; `None` when it is none. What stands there in place of one is not told: it may come from where
 /// nobody should ask.
 pub(super) fn answer(body: &[u8]) -> Option<Answer> {
-    let Said { allow, reason } = serde_json::from_slice(body).ok()?;
+    // A list whose first member is true would be read as if the names stood there.
+    let object = Some(body).filter(|body| body.trim_ascii_start().starts_with(b"{"))?;
+    let Said { allow, reason } = serde_json::from_slice(object).ok()?;
     Some(if allow { Answer::Allowed } else { Answer::Denied { reason } })
 }
 
@@ -162,6 +164,7 @@ mod tests {
             ("{\"allow\":true}{\"allow\":true}", None),
             ("true", None),
             ("[true]", None),
+            (" [true, null]", None),
             ("", None),
             ("<html>", None),
         ] {
