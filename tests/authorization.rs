@@ -17,7 +17,9 @@ use estd::est::{EstRequest, EstTarget, Label, Operation, RejectionCode, Rule};
 use estd::pki::digest::sha256;
 use estd::pki::public_key::KeyType;
 use estd::policy::RegistrationRule;
-use estd::ra::{Answer, AuthorizationFault, Coming, Fault, Inquiry, PendingResponse, Refusal, RequestKey, Turn, Verdict};
+use estd::ra::{
+    Answer, AuthorizationFault, Coming, Fault, Inquiry, PendingResponse, Refusal, RequestKey, Turn, Verdict,
+};
 use estd::store::CertificateStore as _;
 use estd::store::approval::{Decision, PendingRequest};
 use estd::store::device::{DeviceRecord, DeviceState};

@@ -11,15 +11,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::TimeDelta;
 use estd::audit::AuditOutcome;
 use estd::ca::{CertificateAuthority, IssuanceFault, Signer, SignerError, SoftwareSigner, ceremony};
-use estd::est::{ChannelBinding, Operation, PresentedChain, RejectionCode, ResponseBody};
+use estd::est::{ChannelBinding, Label, Operation, PresentedChain, RejectionCode, ResponseBody};
+use estd::pki::profile::EnrollmentProfile;
 use estd::pki::public_key::KeyType;
 use estd::pki::revocation::RevocationReason;
 use estd::pki::signature::SignatureAlgorithm;
 use estd::pki::trust::TrustAnchors;
 use estd::policy::IdentityLinking;
-use estd::ra::{Fault, LabelContext, PeerSession, Refusal};
+use estd::ra::{Fault, LabelContext, PeerSession, Refusal, RegistrationAuthority};
 use estd::store::memory::MemoryStore;
-use estd::store::{CertificateId, CertificateStore, StoreFault};
+use estd::store::{CertificateId, CertificateStatus, CertificateStore, StoreFault};
 use estd_asn1::csr_attrs::{self, AttrOrOid};
 use estd_asn1::{
     Attribute, BasicConstraints, Certificate, Extension, GeneralName, KeyUsage, Name, Oid, SubjectPublicKeyInfo,
@@ -200,6 +201,37 @@ fn a_renewal_keeps_subject_and_names_with_the_old_key_or_a_new_one_on_either_pat
             assert_eq!(record.device, "SN-1");
             assert_eq!(record.renews.as_ref().unwrap().serial, certificate.serial());
         }
+    }
+}
+
+/// EST-4.2.2-10
+#[test]
+fn a_renewal_is_of_the_profile_of_today_and_leaves_the_certificate_before_it_as_it_is() {
+    let mut world = World::new();
+    let current = world.operational(&world.birth("SN-1", KeyType::P256), KeyType::P256);
+    let certificate = current.certificate();
+    let purposes = |certificate: &Certificate| certificate.ext_key_usage().unwrap().unwrap();
+    assert_eq!(purposes(&certificate), [oid::KP_CLIENT_AUTH]);
+
+    let purposes_of_today = vec![oid::KP_CLIENT_AUTH, oid::KP_SERVER_AUTH];
+    let today = EnrollmentProfile { ext_key_usage: purposes_of_today.clone(), ..profile() };
+    let today = Arc::new(today.check().unwrap());
+    let labels = world.ra.labels().map(|label| {
+        let mut label = share(label);
+        label.rules.profile = Arc::clone(&today);
+        label
+    });
+    let default_label = Label::parse("devices").unwrap();
+    let labels = labels.collect();
+    world.ra = RegistrationAuthority::new(labels, Some(&default_label), &[], world.ra.ports().clone()).unwrap();
+    let names = alt_names(&certificate.subject_alt_names(9).unwrap());
+    let body = request(fresh_key().as_ref(), certificate.subject(), &[names]);
+    let renewed = world.enroll(Operation::SimpleReenroll, &current.session(), &body).unwrap();
+    let renewed = Certificate::decode(&renewed).unwrap();
+    assert_eq!(purposes(&renewed), purposes_of_today);
+    for certificate in [&certificate, &renewed] {
+        let status = world.store.status(&world.id(certificate)).unwrap();
+        assert!(matches!(status, CertificateStatus::Good { .. }), "{status:?}");
     }
 }
 

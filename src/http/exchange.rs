@@ -18,7 +18,8 @@ use crate::est::{
     EstRequest, EstResponse, Operation, PresentedCredential, Rejection, RejectionCode, ResponseBody, WireShape,
 };
 use crate::ra::{
-    Coming, Fault, HttpScheme, LabelContext, PeerSession, PendingResponse, Refusal, RegistrationAuthority, RequestKey, Turn,
+    Coming, Fault, HttpScheme, LabelContext, PeerSession, PendingResponse, Refusal, RegistrationAuthority, RequestKey,
+    Turn,
 };
 
 /// How often a request whose answer is held back is looked after.

@@ -1,6 +1,7 @@
 //! Raw octets in, raw octets out: what a client sees on the wire, to the byte.
 
 mod answers;
+mod approval;
 mod authentication;
 mod framing;
 mod full_cmc;

@@ -135,7 +135,11 @@ impl RegistrationAuthority {
         attempt: &mut Attempt<'_>,
     ) -> Result<PendingResponse, Refusal> {
         if attempt.coming.is_counted {
-            attempt.trace.skipped(Rule::RequestRate, "counted for requests that come", "it was held back, and had come");
+            attempt.trace.skipped(
+                Rule::RequestRate,
+                "counted for requests that come",
+                "it was held back, and had come",
+            );
         } else {
             // Strangers use up nobody's share: who it is was proven by now.
             let counted = self.count_request(label, attempt.at);

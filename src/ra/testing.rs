@@ -1,6 +1,7 @@
 //! A registration authority with one device that may enroll, for the tests of what stands before it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
@@ -21,8 +22,8 @@ use crate::pki::serial::Serial;
 use crate::pki::template::SubjectAttributeTemplate;
 use crate::pki::trust::{PathLimits, TrustAnchors};
 use crate::policy::{
-    EnrollmentRules, IdentityLinking, KeyGenerationRules, NameChange, RaRules, RegistrationRule, RegistrationRules,
-    RenewalRules, UsageLimits,
+    ApprovalRules, EnrollmentRules, IdentityLinking, KeyGenerationRules, NameChange, RaRules, RateLimit,
+    RegistrationRule, RegistrationRules, RenewalRules, UsageLimits,
 };
 use crate::store::memory::MemoryStore;
 use estd_asn1::pkcs10::RequestLimits;
@@ -32,7 +33,8 @@ use estd_asn1::{Certificate, oid};
 pub(crate) struct Enrolled {
     /// With the labels `devices` (the default one), `other`, `strict`, which takes full CMC and nothing against the standards,
     /// `keys`, which makes keys, `cmc` and `cmc-waits`, which take full
-    /// CMC, the latter by approval, `turning`, whose CA is on the way to a successor, and tenant `globex` at
+    /// CMC, the latter by approval, `held`, which holds answers back for 20 s until a request is approved and takes one in a
+    /// quarter of an hour, `turning`, whose CA is on the way to a successor, and tenant `globex` at
     /// `est.globex.example`.
     pub(crate) authority: Arc<RegistrationAuthority>,
     /// What it remembers.
@@ -136,9 +138,13 @@ pub(crate) fn enrolled_with(store: MemoryStore, authentication: &Authentication,
     let rule = RegistrationRule::Approval;
     let registration = RegistrationRules { rule, ..RegistrationRules::default() };
     let cmc_waits = LabelContext { cmc_responder, registration, ..label("cmc-waits") };
+    let approval = ApprovalRules { hold: Duration::from_secs(20), ..ApprovalRules::default() };
+    let registration = RegistrationRules { rule, approval, ..RegistrationRules::default() };
+    let limits = UsageLimits { rate: RateLimit::new(0.001, 1), ..UsageLimits::default() };
+    let held = LabelContext { registration, limits, ..label("held") };
     let wire = WireRules { tolerance: Tolerance::Strict, ..WireRules::default() };
     let strict = LabelContext { cmc_responder: cmc.cmc_responder.clone(), wire, ..label("strict") };
-    let labels = vec![label("devices"), label("other"), strict, keys, cmc, cmc_waits, turning, globex];
+    let labels = vec![label("devices"), label("other"), strict, keys, cmc, cmc_waits, held, turning, globex];
     let devices = Label::parse("devices").unwrap();
     let hosts = TenantHosts {
         tenant: "globex".into(),
