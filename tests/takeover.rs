@@ -107,6 +107,13 @@ fn import_on_a_terminal(site: &Site, server: &Served, index: &Path) -> Option<St
     Command::new("script").args(["-qec", &command, "/dev/null"]).output().ok().map(|output| text(&output))
 }
 
+/// The same of certificates, a file or a folder.
+fn import_certificates(site: &Site, server: &Served, certs: &Path) -> std::process::Output {
+    let authority = format!("{}/issuing", server.tenant());
+    let fixed = ["import", "openssl", "--json", "--config", &site.config(), "--authority", &authority, "--certs"];
+    estd(&[&fixed[..], &[certs.to_str().unwrap()]].concat())
+}
+
 /// The numbers that an import told: revoked, good, expired, known.
 fn told(output: &std::process::Output) -> [usize; 4] {
     assert!(output.status.success(), "{}", text(output));
@@ -174,6 +181,50 @@ fn what_openssl_ca_knew_stands_in_lists_and_ocsp_and_who_was_revoked_renews_no_m
         bad.to_str().unwrap(),
     ]);
     assert!(!unknown.status.success() && text(&unknown).contains("there is no authority x/y"), "{}", text(&unknown));
+    server.stop();
+}
+
+#[test]
+fn certificates_without_a_database_are_good_all_of_them_or_none() {
+    let site = Site::new();
+    let former = Former::new(&site);
+    let ids = ["SN-a", "SN-b", "SN-c"];
+    let issued = ids.map(|id| former.issue(id));
+    let server = site.serve();
+    let (bundle, newcerts) = (site.beside("bundle.pem"), former.folder.join("newcerts"));
+    let pem = |device: &Device| estd::pki::pem::certificate(device.certificate.der());
+    let refused = |path: &Path, why: &str| {
+        let output = import_certificates(&site, &server, path);
+        assert!(!output.status.success() && text(&output).contains(why), "{why}: {}", text(&output));
+        assert!(former.ocsp(&site, &server, "SN-a").contains(": unknown"), "nothing was changed");
+    };
+    let foreign = site.birth("SN-foreign");
+    fs::write(&bundle, [pem(&issued[0]), pem(&foreign)].concat()).unwrap();
+    refused(&bundle, "certificate 2: acme/issuing did not issue it (serial number ");
+    fs::write(&bundle, [pem(&issued[0]), pem(&issued[1]), pem(&issued[0])].concat()).unwrap();
+    refused(&bundle, "certificate 3: its serial number 008001 is that of certificate 1, too");
+    fs::write(&bundle, "").unwrap();
+    refused(&bundle, "expected certificates in PEM");
+    let broken = newcerts.join("broken.pem");
+    fs::write(&broken, "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n").unwrap();
+    refused(&newcerts, "broken.pem: certificate 1: ");
+    fs::remove_file(&broken).unwrap();
+
+    assert_eq!(told(&import_certificates(&site, &server, &newcerts)), [0, 3, 0, 0]);
+    assert!(former.ocsp(&site, &server, "SN-a").contains(": good"));
+    fs::write(&bundle, issued.iter().map(|device| format!("a comment\n{}", pem(device))).collect::<String>()).unwrap();
+    assert_eq!(told(&import_certificates(&site, &server, &bundle)), [0, 0, 0, 3]);
+    former.revoke("SN-c", "superseded");
+    assert_eq!(told(&import(&site, &server, &former.index(), &["--json"])), [1, 0, 0, 2]);
+    assert!(former.ocsp(&site, &server, "SN-c").contains(": revoked"));
+    // What was revoked is not good again because its certificate comes.
+    assert_eq!(told(&import_certificates(&site, &server, &bundle)), [0, 0, 0, 3]);
+    assert!(former.ocsp(&site, &server, "SN-c").contains(": revoked"));
+    // A certificate that was issued here is none of the former CA's.
+    let own = server.enroll(&site.birth("SN-own"), "simpleenroll").unwrap();
+    fs::write(&bundle, pem(&own)).unwrap();
+    let output = import_certificates(&site, &server, &bundle);
+    assert!(!output.status.success() && text(&output).contains("): this certificate was issued here"));
     server.stop();
 }
 

@@ -163,6 +163,15 @@ impl CertificateAuthority {
         &self.key_identifier
     }
 
+    /// Whether it signed a certificate, and is named there as who did.
+    pub fn has_issued(&self, certificate: &Certificate) -> bool {
+        let Ok(algorithm) = SignatureAlgorithm::from_identifier(certificate.signature_algorithm()) else {
+            return false;
+        };
+        certificate.issuer() == self.certificate.subject()
+            && signature::verify(&self.key, algorithm, certificate.tbs_der(), certificate.signature()).is_ok()
+    }
+
     /// The names that what it issues may have.
     pub fn name_constraints(&self) -> &PathConstraints {
         &self.name_constraints

@@ -3,6 +3,8 @@
 //! A line is a certificate: status (V, R, E), notAfter, when and why it was revoked, serial number, file, subject, with tabs
 //! between them.
 
+use std::fmt;
+
 use chrono::{DateTime, NaiveDateTime, Utc};
 
 use super::revocation::RevocationReason;
@@ -12,11 +14,34 @@ const FIELDS: usize = 6;
 /// Most octets of a serial number (RFC 5280 section 4.1.2.2).
 const MAX_SERIAL_OCTETS: usize = 20;
 
+/// Where a certificate stands in what a former installation left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A line of the database, from 1.
+    Line(usize),
+    /// One of certificates that follow each other.
+    Certificate {
+        /// Which, from 1.
+        number: usize,
+        /// Its serial number, hexadecimal: `openssl ca` names its file by that.
+        serial: String,
+    },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => write!(formatter, "line {line}"),
+            Self::Certificate { number, serial } => write!(formatter, "certificate {number} (serial number {serial})"),
+        }
+    }
+}
+
 /// A certificate of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexedCertificate {
-    /// Its line, from 1.
-    pub line: usize,
+    /// Where it stands.
+    pub place: Place,
     /// Content octets of the serial number, big endian, minimal.
     pub serial: Vec<u8>,
     /// notAfter.
@@ -67,7 +92,8 @@ fn certificate(line: usize, text: &str) -> Result<IndexedCertificate, String> {
         ("V" | "E", _) => return Err(format!("it is {status}, and has a time of revocation")),
         (other, _) => return Err(format!("V, R or E is expected, {other:?} came")),
     };
-    Ok(IndexedCertificate { line, serial: self::serial(serial)?, not_after: time(not_after)?, revoked })
+    let (place, serial) = (Place::Line(line), self::serial(serial)?);
+    Ok(IndexedCertificate { place, serial, not_after: time(not_after)?, revoked })
 }
 
 /// `260301120000Z,keyCompromise`; what may follow the reason tells of holds and of when a key got lost.
@@ -141,7 +167,7 @@ mod tests {
             (6, vec![5], "1999-03-01T12:00:00Z", None),
         ];
         let expected = expected.map(|(line, serial, not_after, revoked)| IndexedCertificate {
-            line,
+            place: Place::Line(line),
             serial,
             not_after: at(not_after),
             revoked,

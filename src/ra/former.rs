@@ -1,14 +1,20 @@
 //! The certificates of a CA that was run elsewhere before: taken over, so that lists and OCSP go on telling of them.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::RegistrationAuthority;
 use super::registry::changed;
 use crate::access::{ManageServer, ServerGrant};
-use crate::pki::openssl_index::IndexedCertificate;
+use crate::ca::CertificateAuthority;
+use crate::pki::digest::hex;
+use crate::pki::openssl_index::{IndexedCertificate, Place};
 use crate::pki::revocation::RevocationReason;
 use crate::store::former::FormerCertificate;
 use crate::store::{
     CertificateId, CertificateStatus, ClaimGuard, Fact, Receipt, Revocation, StandingChange, StoreFault,
 };
+use estd_asn1::Certificate;
 
 /// Most certificates taken over at once.
 pub const MAX_TAKEN_OVER_AT_ONCE: usize = 100_000;
@@ -23,16 +29,24 @@ pub enum TakeoverError {
     #[error("at most {MAX_TAKEN_OVER_AT_ONCE} certificates are taken over at once, {0} came")]
     TooMany(usize),
     /// It was issued here, and what is so of it is known here.
-    #[error("line {line}: this certificate was issued here; revoke it with `estd cert revoke`")]
+    #[error("{place}: this certificate was issued here; revoke it with `estd cert revoke`")]
     IssuedHere {
-        /// Its line.
-        line: usize,
+        /// Where it stands.
+        place: Place,
     },
     /// Nobody can have revoked it then.
-    #[error("line {line}: it is revoked from a time on that has not come")]
+    #[error("{place}: it is revoked from a time on that has not come")]
     RevokedInFuture {
-        /// Its line.
-        line: usize,
+        /// Where it stands.
+        place: Place,
+    },
+    /// It is none, of another CA, or there twice.
+    #[error("certificate {number}: {why}")]
+    NotOfAuthority {
+        /// Which, from 1.
+        number: usize,
+        /// Why not.
+        why: String,
     },
     /// The store.
     #[error(transparent)]
@@ -77,7 +91,7 @@ impl RegistrationAuthority {
         if certificates.len() > MAX_TAKEN_OVER_AT_ONCE {
             return Err(TakeoverError::TooMany(certificates.len()));
         }
-        let issuer = self.issuer_of(authority)?;
+        let issuer = self.issuer_of(authority)?.issuer_id();
         let standing = self.ports.store.hold(&StandingChange::key());
         let mut prepared = PreparedTakeover {
             ra: self,
@@ -91,11 +105,40 @@ impl RegistrationAuthority {
         Ok(prepared)
     }
 
-    /// The key of the CA that signs under this name, `tenant/name`.
-    fn issuer_of(&self, name: &str) -> Result<[u8; 32], TakeoverError> {
+    /// What certificates (DER) of a former installation of an authority, `tenant/name`, tell: that they are good. Each must be
+    /// one that the authority signed.
+    ///
+    /// # Errors
+    /// With the first certificate that does not do.
+    pub fn former_certificates(
+        &self,
+        authority: &str,
+        certificates: &[Vec<u8>],
+    ) -> Result<Vec<IndexedCertificate>, TakeoverError> {
+        let issuer = self.issuer_of(authority)?;
+        let mut seen = HashMap::new();
+        let read = (1..).zip(certificates).map(|(number, der)| {
+            let refused = |why| TakeoverError::NotOfAuthority { number, why };
+            let certificate = Certificate::decode(der).map_err(|error| refused(error.to_string()))?;
+            let serial = certificate.serial().to_vec();
+            let shown = hex(&serial);
+            if !issuer.has_issued(&certificate) {
+                return Err(refused(format!("{authority} did not issue it (serial number {shown})")));
+            }
+            if let Some(before) = seen.insert(serial.clone(), number) {
+                return Err(refused(format!("its serial number {shown} is that of certificate {before}, too")));
+            }
+            let place = Place::Certificate { number, serial: shown };
+            Ok(IndexedCertificate { place, serial, not_after: certificate.validity().not_after, revoked: None })
+        });
+        read.collect()
+    }
+
+    /// The CA that signs under this name, `tenant/name`.
+    fn issuer_of(&self, name: &str) -> Result<&Arc<CertificateAuthority>, TakeoverError> {
         let mut all = self.labels().map(|label| &label.authority);
         let found = all.find(|ca| ca.publication().is_some_and(|publication| publication.name == name));
-        found.map(|ca| ca.issuer_id()).ok_or_else(|| TakeoverError::NoAuthority(name.to_owned()))
+        found.ok_or_else(|| TakeoverError::NoAuthority(name.to_owned()))
     }
 }
 
@@ -122,18 +165,18 @@ impl PreparedTakeover<'_> {
     }
 
     fn add(&mut self, issuer: [u8; 32], certificate: &IndexedCertificate) -> Result<(), TakeoverError> {
-        let IndexedCertificate { line, serial, not_after, revoked } = certificate;
+        let IndexedCertificate { place, serial, not_after, revoked } = certificate;
         let (store, now) = (self.ra.ports.store.as_ref(), self.ra.ports.clock.now());
         let id = CertificateId { issuer, serial: serial.clone() };
         if store.certificate(&id)?.is_some() {
-            return Err(TakeoverError::IssuedHere { line: *line });
+            return Err(TakeoverError::IssuedHere { place: place.clone() });
         }
         let stands = match store.status(&id)? {
             CertificateStatus::Revoked(revocation) => RevocationReason::from_code(revocation.reason),
             CertificateStatus::Good { .. } | CertificateStatus::Unknown => None,
         };
         match revoked {
-            Some((at, _)) if *at > now => return Err(TakeoverError::RevokedInFuture { line: *line }),
+            Some((at, _)) if *at > now => return Err(TakeoverError::RevokedInFuture { place: place.clone() }),
             Some((_, reason)) if stands.is_some_and(|stands| stands.revised(*reason).is_none()) => {
                 self.takeover.known += 1;
             }

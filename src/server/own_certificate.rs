@@ -16,7 +16,6 @@ use crate::pki::certificate::{self, CertificateError};
 use crate::pki::pem;
 use crate::pki::public_key::KeyType;
 use crate::pki::serial::Serial;
-use crate::pki::signature::{self, SignatureAlgorithm};
 use crate::ra::Ports;
 use crate::tls::{ServerCertificate, ServerCertificateError};
 use estd_asn1::{Certificate, GeneralName};
@@ -104,7 +103,7 @@ impl Order<'_> {
         let leaf = certificate.leaf();
         let renew_at = self.renew_at(leaf);
         let fits = leaf.subject_alt_names(MAX_NAMES).ok()? == self.names
-            && self.is_issuer_of(leaf)
+            && self.issuer.has_issued(leaf)
             && certificate.chain().eq(self.chain(leaf).map(Certificate::der))
             && (leaf.validity().not_before..renew_at).contains(&now);
         fits.then_some(Presented { certificate, renew_at: Some(renew_at) })
@@ -133,12 +132,6 @@ impl Order<'_> {
     fn renew_at(&self, leaf: &Certificate) -> DateTime<Utc> {
         let life = leaf.validity().not_after - leaf.validity().not_before;
         leaf.validity().not_before + life.min(self.validity) * 2 / 3
-    }
-
-    fn is_issuer_of(&self, leaf: &Certificate) -> bool {
-        let Ok(algorithm) = SignatureAlgorithm::from_identifier(leaf.signature_algorithm()) else { return false };
-        leaf.issuer() == self.issuer.certificate().subject()
-            && signature::verify(self.issuer.key(), algorithm, leaf.tbs_der(), leaf.signature()).is_ok()
     }
 
     /// RFC 8446 §4.4.2: leaf first, each certifying the one before; the root, which the peer must hold, left out. A peer

@@ -14,8 +14,9 @@ use crate::access::ManageServer;
 use crate::admin::edge::AdminEdge;
 use crate::admin::extract::{Answering, Octets, Parameters, ServerPermitted};
 use crate::admin::problem::Problem;
-use crate::pki::openssl_index;
-use crate::ra::{Takeover, TakeoverError};
+use crate::pki::openssl_index::{self, IndexedCertificate};
+use crate::pki::pem;
+use crate::ra::{MAX_TAKEN_OVER_AT_ONCE, Takeover, TakeoverError};
 use crate::store::Receipt;
 
 /// What is taken over, and whether it is.
@@ -52,10 +53,20 @@ impl TakenOver {
     }
 }
 
+/// What a former installation left.
+enum Brought {
+    Index(Vec<IndexedCertificate>),
+    /// DER.
+    Certificates(Vec<Vec<u8>>),
+}
+
 /// Takes over what openssl ca knew of the certificates of an authority, all of it or nothing
 #[utoipa::path(post, path = "/former-certificates", tag = "server", operation_id = "takeOverCertificates",
     params(TakeoverQuery),
-    request_body(content = String, content_type = "text/plain", description = "index.txt of openssl ca"),
+    request_body(description = "index.txt of openssl ca, or certificates of the authority", content(
+        (String = "text/plain"),
+        (String = "application/pem-certificate-chain"),
+    )),
     responses(
         (status = 200, body = TakenOver),
         (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
@@ -67,12 +78,26 @@ pub(in crate::admin) async fn take_over(
     Parameters(TakeoverQuery { authority, dry_run }): Parameters<TakeoverQuery>,
     body: Octets,
 ) -> Result<Response, Problem> {
-    if body.media_type != "text/plain" {
-        return Err(Problem::media_type(format!("text/plain is expected, {:?} came", body.media_type)));
-    }
-    let text = std::str::from_utf8(&body.octets).map_err(|_| Problem::unprocessable("UTF-8 is expected"))?;
-    let certificates = openssl_index::read(text).map_err(|error| Problem::unprocessable(error.to_string()))?;
+    let text = || std::str::from_utf8(&body.octets).map_err(|_| Problem::unprocessable("UTF-8 is expected"));
+    let brought = match body.media_type.as_str() {
+        "text/plain" => {
+            let read = openssl_index::read(text()?);
+            Brought::Index(read.map_err(|error| Problem::unprocessable(error.to_string()))?)
+        }
+        "application/pem-certificate-chain" => {
+            let read = pem::certificates(text()?, MAX_TAKEN_OVER_AT_ONCE);
+            Brought::Certificates(read.map_err(|error| Problem::unprocessable(error.to_string()))?)
+        }
+        other => {
+            let expected = "text/plain or application/pem-certificate-chain";
+            return Err(Problem::media_type(format!("{expected} is expected, {other:?} came")));
+        }
+    };
     edge.record(move |ra| {
+        let certificates = match brought {
+            Brought::Index(certificates) => certificates,
+            Brought::Certificates(certificates) => ra.former_certificates(&authority, &certificates)?,
+        };
         let prepared = ra.prepare_takeover(&authority, &certificates)?;
         let answer = Answering::new(StatusCode::OK, &TakenOver::new(prepared.takeover(), dry_run))?;
         let receipt = match dry_run {
@@ -89,7 +114,7 @@ impl From<TakeoverError> for Problem {
         let detail = error.to_string();
         match error {
             TakeoverError::NoAuthority(_) => Self::not_found(detail),
-            TakeoverError::RevokedInFuture { .. } => Self::unprocessable(detail),
+            TakeoverError::RevokedInFuture { .. } | TakeoverError::NotOfAuthority { .. } => Self::unprocessable(detail),
             TakeoverError::TooMany(_) => Self::too_large(detail),
             TakeoverError::IssuedHere { .. } => Self::conflict(detail),
             TakeoverError::Store(fault) => fault.into(),
