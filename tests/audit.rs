@@ -10,26 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use estd::store::journal::{Head, JournalError, JournalReader};
-use folder::Folder;
+use folder::{Folder, done, run};
 use serde_json::Value;
-
-/// The program, while the server runs in this process.
-async fn estd(arguments: Vec<String>) -> Output {
-    let run = move || Command::new(env!("CARGO_BIN_EXE_estd")).args(arguments).env_remove("ESTD_LOG").output().unwrap();
-    tokio::task::spawn_blocking(run).await.unwrap()
-}
-
-fn words(line: &str, folder: &Folder) -> Vec<String> {
-    let config = folder.path.join("config.toml");
-    let words = line.split(' ').map(str::to_owned);
-    words.chain(["--config".to_owned(), config.to_str().unwrap().to_owned()]).collect()
-}
-
-async fn done(line: &str, folder: &Folder) -> String {
-    let output = estd(words(line, folder)).await;
-    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
 
 fn objects(ndjson: &str) -> Vec<Value> {
     ndjson.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -80,7 +62,7 @@ async fn the_trail_is_exported_whole_in_each_format_and_from_where_it_was_left()
         (rest, messages) = (next, messages + 1);
     }
     assert_eq!(messages, 6);
-    assert!(!estd(words("audit export --format xml", &folder)).await.status.success());
+    assert!(!run("audit export --format xml", &folder).await.status.success());
     running.shutdown().await;
 }
 
@@ -113,7 +95,7 @@ async fn kept() -> (Folder, PathBuf) {
 
 async fn verify(folder: &Folder, checkpoints: Option<&Path>) -> Output {
     let checkpoints = checkpoints.map(|path| format!(" --checkpoint {}", path.display())).unwrap_or_default();
-    estd(words(&format!("journal verify{checkpoints}"), folder)).await
+    run(&format!("journal verify{checkpoints}"), folder).await
 }
 
 fn said(output: &Output) -> String {
@@ -185,7 +167,7 @@ async fn a_checkpoint_is_signed_by_the_key_of_the_folder_as_openssl_sees_it_too(
     assert!(other.status.code() == Some(1) && said(&other).contains("signed with the key"), "{}", said(&other));
     let own = folder.path.join("kept.pub");
     let line = format!("journal verify --checkpoint {} --checkpoint-key {}", kept.display(), own.display());
-    assert!(estd(words(&line, &folder)).await.status.success());
+    assert!(run(&line, &folder).await.status.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,7 +207,7 @@ async fn checkpoints_are_made_as_often_as_the_configuration_says() {
             text.replacen("data_dir = ", &format!("checkpoint_interval = \"{interval}\"\ndata_dir = "), 1),
         )
         .unwrap();
-        let checked = estd(words("check", &folder)).await;
+        let checked = run("check", &folder).await;
         assert_eq!(checked.status.success(), expected, "{interval}: {}", said(&checked));
         assert_eq!(
             said(&checked).contains("server, checkpoint_interval: expected 1s to 24h"),

@@ -2,14 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "support/folder.rs"]
+mod folder;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use estd::clock::{Clock as _, SystemClock};
-use estd::config::Config;
 use estd::server::{Running, Server};
+use folder::Folder;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -20,54 +22,21 @@ use tokio_rustls::client::TlsStream;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A folder as `estd init` makes it, on free ports.
-struct Folder {
-    _parent: tempfile::TempDir,
-    path: PathBuf,
+fn trust(folder: &Folder) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(folder.path.join("ca/root.pem")).unwrap()).unwrap();
+    TlsConnector::from(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
 }
 
-impl Folder {
-    fn new() -> Self {
-        let parent = tempfile::tempdir().unwrap();
-        let path = parent.path().join("est");
-        let arguments = ["estd", "init", path.to_str().unwrap(), "--listen", "127.0.0.1:0"];
-        estd::cli::run(arguments.map(Into::into));
-        let folder = Self { _parent: parent, path };
-        folder.edit("# status_listen = \"127.0.0.1:9443\"", "status_listen = \"127.0.0.1:0\"");
-        folder
-    }
+async fn connect(folder: &Folder, running: &Running) -> TlsStream<TcpStream> {
+    let stream = TcpStream::connect(running.est_addresses()[0]).await.unwrap();
+    trust(folder).connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap()
+}
 
-    fn edit(&self, from: &str, to: &str) {
-        let path = self.path.join("config.toml");
-        let text = fs::read_to_string(&path).unwrap();
-        assert!(text.contains(from), "no {from:?} in {text}");
-        fs::write(&path, text.replace(from, to)).unwrap();
-    }
-
-    fn config(&self) -> Config {
-        Config::load(&self.path.join("config.toml"), SystemClock.now()).unwrap_or_else(|problems| panic!("{problems}"))
-    }
-
-    async fn start(&self) -> Running {
-        Server::start(self.config()).await.unwrap()
-    }
-
-    fn trust(&self) -> TlsConnector {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(self.path.join("ca/root.pem")).unwrap()).unwrap();
-        TlsConnector::from(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
-    }
-
-    async fn connect(&self, running: &Running) -> TlsStream<TcpStream> {
-        let stream = TcpStream::connect(running.est_addresses()[0]).await.unwrap();
-        self.trust().connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap()
-    }
-
-    /// The leaf that the server shows.
-    async fn server_certificate(&self, running: &Running) -> Vec<u8> {
-        let connection = self.connect(running).await;
-        connection.get_ref().1.peer_certificates().unwrap()[0].to_vec()
-    }
+/// The leaf that the server shows.
+async fn server_certificate(folder: &Folder, running: &Running) -> Vec<u8> {
+    let connection = connect(folder, running).await;
+    connection.get_ref().1.peer_certificates().unwrap()[0].to_vec()
 }
 
 /// The head of the answer to a GET.
@@ -104,7 +73,7 @@ async fn answer(connection: &mut TlsStream<TcpStream>) -> String {
 async fn a_reload_reaches_open_connections_and_closes_none() {
     let folder = Folder::new();
     let running = folder.start().await;
-    let mut connection = folder.connect(&running).await;
+    let mut connection = connect(&folder, &running).await;
     assert!(get(&mut connection, "/.well-known/est/cacerts").await.starts_with("HTTP/1.1 200"));
     assert!(get(&mut connection, "/.well-known/est/late/cacerts").await.starts_with("HTTP/1.1 404"));
 
@@ -123,14 +92,14 @@ async fn a_reload_reaches_open_connections_and_closes_none() {
 async fn the_own_certificate_is_kept_until_it_does_not_fit() {
     let folder = Folder::new();
     let running = folder.start().await;
-    let first = folder.server_certificate(&running).await;
+    let first = server_certificate(&folder, &running).await;
     running.shutdown().await;
 
     let running = folder.start().await;
-    assert_eq!(folder.server_certificate(&running).await, first);
+    assert_eq!(server_certificate(&folder, &running).await, first);
     folder.edit("names = [\"localhost\", \"127.0.0.1\"]", "names = [\"localhost\", \"est.example.com\"]");
     running.reload(folder.config()).await.unwrap();
-    assert_ne!(folder.server_certificate(&running).await, first);
+    assert_ne!(server_certificate(&folder, &running).await, first);
     running.shutdown().await;
 }
 
@@ -139,13 +108,13 @@ async fn an_own_certificate_that_others_could_read_is_not_used_again() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = Folder::new();
     let running = folder.start().await;
-    let first = folder.server_certificate(&running).await;
+    let first = server_certificate(&folder, &running).await;
     running.shutdown().await;
     let kept = folder.path.join("data/server-certificate.pem");
     assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
     fs::set_permissions(&kept, fs::Permissions::from_mode(0o644)).unwrap();
     let running = folder.start().await;
-    assert_ne!(folder.server_certificate(&running).await, first);
+    assert_ne!(server_certificate(&folder, &running).await, first);
     assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
     running.shutdown().await;
 }
@@ -155,15 +124,15 @@ async fn one_address_gets_no_more_connections_than_its_share() {
     let folder = Folder::new();
     folder.edit("[server.tls]", "[limits]\nmax_connections_per_address = 2\n\n[server.tls]");
     let running = folder.start().await;
-    let first = folder.connect(&running).await;
-    let _second = folder.connect(&running).await;
+    let first = connect(&folder, &running).await;
+    let _second = connect(&folder, &running).await;
     let third = TcpStream::connect(running.est_addresses()[0]).await.unwrap();
-    assert!(folder.trust().connect(ServerName::try_from("localhost").unwrap(), third).await.is_err());
+    assert!(trust(&folder).connect(ServerName::try_from("localhost").unwrap(), third).await.is_err());
     drop(first);
     let again = async {
         loop {
             let stream = TcpStream::connect(running.est_addresses()[0]).await.unwrap();
-            if folder.trust().connect(ServerName::try_from("localhost").unwrap(), stream).await.is_ok() {
+            if trust(&folder).connect(ServerName::try_from("localhost").unwrap(), stream).await.is_ok() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -189,7 +158,7 @@ async fn stopping_finishes_the_request_in_flight_and_accepts_no_other() {
     let folder = Folder::new();
     let running = folder.start().await;
     let address = running.est_addresses()[0];
-    let mut connection = folder.connect(&running).await;
+    let mut connection = connect(&folder, &running).await;
     let head = "POST /.well-known/est/simpleenroll HTTP/1.1\r\nHost: localhost\r\n\
                 Content-Type: application/pkcs10\r\nContent-Length: 4\r\n\r\n";
     connection.write_all(head.as_bytes()).await.unwrap();
@@ -214,7 +183,7 @@ async fn a_request_that_never_ends_does_not_outlive_drain() {
     let folder = Folder::new();
     folder.edit("data_dir = \"data\"", "data_dir = \"data\"\ndrain = \"300ms\"");
     let running = folder.start().await;
-    let mut connection = folder.connect(&running).await;
+    let mut connection = connect(&folder, &running).await;
     connection.write_all(b"GET /.well-known/est/cacerts HTTP/1.1\r\nHost:").await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     tokio::time::timeout(PATIENCE, running.shutdown()).await.unwrap();

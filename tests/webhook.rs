@@ -9,10 +9,10 @@ mod receiver;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use folder::Folder;
+use folder::{Folder, done, run};
 use receiver::{Answer, Receiver, SECRET};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -42,21 +42,6 @@ fn patient(folder: Folder) -> Folder {
 fn local(receiver: &Receiver, keys: &str) -> Folder {
     let url = format!("http://localhost:{}/estd?key=k", receiver.address.port());
     folder_with(&format!("url = \"{url}\"\nallow_http = true\nallow_private = true\n{keys}"))
-}
-
-async fn run(line: &str, folder: &Folder) -> Output {
-    let config = folder.path.join("config.toml");
-    let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
-    let run = move || {
-        Command::new(env!("CARGO_BIN_EXE_estd")).args(words).arg("--config").arg(config).env_remove("ESTD_LOG").output()
-    };
-    tokio::task::spawn_blocking(run).await.unwrap().unwrap()
-}
-
-async fn done(line: &str, folder: &Folder) -> String {
-    let output = run(line, folder).await;
-    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Lists devices SN-0 and so on.

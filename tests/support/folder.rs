@@ -5,6 +5,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use estd::clock::{Clock as _, SystemClock};
@@ -51,6 +52,23 @@ impl Folder {
     pub async fn start(&self) -> Running {
         Server::start(self.config()).await.unwrap()
     }
+}
+
+/// The program with the configuration of a folder, while the server runs in this process.
+pub async fn run(line: &str, folder: &Folder) -> Output {
+    let config = folder.path.join("config.toml");
+    let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
+    let run = move || {
+        Command::new(env!("CARGO_BIN_EXE_estd")).args(words).arg("--config").arg(config).env_remove("ESTD_LOG").output()
+    };
+    tokio::task::spawn_blocking(run).await.unwrap().unwrap()
+}
+
+/// The same, which must succeed; what it wrote to standard output.
+pub async fn done(line: &str, folder: &Folder) -> String {
+    let output = run(line, folder).await;
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// An answer.
