@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 use super::logging::Log;
 use super::signals::{Request, Signals};
@@ -12,6 +12,10 @@ use crate::admin::Reloaded;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::server::{Running, Server};
+
+/// Threads for what blocks, started when they are needed. Authorization webhooks may keep 256, and as many again until the
+/// questions of before a reload are answered; the rest is for the store, for passwords and for keys.
+const BLOCKING_THREADS: usize = 1024;
 
 /// What `estd serve` is told.
 #[derive(Debug, clap::Args)]
@@ -52,7 +56,8 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), CliE
 }
 
 pub(super) fn runtime() -> Result<Runtime, CliError> {
-    Runtime::new().map_err(|source| CliError::Setup { what: "the runtime", source })
+    let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build();
+    runtime.map_err(|source| CliError::Setup { what: "the runtime", source })
 }
 
 /// Drains; a second signal cuts that short.

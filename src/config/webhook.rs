@@ -23,8 +23,7 @@ const ATTEMPTS: RangeInclusive<u32> = 1..=100;
 const BACKOFF: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(24 * 60 * 60);
 /// How long an answer may take that a device waits for, at least and at most: clients give up after a while.
 const ANSWER: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(30);
-/// Questions at once, those of all labels together: each keeps a thread, of which the runtime has twice as many for all that
-/// blocks.
+/// Questions at once, those of all labels together: each keeps a thread.
 const MAX_QUESTIONS: usize = 256;
 
 /// What `[[webhook]]` and an authorization webhook have in common.
