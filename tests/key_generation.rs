@@ -91,9 +91,13 @@ fn generate_with(
     credential: Option<PresentedCredential>,
     body: &[u8],
 ) -> Result<Answer, Refusal> {
-    let target = EstTarget { label: None, operation: Operation::ServerKeyGen };
-    let request = EstRequest { target, body: body.to_vec(), credential };
-    let pending = world.ra.enroll(world.label("devices"), &request, session, "test")?;
+    let pending = if credential.is_none() {
+        world.enroll_at("devices", Operation::ServerKeyGen, session, body)?
+    } else {
+        let target = EstTarget { label: None, operation: Operation::ServerKeyGen };
+        let request = EstRequest { target, body: body.to_vec(), credential };
+        world.ra.enroll(world.label("devices"), &request, session, "test")?
+    };
     let ResponseBody::KeyGenerated { key, certificate } = pending.response.body else { panic!("another answer") };
     let certificate = certs_only::decode(&certificate, 1).unwrap().remove(0);
     Ok(Answer { key, certificate: Certificate::decode(&certificate).unwrap() })

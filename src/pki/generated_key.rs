@@ -32,6 +32,18 @@ impl KeySpec {
     /// All of them; those that serve most purposes at the least cost first.
     pub const ALL: [Self; 6] = [Self::P256, Self::P384, Self::Ed25519, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
 
+    /// Its name: p256, p384, ed25519, rsa2048, rsa3072 or rsa4096.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::P256 => "p256",
+            Self::P384 => "p384",
+            Self::Ed25519 => "ed25519",
+            Self::Rsa2048 => "rsa2048",
+            Self::Rsa3072 => "rsa3072",
+            Self::Rsa4096 => "rsa4096",
+        }
+    }
+
     /// The key for a device, of those that `policy` allows: of the kind in its request, if that can be, and for RSA at
     /// least as long as that one. `None` when the policy allows none that can be made.
     ///

@@ -41,6 +41,14 @@ impl<'a> AuthorizedGeneration<'a> {
         self.spec
     }
 
+    /// Whether the key is given out encrypted, and not with TLS alone around it.
+    pub fn is_encrypted(&self) -> bool {
+        match self.delivery {
+            KeyDelivery::Plain => false,
+            KeyDelivery::Encrypted(_) => true,
+        }
+    }
+
     /// Leave to certify the key that was made, and how it is to be given out.
     pub fn with_key(self, key: &GeneratedKey) -> (AuthorizedEnrollment, KeyDelivery<'a>) {
         (AuthorizedEnrollment { grant: self.grant, key: key.public_key().clone() }, self.delivery)

@@ -169,7 +169,7 @@ impl RegistrationAuthority {
             Leave::Certify(enrollment) => (*enrollment, None, None),
             Leave::Generate { authorized, .. } => {
                 // Looked at before a key is made, which costs far more; it is counted when the certificate is recorded.
-                self.uses_left(label, &proof)?;
+                self.judge_uses(label, &proof, attempt)?;
                 let is_new_device = admitted.is_new_device();
                 let room = self.room_for(label, is_new_device, authorized.grant().kind());
                 let room = self.judge_room(room, is_new_device, attempt)?;

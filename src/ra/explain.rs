@@ -12,12 +12,14 @@ use super::judgement::{Judged, Leave, look_at};
 use super::label::LabelContext;
 use super::peer_session::PeerSession;
 use super::refusal::{Fault, Refusal};
-use super::registration::Admission;
+use super::registration::{Admission, Admitted};
 use super::request_key::request_key;
 use super::{RegistrationAuthority, RequestKey};
 use crate::access::{Grant, ReadRegistry};
 use crate::credential::AssumedCredential;
 use crate::est::{Label, Operation, PresentedChain, Rejection, Rule, Trace};
+use crate::pki::generated_key::KeySpec;
+use crate::policy;
 use crate::store::CertificateRecord;
 
 /// A request that an operator asks about.
@@ -25,7 +27,7 @@ use crate::store::CertificateRecord;
 pub struct Inquiry {
     /// The label it would come to, of the tenant of the grant.
     pub label: Label,
-    /// simpleenroll or simplereenroll.
+    /// simpleenroll, simplereenroll or serverkeygen.
     pub operation: Operation,
     /// The PKCS#10, DER.
     pub request: Vec<u8>,
@@ -61,6 +63,15 @@ pub enum Verdict {
         /// Why an alarm would be raised.
         alarm: Option<String>,
     },
+    /// A key would be made, and a certificate over it issued.
+    Generate {
+        /// The key.
+        key: KeySpec,
+        /// Whether it would be given out encrypted.
+        is_encrypted: bool,
+        /// Why an alarm would be raised.
+        alarm: Option<String>,
+    },
     /// The certificate that was issued to the same request would be handed out again.
     Repeat(Arc<CertificateRecord>),
     /// It would wait for an operator.
@@ -80,8 +91,8 @@ pub enum ExplainError {
     /// The tenant has none of that name.
     #[error("there is no such label")]
     NoLabel,
-    /// An operation that certifies no key of a PKCS#10.
-    #[error("simpleenroll and simplereenroll are explained, {} is not", .0.segment())]
+    /// An operation that is not asked for by a PKCS#10.
+    #[error("simpleenroll, simplereenroll and serverkeygen are explained, {} is not", .0.segment())]
     Operation(Operation),
     /// Our failure.
     #[error(transparent)]
@@ -98,12 +109,8 @@ impl RegistrationAuthority {
         let mut labels = self.labels().filter(|label| label.tenant == grant.tenant());
         let label = labels.find(|label| label.label == inquiry.label).ok_or(ExplainError::NoLabel)?;
         match inquiry.operation {
-            Operation::SimpleEnroll | Operation::SimpleReenroll => {}
-            operation @ (Operation::CaCerts
-            | Operation::CsrAttrs
-            | Operation::RenewalInfo
-            | Operation::ServerKeyGen
-            | Operation::FullCmc) => {
+            Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::ServerKeyGen => {}
+            operation @ (Operation::CaCerts | Operation::CsrAttrs | Operation::RenewalInfo | Operation::FullCmc) => {
                 return Err(ExplainError::Operation(operation));
             }
         }
@@ -151,20 +158,35 @@ impl RegistrationAuthority {
         };
         let enrollment = match leave {
             Leave::Certify(enrollment) => enrollment,
-            // No operation that is explained makes a key.
-            Leave::Generate { .. } => return Err(Fault::Abandoned.into()),
+            Leave::Generate { authorized, .. } => {
+                let (key, is_encrypted) = (authorized.spec(), authorized.is_encrypted());
+                self.judge_uses(label, &proof, attempt)?;
+                self.foresee_room(label, &admitted, authorized.grant(), attempt)?;
+                authorization::judge(label, &Sought::generated(&authorized, proof, renewed.as_ref()), attempt)?;
+                return Ok(Verdict::Generate { key, is_encrypted, alarm: admitted.suspicion });
+            }
         };
         let request = request_key(label, &proof, &enrollment, enrollment.key().spki_der());
         if let Some((record, _)) = self.answered(label, &request, attempt)? {
             return Ok(Verdict::Repeat(record));
         }
         self.judge_issuance(label, &enrollment, &proof, attempt)?;
-        let is_new_device = admitted.is_new_device();
-        let room = self.room_is_left(label, is_new_device, enrollment.kind());
-        self.judge_room(room, is_new_device, attempt)?;
+        self.foresee_room(label, &admitted, &enrollment, attempt)?;
         authorization::judge(label, &Sought::certified(&enrollment, proof, renewed.as_ref()), attempt)?;
         let certificate = label.authority.outline(&enrollment, attempt.at).map_err(Fault::from)?;
         Ok(Verdict::Issue { certificate, alarm: admitted.suspicion })
+    }
+
+    fn foresee_room(
+        &self,
+        label: &LabelContext,
+        admitted: &Admitted,
+        grant: &policy::Grant,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<(), Refusal> {
+        let is_new_device = admitted.is_new_device();
+        let room = self.room_is_left(label, is_new_device, grant.kind());
+        self.judge_room(room, is_new_device, attempt).map(|_| ())
     }
 }
 
@@ -172,7 +194,7 @@ impl Explanation {
     /// Whether the client would be answered with a certificate.
     pub const fn would_issue(&self) -> bool {
         match self.verdict {
-            Verdict::Issue { .. } | Verdict::Repeat(_) => true,
+            Verdict::Issue { .. } | Verdict::Generate { .. } | Verdict::Repeat(_) => true,
             Verdict::Wait { .. } | Verdict::Refuse(_) => false,
         }
     }

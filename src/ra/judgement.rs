@@ -224,6 +224,16 @@ impl RegistrationAuthority {
             let judged = self.refuse_known_key(label, enrollment, proof.peer());
             attempt.trace.judged(Rule::KeyReuse, "a key that was not certified before", key, judged)?;
         }
+        self.judge_uses(label, proof, attempt)
+    }
+
+    /// Judges whether a credential that is good for so many certificates has one left.
+    pub(super) fn judge_uses(
+        &self,
+        label: &LabelContext,
+        proof: &Proof<'_>,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<(), Refusal> {
         let Some((credential, most)) = proof.counted() else { return Ok(()) };
         let uses = self.uses_left(label, proof);
         let got = match &uses {

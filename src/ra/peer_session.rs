@@ -46,9 +46,9 @@ impl PeerSession {
     }
 
     /// A peer that is not there: an operator asks what would come of its chain. Whatever links a request to the connection
-    /// it would come in is taken as right.
+    /// it would come in is taken as right, and its cipher as the strongest there is.
     pub(super) fn assumed(chain: Option<PresentedChain>, source: String) -> Self {
-        Self { assumed: true, ..Self::new(chain, source) }
+        Self { assumed: true, cipher_strength: Some(u16::MAX), ..Self::new(chain, source) }
     }
 
     /// The same peer, on a connection that requests can be linked to.

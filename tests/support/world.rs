@@ -14,12 +14,12 @@ use estd::clock::{Clock, Entropy, SystemEntropy};
 use estd::credential::Gate;
 use estd::est::trace::StepOutcome;
 use estd::est::{
-    EstRequest, EstTarget, Label, Operation, PresentedChain, PresentedCredential, RejectionCode, ResponseBody,
-    WireRules,
+    DeliveredKey, EstRequest, EstTarget, Label, Operation, PresentedChain, PresentedCredential, RejectionCode,
+    ResponseBody, WireRules,
 };
 use estd::pki::device_identity::{DeviceId, IdentitySource};
 use estd::pki::profile::{EnrollmentProfile, KeyUsagePolicy, RequestNames};
-use estd::pki::public_key::{KeyPolicy, KeyType};
+use estd::pki::public_key::{KeyPolicy, KeyType, PublicKey};
 use estd::pki::revocation::RevocationReason;
 use estd::pki::serial::Serial;
 use estd::pki::signature::SignatureAlgorithm;
@@ -268,7 +268,7 @@ impl World {
     }
 }
 
-/// What was foreseen is what comes, but for what only the connection knows.
+/// What was foreseen is what comes, but for what only the connection or somebody else knows.
 fn assert_foreseen(foreseen: &Explanation, outcome: &Result<PendingResponse, Refusal>) {
     match (outcome, &foreseen.verdict) {
         (Ok(pending), Verdict::Issue { certificate: outline, .. }) => {
@@ -284,11 +284,27 @@ fn assert_foreseen(foreseen: &Explanation, outcome: &Result<PendingResponse, Ref
             assert_eq!(others(&certificate), others(outline));
             assert_eq!(certificate.extensions().len(), outline.extensions().len());
         }
+        (Ok(pending), Verdict::Generate { key, is_encrypted, .. }) => {
+            let ResponseBody::KeyGenerated { key: delivered, certificate } = &pending.response.body else {
+                panic!("no key: {foreseen:?}")
+            };
+            assert_eq!(matches!(delivered, DeliveredKey::Encrypted(_)), *is_encrypted);
+            let certificate = certs_only::decode(certificate, 1).unwrap().pop().unwrap();
+            let certificate = Certificate::decode(&certificate).unwrap();
+            let made = PublicKey::check(certificate.public_key(), &KeyPolicy::any_sound()).unwrap();
+            assert_eq!(made.key_type(), key.key_type());
+        }
         (Ok(pending), Verdict::Repeat(record)) => assert_eq!(issued(pending), record.der),
         (Ok(pending), Verdict::Wait { request, .. }) => assert_eq!(pending.waits.as_ref(), Some(request)),
         (Err(Refusal::Rejected(rejection)), _)
-            if [RejectionCode::IdentityLinking, RejectionCode::LockedOut, RejectionCode::RateLimited]
-                .contains(&rejection.code()) => {}
+            if [
+                RejectionCode::IdentityLinking,
+                RejectionCode::CipherTooWeak,
+                RejectionCode::AuthorizationDenied,
+                RejectionCode::LockedOut,
+                RejectionCode::RateLimited,
+            ]
+            .contains(&rejection.code()) => {}
         (Err(Refusal::Rejected(came)), Verdict::Refuse(rejection)) => {
             assert_eq!(came, rejection);
             let last = foreseen.trace.steps().last().unwrap();
@@ -296,7 +312,10 @@ fn assert_foreseen(foreseen: &Explanation, outcome: &Result<PendingResponse, Ref
         }
         (Err(Refusal::Fault(_)), _) => {}
         (Ok(_), Verdict::Refuse(_)) => panic!("it was not refused: {:?}", foreseen.trace),
-        (Err(Refusal::Rejected(rejection)), Verdict::Issue { .. } | Verdict::Repeat(_) | Verdict::Wait { .. }) => {
+        (
+            Err(Refusal::Rejected(rejection)),
+            Verdict::Issue { .. } | Verdict::Generate { .. } | Verdict::Repeat(_) | Verdict::Wait { .. },
+        ) => {
             panic!("{rejection}: {:?}", foreseen.trace)
         }
     }

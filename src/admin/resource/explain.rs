@@ -58,6 +58,7 @@ pub(in crate::admin) enum Enrollment {
     #[default]
     SimpleEnroll,
     SimpleReenroll,
+    ServerKeyGen,
 }
 
 /// What would come of a request, and why.
@@ -89,6 +90,9 @@ pub(in crate::admin) struct Explained {
     /// What the certificate would say.
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate: Option<Outline>,
+    /// Of serverkeygen, the key that would be made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generates: Option<Generated>,
     /// The serial number of the certificate that would be handed out again.
     #[serde(skip_serializing_if = "Option::is_none")]
     repeats: Option<String>,
@@ -126,6 +130,15 @@ pub(in crate::admin) struct StepShown {
     got: String,
     /// The clause of the standard.
     clause: &'static str,
+}
+
+/// A key that would be made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::admin) struct Generated {
+    /// p256, p384, ed25519, rsa2048, rsa3072 or rsa4096.
+    key: &'static str,
+    /// Whether it would be given out encrypted, and not with TLS alone around it.
+    encrypted: bool,
 }
 
 /// What a certificate would say.
@@ -208,6 +221,7 @@ fn place<'a>(
             let operation = match asked.operation.unwrap_or_default() {
                 Enrollment::SimpleEnroll => Operation::SimpleEnroll,
                 Enrollment::SimpleReenroll => Operation::SimpleReenroll,
+                Enrollment::ServerKeyGen => Operation::ServerKeyGen,
             };
             Ok((label.as_ref(), operation))
         }
@@ -253,6 +267,7 @@ impl Explained {
             refusal: None,
             steps: explanation.trace.steps().iter().map(StepShown::from).collect(),
             certificate: None,
+            generates: None,
             repeats: None,
             request: None,
             alarm: None,
@@ -260,6 +275,10 @@ impl Explained {
         match explanation.verdict {
             Verdict::Issue { certificate, alarm } => {
                 (explained.certificate, explained.alarm) = (Some((&certificate).into()), alarm);
+            }
+            Verdict::Generate { key, is_encrypted, alarm } => {
+                let generated = Generated { key: key.as_str(), encrypted: is_encrypted };
+                (explained.generates, explained.alarm) = (Some(generated), alarm);
             }
             Verdict::Repeat(record) => {
                 let CertificateRecord { id, .. } = record.as_ref();

@@ -21,8 +21,8 @@ pub(in crate::cli) struct Arguments {
     /// The label's tenant, where several have one of that name
     #[arg(long, requires = "label")]
     tenant: Option<String>,
-    /// simpleenroll or simplereenroll
-    #[arg(long, requires = "label", value_parser = ["simpleenroll", "simplereenroll"])]
+    /// simpleenroll, simplereenroll or serverkeygen
+    #[arg(long, requires = "label", value_parser = ["simpleenroll", "simplereenroll", "serverkeygen"])]
     operation: Option<String>,
     /// The path of the device's URL, instead of a label
     #[arg(long)]
@@ -73,6 +73,7 @@ fn shown(answer: &Value, out: &mut dyn Write) -> io::Result<()> {
     let mut head = answer.as_object().cloned().unwrap_or_default();
     let steps = head.remove("steps");
     let certificate = head.remove("certificate");
+    let generates = head.remove("generates");
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let verdict = text(answer, "verdict");
     match head.remove("refusal") {
@@ -86,6 +87,10 @@ fn shown(answer: &Value, out: &mut dyn Write) -> io::Result<()> {
     head.retain(|key, _| key != "verdict" && key != "would_issue");
     fields(&Value::Object(head), out)?;
     let steps = steps.as_ref().and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if let Some(key) = &generates {
+        let encrypted = key.get("encrypted").and_then(Value::as_bool).unwrap_or_default();
+        writeln!(out, "generates: {}, {}", text(key, "key"), if encrypted { "encrypted" } else { "plain" })?;
+    }
     writeln!(out)?;
     table::rows(steps, &COLUMNS, out)?;
     if let Some(certificate) = certificate {
