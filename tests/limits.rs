@@ -178,10 +178,48 @@ fn of_many_at_once_no_more_get_in_than_there_is_room_for() {
     assert_eq!(enrolled, 16);
     assert_eq!(world.ra.holdings(), [("acme".to_owned(), 4, enrolled)]);
     let ports = Ports { holdings: Arc::default(), ..world.ra.ports().clone() };
-    let labels = world.ra.labels().map(|label| share(label)).collect();
-    let ra = RegistrationAuthority::new(labels, Some(&Label::parse("devices").unwrap()), &[], ports).unwrap();
+    let ra = reloaded(&world, ports, |_| ());
     ra.count_holdings().unwrap();
     assert_eq!(ra.holdings(), [("acme".to_owned(), 4, enrolled)]);
+}
+
+/// Another configuration of the same labels.
+fn reloaded(world: &World, ports: Ports, change: impl Fn(&mut LabelContext)) -> RegistrationAuthority {
+    let labels = world.ra.labels().map(|label| {
+        let mut label = share(label);
+        change(&mut label);
+        label
+    });
+    let default_label = Label::parse("devices").unwrap();
+    RegistrationAuthority::new(labels.collect(), Some(&default_label), &[], ports).unwrap()
+}
+
+#[test]
+fn who_is_given_a_quota_by_a_reload_is_counted_before_that_takes_place() {
+    let world = limited(UsageLimits::default());
+    (0..3).for_each(|number| drop(enroll(&world, &format!("SN-{number}")).unwrap()));
+    let quotas = Quotas { devices: Some(3), certificates: None };
+    let with_quotas = reloaded(&world, world.ra.ports().clone(), |label| {
+        if label.tenant == "acme" {
+            label.limits = of_tenant(None, quotas);
+        }
+    });
+    with_quotas.take_up_quotas(&world.ra).unwrap();
+    // What the one before does each second until it goes.
+    world.ra.count_holdings().unwrap();
+    assert_eq!(with_quotas.holdings(), [("acme".to_owned(), 3, 3)]);
+    assert_eq!(world.ra.holdings(), []);
+
+    // It is taken back: nobody keeps count any more, so who is given it again is counted again.
+    world.ra.forget_holdings();
+    enroll(&world, "SN-3").unwrap();
+    with_quotas.take_up_quotas(&world.ra).unwrap();
+    assert_eq!(with_quotas.holdings(), [("acme".to_owned(), 4, 4)]);
+    enroll(&world, "SN-4").unwrap();
+    with_quotas.take_up_quotas(&world.ra).unwrap();
+    assert_eq!(with_quotas.holdings(), [("acme".to_owned(), 5, 5)], "also when it was not forgotten");
+    with_quotas.forget_holdings();
+    assert_eq!(with_quotas.holdings(), [("acme".to_owned(), 5, 5)]);
 }
 
 #[test]

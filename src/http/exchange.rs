@@ -132,40 +132,66 @@ impl Exchange {
             self.refuse(authority, Some(route), rejection.into())
         })?;
         let request = Arc::new(EstRequest { target: route.target.clone(), body, credential });
+        let (response, waits) = self.decide(authority, route, &request, false).await?;
         let hold = route.label.registration.approval.hold;
-        let held_until = Instant::now() + hold;
-        let mut is_counted = false;
-        loop {
-            // Until its record is durable, and no longer: what is held back for an operator keeps nobody waiting. What was
-            // held back is not sent away after all.
-            let (pending, in_line) = if is_counted {
-                (self.submit(authority, route, &request, is_counted).await?, None)
-            } else {
-                self.submit_in_line(authority, route, &request).await?
-            };
-            is_counted = true;
-            // Nothing is answered that is not durable. A client that leaves now loses the answer, not the record.
-            let settled = pending.receipt.await;
-            drop(in_line);
-            settled.map_err(|fault| {
-                let operation = request.target.operation.segment();
-                authority.failed_to_record(&route.label, operation, &self.session, &self.request_id);
-                Refusal::Fault(Fault::from(fault))
-            })?;
-            if let Some(alarm) = pending.alarm {
-                self.edge.metrics.alarm(alarm);
-                let (request_id, peer) = (self.request_id.as_str(), self.session.source());
-                tracing::warn!(request_id, peer, alarm, "alarm");
-            }
-            match pending.waits {
-                Some(waiting) if !hold.is_zero() => {
-                    if !decided(authority, &route.label, &waiting, held_until).await? {
-                        return Ok(pending.response);
-                    }
-                }
-                Some(_) | None => return Ok(pending.response),
+        match waits {
+            Some(waiting) if !hold.is_zero() => self.hold(authority, route, &request, (response, waiting), hold).await,
+            Some(_) | None => Ok(response),
+        }
+    }
+
+    /// Holds an answer back, until an operator has decided the request that waits or for as long as clients bear it.
+    async fn hold(
+        &self,
+        authority: &RegistrationAuthority,
+        route: &Route,
+        request: &Arc<EstRequest>,
+        (mut response, mut waiting): (EstResponse, RequestKey),
+        hold: Duration,
+    ) -> Result<EstResponse, Refusal> {
+        let until = Instant::now() + hold;
+        while decided(authority, &route.label, &waiting, until).await? {
+            // By the rules of now, which a reload may have changed since the request came.
+            let authority = self.edge.authority.load_full();
+            let Some(route) = route.under(&authority) else { break };
+            let (decided, waits) = self.decide(&authority, &route, request, true).await?;
+            match waits {
+                Some(again) => (response, waiting) = (decided, again),
+                None => return Ok(decided),
             }
         }
+        Ok(response)
+    }
+
+    /// Has a request decided, and its record made durable; with the request that waits, when it does.
+    async fn decide(
+        &self,
+        authority: &Arc<RegistrationAuthority>,
+        route: &Route,
+        request: &Arc<EstRequest>,
+        is_counted: bool,
+    ) -> Result<(EstResponse, Option<RequestKey>), Refusal> {
+        // Until its record is durable, and no longer: what is held back for an operator keeps nobody waiting. What was held
+        // back is not sent away after all.
+        let (pending, in_line) = if is_counted {
+            (self.submit(authority, route, request, is_counted).await?, None)
+        } else {
+            self.submit_in_line(authority, route, request).await?
+        };
+        // Nothing is answered that is not durable. A client that leaves now loses the answer, not the record.
+        let settled = pending.receipt.await;
+        drop(in_line);
+        settled.map_err(|fault| {
+            let operation = request.target.operation.segment();
+            authority.failed_to_record(&route.label, operation, &self.session, &self.request_id);
+            Refusal::Fault(Fault::from(fault))
+        })?;
+        if let Some(alarm) = pending.alarm {
+            self.edge.metrics.alarm(alarm);
+            let (request_id, peer) = (self.request_id.as_str(), self.session.source());
+            tracing::warn!(request_id, peer, alarm, "alarm");
+        }
+        Ok((pending.response, pending.waits))
     }
 
     /// Certificates are issued on the threads that serve connections: whoever asks joins a line for them, or is sent away while

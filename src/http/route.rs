@@ -59,14 +59,15 @@ impl Route {
         let (target, identifier) = EstTarget::parse_with_identifier(head.uri.path()).ok_or_else(not_found)?;
         let identifier = identifier.map(str::to_owned);
         let label = authority.label(host.as_deref(), target.label.as_ref()).ok_or_else(not_found)?;
-        // RFC 7030 §6: "It is RECOMMENDED that EST servers not support this operation by default."
-        if target.operation == Operation::ServerKeyGen && label.key_generation.is_none() {
-            return Err(Rejection::new(RejectionCode::NotFound, "RFC 7030 4.4", "this label makes no keys"));
-        }
-        if target.operation == Operation::FullCmc && label.cmc_responder.is_none() {
-            return Err(Rejection::new(RejectionCode::NotFound, "RFC 7030 4.3", "this label does not take full cmc"));
-        }
+        offered(target.operation, label)?;
         Ok(Self { label: Arc::clone(label), target, identifier })
+    }
+
+    /// The same under another configuration; `None` when the label, or the operation at it, is gone.
+    pub(super) fn under(&self, authority: &RegistrationAuthority) -> Option<Self> {
+        let is_same = |label: &&Arc<LabelContext>| label.tenant == self.label.tenant && label.label == self.label.label;
+        let label = authority.labels().find(is_same).filter(|label| offered(self.target.operation, label).is_ok())?;
+        Some(Self { target: self.target.clone(), label: Arc::clone(label), identifier: self.identifier.clone() })
     }
 
     /// What `head` asks of it, known before its body is read.
@@ -132,6 +133,17 @@ pub(super) const fn media_type_of(operation: Option<Operation>) -> &'static str 
         )
         | None => PKCS10,
     }
+}
+
+/// RFC 7030 §6: "It is RECOMMENDED that EST servers not support this operation by default."
+fn offered(operation: Operation, label: &LabelContext) -> Result<(), Rejection> {
+    if operation == Operation::ServerKeyGen && label.key_generation.is_none() {
+        return Err(Rejection::new(RejectionCode::NotFound, "RFC 7030 4.4", "this label makes no keys"));
+    }
+    if operation == Operation::FullCmc && label.cmc_responder.is_none() {
+        return Err(Rejection::new(RejectionCode::NotFound, "RFC 7030 4.3", "this label does not take full cmc"));
+    }
+    Ok(())
 }
 
 /// A tenant's own host is reached by a connection that asked for it by name, and such a connection reaches nothing else: so

@@ -88,18 +88,14 @@ struct Wanted {
 
 impl RegistrationAuthority {
     /// Counts what each tenant with quotas has, when that was never done, so that its first device need not wait for it, or
-    /// when somebody was refused by a count that is old. What is known of other tenants is forgotten. Blocks for as long as
-    /// it takes to look at each device of such a tenant.
+    /// when somebody was refused by a count that is old. Blocks for as long as it takes to look at each device of such a
+    /// tenant.
     ///
     /// # Errors
     /// When the store cannot tell.
     pub fn count_holdings(&self) -> Result<(), StoreFault> {
-        let with_quotas = self.labels().filter(|label| !label.limits.tenant.quotas.are_none());
-        let tenants: HashSet<&str> = with_quotas.map(|label| label.tenant.as_str()).collect();
-        let holdings = &self.ports.holdings;
-        locked(&holdings.0).retain(|tenant, _| tenants.contains(tenant.as_str()));
-        for tenant in tenants {
-            let holding = holdings.of(tenant);
+        for tenant in self.tenants_with_quotas() {
+            let holding = self.ports.holdings.of(tenant);
             if locked(&holding).begin_count() {
                 let counted = Counted::of(self.ports.store.as_ref(), tenant, self.ports.clock.now());
                 locked(&holding).end_count(counted, self.ports.clock.now())?;
@@ -108,10 +104,36 @@ impl RegistrationAuthority {
         Ok(())
     }
 
+    /// The same before this configuration takes the place of another: whoever had no quotas there is counted, as nobody kept
+    /// count.
+    ///
+    /// # Errors
+    /// When the store cannot tell.
+    pub fn take_up_quotas(&self, before: &Self) -> Result<(), StoreFault> {
+        let counted = before.tenants_with_quotas();
+        for tenant in self.tenants_with_quotas().difference(&counted) {
+            locked(&self.ports.holdings.of(tenant)).is_awaited = true;
+        }
+        self.count_holdings()
+    }
+
+    /// Forgets what tenants without quotas have, once this configuration has taken the place of another.
+    pub fn forget_holdings(&self) {
+        let tenants = self.tenants_with_quotas();
+        locked(&self.ports.holdings.0).retain(|tenant, _| tenants.contains(tenant.as_str()));
+    }
+
+    fn tenants_with_quotas(&self) -> HashSet<&str> {
+        let with_quotas = self.labels().filter(|label| !label.limits.tenant.quotas.are_none());
+        with_quotas.map(|label| label.tenant.as_str()).collect()
+    }
+
     /// What each tenant with quotas has, devices and certificates.
     pub fn holdings(&self) -> Vec<(String, u64, u64)> {
+        let tenants = self.tenants_with_quotas();
         let known = locked(&self.ports.holdings.0);
-        let known: Vec<_> = known.iter().map(|(tenant, holding)| (tenant.clone(), Arc::clone(holding))).collect();
+        let known = known.iter().filter(|(tenant, _)| tenants.contains(tenant.as_str()));
+        let known: Vec<_> = known.map(|(tenant, holding)| (tenant.clone(), Arc::clone(holding))).collect();
         let shown = |(tenant, holding): (String, Shared)| {
             let holding = locked(&holding);
             (tenant, holding.devices, holding.certificates)
@@ -160,6 +182,8 @@ impl RegistrationAuthority {
             let holding = self.ports.holdings.of(tenant);
             let mut holding = locked(&holding);
             holding.devices = holding.devices.saturating_sub(1);
+            // Whether a count that is under way has seen it nobody knows: it is counted once more.
+            holding.is_awaited |= holding.meanwhile.is_some();
         }
     }
 
@@ -176,14 +200,7 @@ impl RegistrationAuthority {
     ) -> Result<Result<Option<Room>, Exceeded>, StoreFault> {
         self.with_room(tenant, quotas, wanted, |of, holding| {
             let Wanted { devices, certificates, .. } = wanted;
-            holding.devices += devices;
-            holding.unrecorded += devices;
-            holding.certificates += certificates;
-            holding.unsettled += certificates;
-            if let Some(meanwhile) = &mut holding.meanwhile {
-                meanwhile.devices += devices;
-                meanwhile.certificates += certificates;
-            }
+            holding.let_in(devices, certificates);
             Room { of: Arc::clone(of), devices, certificates, is_recorded: false }
         })
     }
@@ -203,9 +220,10 @@ impl RegistrationAuthority {
         let (store, now) = (self.ports.store.as_ref(), self.ports.clock.now());
         let mut holding = locked(&of);
         if holding.counted_at.is_none() {
-            // Only of one that came with nobody having counted before: whoever starts or reloads does.
-            let counted = Counted::of(store, tenant, now);
-            holding.end_count(counted, now)?;
+            // Only where nobody counted before, as whoever starts or reloads does. If somebody is about it, that counts later.
+            let counted = Counted::of(store, tenant, now)?;
+            let in_flight = holding.in_flight();
+            holding.set(counted, in_flight, now);
         }
         if let Some(exceeded) = holding.exceeded(quotas, wanted) {
             let is_provisional = holding.is_stale(now);
@@ -269,10 +287,36 @@ impl Holding {
     fn end_count(&mut self, counted: Result<Counted, StoreFault>, now: DateTime<Utc>) -> Result<(), StoreFault> {
         let missed = self.meanwhile.take().unwrap_or_else(|| self.in_flight());
         let counted = counted.inspect_err(|_| self.is_awaited = true)?;
+        self.set(counted, missed, now);
+        Ok(())
+    }
+
+    fn set(&mut self, counted: Counted, missed: Counted, now: DateTime<Utc>) {
         self.devices = counted.devices + missed.devices;
         self.certificates = counted.certificates + missed.certificates;
         self.counted_at = Some(now);
-        Ok(())
+    }
+
+    fn let_in(&mut self, devices: u64, certificates: u64) {
+        self.devices += devices;
+        self.unrecorded += devices;
+        self.certificates += certificates;
+        self.unsettled += certificates;
+        if let Some(meanwhile) = &mut self.meanwhile {
+            meanwhile.devices += devices;
+            meanwhile.certificates += certificates;
+        }
+    }
+
+    /// What was let in is not to come to stand in the store after all: no count has seen it, and each has it as missed.
+    fn give_back(&mut self, devices: u64, certificates: u64) {
+        self.devices = self.devices.saturating_sub(devices);
+        self.unrecorded = self.unrecorded.saturating_sub(devices);
+        self.certificates = self.certificates.saturating_sub(certificates);
+        if let Some(meanwhile) = &mut self.meanwhile {
+            meanwhile.devices = meanwhile.devices.saturating_sub(devices);
+            meanwhile.certificates = meanwhile.certificates.saturating_sub(certificates);
+        }
     }
 
     fn in_flight(&self) -> Counted {
@@ -297,9 +341,7 @@ impl Holding {
 impl Room {
     /// The device came first with another request, which took room for it.
     pub(super) fn without_device(&mut self) {
-        let mut holding = locked(&self.of);
-        holding.devices = holding.devices.saturating_sub(self.devices);
-        holding.unrecorded = holding.unrecorded.saturating_sub(self.devices);
+        locked(&self.of).give_back(self.devices, 0);
         self.devices = 0;
     }
 
@@ -316,9 +358,7 @@ impl Drop for Room {
         let mut holding = locked(&self.of);
         holding.unsettled = holding.unsettled.saturating_sub(self.certificates);
         if !self.is_recorded {
-            holding.unrecorded = holding.unrecorded.saturating_sub(self.devices);
-            holding.devices = holding.devices.saturating_sub(self.devices);
-            holding.certificates = holding.certificates.saturating_sub(self.certificates);
+            holding.give_back(self.devices, self.certificates);
         }
     }
 }
@@ -326,4 +366,46 @@ impl Drop for Room {
 /// What is kept is whole at each step: a panic elsewhere leaves it usable.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: Counted = Counted { devices: 0, certificates: 0 };
+
+    fn room(of: &Shared) -> Room {
+        locked(of).let_in(1, 1);
+        Room { of: Arc::clone(of), devices: 1, certificates: 1, is_recorded: false }
+    }
+
+    fn held(of: &Shared) -> (u64, u64) {
+        let holding = locked(of);
+        (holding.devices, holding.certificates)
+    }
+
+    #[test]
+    fn what_is_let_in_while_it_is_counted_counts_unless_it_is_given_back() {
+        let (of, now) = (Shared::default(), DateTime::UNIX_EPOCH);
+        let (before, refused_before) = (room(&of), room(&of));
+        assert!(locked(&of).begin_count());
+        assert!(!locked(&of).begin_count(), "one counts");
+        let (mut recorded, mut second) = (room(&of), room(&of));
+        recorded.note_recorded();
+        second.without_device();
+        drop((refused_before, room(&of)));
+        locked(&of).end_count(Ok(NONE), now).unwrap();
+        assert_eq!(held(&of), (2, 3), "one of before, one recorded, and a second one of a device that is there");
+        drop((before, recorded, second));
+        assert_eq!(held(&of), (1, 1));
+        assert!(!locked(&of).begin_count(), "nobody waits for another count");
+    }
+
+    #[test]
+    fn a_count_that_failed_is_done_again() {
+        let (of, now) = (Shared::default(), DateTime::UNIX_EPOCH);
+        assert!(locked(&of).begin_count());
+        assert!(locked(&of).end_count(Err(StoreFault::Closed), now).is_err());
+        assert!(locked(&of).begin_count());
+    }
 }

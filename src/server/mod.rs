@@ -365,7 +365,8 @@ impl Running {
         let mut renewal = shared.renewal.lock().await;
         let authorizers = authorizers::prepared(&config, &shared.ports, &shared.metrics).await?;
         let authority = composition::registration_authority(&config, &shared.ports, authorizers)?;
-        let authority = blocking(move || authority.count_holdings().map(|()| authority)).await??;
+        let before = shared.authority.load_full();
+        let authority = blocking(move || authority.take_up_quotas(&before).map(|()| authority)).await??;
         let before = shared.validation.load_full();
         let validation = composition::validation_authority(&config, &shared.ports, Some(&before));
         let admin = composition::admin_settings(&config);
@@ -385,6 +386,7 @@ impl Running {
         *renewal = Renewal { source: own.source, due: own.renew_at };
         shared.certificate.replace(&own.certificate);
         shared.authority.store(Arc::new(authority));
+        shared.authority.load().forget_holdings();
         shared.validation.store(Arc::new(validation));
         shared.doors.store(Arc::new(doors));
         shared.admin.reconfigure(admin);

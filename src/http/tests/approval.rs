@@ -60,3 +60,26 @@ async fn what_is_denied_meanwhile_is_answered_so_and_what_nobody_decides_in_time
     let nobody = fixture.authority.decide_request(&grant(), &RequestKey([0; 32]), Decision::Approved);
     assert!(matches!(nobody, Err(RegistryError::NoRequest)));
 }
+
+/// A reload while it is held back: another CA, other anchors.
+#[tokio::test(start_paused = true)]
+async fn what_was_held_back_is_decided_by_the_rules_of_then() {
+    let (fixture, other) = (testing::enrolled(), testing::enrolled());
+    let edge = edge(&fixture, HttpLimits::default());
+    let presented = PresentedChain::possession_proven(vec![fixture.birth_certificate.clone()]);
+    let mut client = Client::connect_to(&edge, presented, &fixture, 1 << 20);
+    let reloaded = async {
+        edge.authority.store(Arc::clone(&other.authority));
+        decide(&fixture, Decision::Approved).await;
+    };
+    client.send(post(HELD, "", &fixture.request)).await;
+    // It came before the reload.
+    let waits = async {
+        while fixture.authority.requests(&grant(), None, 9).unwrap().rows.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, waits).await.unwrap();
+    let (answer, ()) = tokio::join!(client.answer(), reloaded);
+    assert!(is_text(&answer, "untrusted"), "{answer:?}");
+}
