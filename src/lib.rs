@@ -11,7 +11,6 @@ pub mod audit;
 pub mod ca;
 pub mod clock;
 pub mod credential;
-pub mod durable_file;
 pub mod est;
 pub mod pki;
 pub mod policy;
@@ -25,6 +24,8 @@ pub mod backup;
 pub mod cli;
 #[cfg(feature = "server")]
 pub mod config;
+#[cfg(feature = "server")]
+pub mod durable_file;
 #[cfg(feature = "server")]
 pub mod http;
 #[cfg(feature = "server")]

@@ -67,6 +67,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("httparse", &["http/"]),
     ("toml", &["config/file", "cli/folder", "cli/credential", "cli/rollover"]),
     ("rpassword", &["cli/credential"]),
+    ("rustix", &["durable_file", "cli/process", "server/admin_listener"]),
     ("axum", &["admin/"]),
     ("tower", &["admin/"]),
     ("utoipa", &["admin/", "trail/event"]),
