@@ -9,6 +9,7 @@ mod receiver;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -366,6 +367,56 @@ async fn all_noted(folder: &Folder) {
     .await;
 }
 
+/// Restores a backup into a folder, and puts keys of the dead server back.
+fn restore(folder: &Folder, backup: &Path, arguments: &str, dead: &Path, keys: &[&str]) {
+    let restore = format!("restore --from {} --to {} {arguments}", backup.display(), folder.path.display());
+    let words: Vec<_> = restore.split(' ').collect();
+    let restored = Command::new(env!("CARGO_BIN_EXE_estd")).args(words).output().unwrap();
+    let said = String::from_utf8_lossy(&restored.stdout);
+    assert!(restored.status.success() && said.contains("the webhook hook goes on after record"), "{restored:?}");
+    for key in keys {
+        fs::copy(dead.join(key), folder.path.join(key)).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_restored_server_records_in_the_place_of_what_was_lost_is_no_repetition_of_it() {
+    const DEVICES: usize = 8;
+    let receiver = Receiver::new(|_| Answer::Status(200)).await;
+    let folder = patient(local(&receiver, "tenants = [\"acme\"]"));
+    let (backup, dead) = (folder.path.with_file_name("b.tar"), folder.path.with_file_name("dead"));
+    let suspend = async |numbers: std::ops::Range<usize>| {
+        for number in numbers {
+            done(&format!("device suspend SN-{number}"), &folder).await;
+        }
+    };
+    let server = Process::start(&folder).await;
+    import(&folder, DEVICES).await;
+    all_noted(&folder).await;
+    // The first one comes after the backup was made, the others are lost once they came.
+    receiver.close_from(0);
+    suspend(0..1).await;
+    done(&format!("backup create --to {}", backup.display()), &folder).await;
+    receiver.close_from(usize::MAX);
+    suspend(1..DEVICES).await;
+    all_noted(&folder).await;
+    drop(server);
+    fs::rename(&folder.path, &dead).unwrap();
+
+    let keys = ["ca/issuing.key", "hook.secret", "data/checkpoint.key"];
+    restore(&folder, &backup, "--accept-loss", &dead, &keys);
+    let _server = Process::start(&folder).await;
+    suspend(1..DEVICES).await;
+    all_noted(&folder).await;
+    let answered = receiver.received().into_iter().filter(|request| request.answered);
+    let came: Vec<_> = answered.map(|request| (request.field("webhook-id").to_owned(), request.body)).collect();
+    assert_eq!(came.len(), 2 * DEVICES, "{:?}", devices(&receiver));
+    let (before, after) = came.split_at(DEVICES);
+    assert_eq!(before[0], after[0], "what is in the backup is the same event as before");
+    let ids: std::collections::BTreeSet<_> = came.iter().map(|(id, _)| id).collect();
+    assert_eq!(ids.len(), 2 * DEVICES - 1, "{ids:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_server_sends_what_was_not_received_and_nothing_again() {
     let receiver = Receiver::new(|_| Answer::Status(200)).await;
@@ -393,14 +444,7 @@ async fn a_restored_server_sends_what_was_not_received_and_nothing_again() {
     let replaces = format!("--replaces {}", dead.join("data").display());
     for (arguments, expected) in [(replaces.as_str(), "SN-3"), ("--accept-loss", "SN-1")] {
         let before = devices(&receiver).len();
-        let restore = format!("restore --from {} --to {} {arguments}", backup.display(), folder.path.display());
-        let words: Vec<_> = restore.split(' ').collect();
-        let restored = Command::new(env!("CARGO_BIN_EXE_estd")).args(words).output().unwrap();
-        let said = String::from_utf8_lossy(&restored.stdout);
-        assert!(restored.status.success() && said.contains("the webhook hook goes on after record"), "{restored:?}");
-        for key in ["ca/issuing.key", "hook.secret"] {
-            fs::copy(dead.join(key), folder.path.join(key)).unwrap();
-        }
+        restore(&folder, &backup, arguments, &dead, &["ca/issuing.key", "hook.secret"]);
         here();
         let server = Process::start(&folder).await;
         all_noted(&folder).await;

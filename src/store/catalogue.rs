@@ -128,6 +128,8 @@ impl Direction {
 pub struct LoggedEvent {
     /// The number of its record; records are numbered from 1 without a gap.
     pub sequence: u64,
+    /// What binds the record to all before it. One that was lost had another than the one that has its number now.
+    pub hash: [u8; 32],
     /// What happened.
     pub event: EventEntry<'static>,
     /// The certificate that was issued with it, or the one whose standing changed, when it was one alone.

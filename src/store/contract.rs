@@ -3,6 +3,7 @@
 mod standing;
 mod tallies;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -385,6 +386,8 @@ fn events_are_listed_in_the_order_in_which_they_were_recorded(store: &dyn Certif
         });
         let numbers: Vec<_> = all.iter().map(|logged| logged.sequence).collect();
         assert_eq!(numbers, (1..=EVENTS).collect::<Vec<_>>(), "pages of {page}");
+        let hashes: BTreeSet<_> = all.iter().map(|logged| logged.hash).collect();
+        assert_eq!(hashes.len(), all.len());
         let of_device = all_pages(page, |last: Option<&LoggedEvent>, direction, limit| {
             let span = last.map_or(Span::all(), |last| Span::beyond(last.sequence, direction));
             store.device_events("acme", "One", &span, direction, limit).unwrap()

@@ -17,6 +17,7 @@ use super::{
     LoggedStanding, Receipt, RequestKey, Revocation, StandingChange, StoreFault,
 };
 use crate::audit::AuditEvent;
+use crate::pki::digest::sha256;
 
 /// A [`CertificateStore`] that forgets everything when it is dropped.
 #[derive(Debug, Default)]
@@ -288,6 +289,7 @@ impl Logged {
     fn shown((sequence, logged): (u64, &Self)) -> LoggedEvent {
         LoggedEvent {
             sequence,
+            hash: sha256(&[&sequence.to_be_bytes(), format!("{:?}", logged.event).as_bytes()]),
             event: EventEntry::from(&logged.event).into_owned(),
             certificate: logged.issued.as_ref().map(|record| record.id.clone()).or_else(|| match &*logged.standings {
                 [change] => Some(change.id.clone()),

@@ -86,6 +86,7 @@ pub(crate) mod testing {
         let owned = |text: &str| Cow::Owned(text.to_owned());
         LoggedEvent {
             sequence: 12,
+            hash: [0x5b; 32],
             event: EventEntry {
                 at: "2026-06-01T12:00:00Z".parse().unwrap(),
                 request_id: owned("r-1"),

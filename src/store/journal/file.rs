@@ -205,17 +205,18 @@ impl JournalReader {
         Ok(reader)
     }
 
-    /// The payload at a place, held against its checksum.
+    /// The payload at a place, held against its checksum, and the hash of its frame.
     ///
     /// # Errors
     /// When it cannot be read, or was changed since it was written.
-    pub fn payload(&self, place: Place) -> io::Result<Vec<u8>> {
+    pub fn payload(&self, place: Place) -> io::Result<(Vec<u8>, [u8; 32])> {
         let mut frame = vec![0; FRAME_HEADER_OCTETS + place.octets as usize];
         self.file.read_exact_at(&mut frame, place.frame_start())?;
         let header = frame.first_chunk().and_then(FrameHeader::decode);
         let payload = frame.split_off(FRAME_HEADER_OCTETS);
-        let whole = header.is_some_and(|header| header.octets == place.octets && header.verify(&payload).is_some());
-        if whole { Ok(payload) } else { Err(io::ErrorKind::InvalidData.into()) }
+        let header = header.filter(|header| header.octets == place.octets);
+        let hash = header.and_then(|header| header.verify(&payload)).ok_or(io::ErrorKind::InvalidData)?;
+        Ok((payload, hash))
     }
 
     /// Whether this journal has the frame `head` names.

@@ -29,7 +29,7 @@ impl Sample {
             let (now, later) = left.split_at(write);
             let places = journal.append(now.iter().map(Vec::as_slice)).unwrap();
             for (payload, place) in now.iter().zip(places) {
-                assert_eq!(journal.reader().payload(place).unwrap(), *payload);
+                assert_eq!(journal.reader().payload(place).unwrap().0, *payload);
             }
             left = later;
         }

@@ -95,7 +95,8 @@ impl Index {
         let rows = self.rows(&under, bounds(&under, span, |sequence| sequence.to_be_bytes()), direction, limit)?;
         let shown = rows.into_iter().map(|(key, place)| {
             let sequence = key[under.len()..].first_chunk().ok_or_else(|| corrupt("no number in the index"))?;
-            shown(u64::from_be_bytes(*sequence), &self.payload_at(&place)?)
+            let (payload, hash) = self.payload_at(&place)?;
+            shown(u64::from_be_bytes(*sequence), hash, &payload)
         });
         shown.collect()
     }
@@ -143,7 +144,7 @@ impl Index {
                 .filter(|(head, _)| head.sequence == sequence)
                 .ok_or_else(|| corrupt(format!("record {sequence} is not at its place in the journal")))?;
             if sequence >= from {
-                events.push(shown(sequence, &payload)?);
+                events.push(shown(sequence, head.hash, &payload)?);
             }
             start = head.end;
         }
@@ -151,7 +152,7 @@ impl Index {
     }
 }
 
-fn shown(sequence: u64, payload: &[u8]) -> Result<LoggedEvent, StoreFault> {
+fn shown(sequence: u64, hash: [u8; 32], payload: &[u8]) -> Result<LoggedEvent, StoreFault> {
     let (event, certificate, suppressed) = match Entry::decode(payload).map_err(corrupt)? {
         Entry::Issued { record, event, suppressed, .. } => (event, Some(record.id.clone()), suppressed),
         Entry::Revoked { id, event, suppressed, .. } => (event, Some(id), suppressed),
@@ -164,5 +165,5 @@ fn shown(sequence: u64, payload: &[u8]) -> Result<LoggedEvent, StoreFault> {
         }
         Entry::Facts { event, suppressed, .. } | Entry::Event { event, suppressed } => (event, None, suppressed),
     };
-    Ok(LoggedEvent { sequence, event: event.into_owned(), certificate, suppressed })
+    Ok(LoggedEvent { sequence, hash, event: event.into_owned(), certificate, suppressed })
 }

@@ -209,7 +209,7 @@ impl Index {
 
     /// The certificate of the record at a place.
     pub(super) fn record_at(&self, place: &[u8]) -> Result<Arc<CertificateRecord>, StoreFault> {
-        let payload = self.payload_at(place)?;
+        let (payload, _) = self.payload_at(place)?;
         match Entry::decode(&payload).map_err(corrupt)? {
             Entry::Issued { record, .. } => Ok(Arc::new(record.into_owned())),
             Entry::Revoked { .. } | Entry::Standing { .. } | Entry::Facts { .. } | Entry::Event { .. } => {
@@ -218,8 +218,8 @@ impl Index {
         }
     }
 
-    /// The record at a place.
-    pub(super) fn payload_at(&self, place: &[u8]) -> Result<Vec<u8>, StoreFault> {
+    /// The record at a place, and its hash.
+    pub(super) fn payload_at(&self, place: &[u8]) -> Result<(Vec<u8>, [u8; 32]), StoreFault> {
         let place = decode_place(place).ok_or_else(|| corrupt("no place in the journal"))?;
         self.journal.payload(place).map_err(corrupt)
     }
