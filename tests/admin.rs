@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "support/folder.rs"]
+mod folder;
 #[path = "admin/operations.rs"]
 mod operations;
 
@@ -9,15 +11,13 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use estd::access::Role;
-use estd::clock::{Clock as _, SystemClock};
-use estd::config::Config;
-use estd::server::{Running, Server};
+use estd::server::Running;
+use folder::Folder;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -28,8 +28,7 @@ use tokio_rustls::TlsConnector;
 /// A server as `estd init` makes it, with a second tenant, operated over its socket.
 struct Operated {
     running: Running,
-    folder: PathBuf,
-    _parent: tempfile::TempDir,
+    folder: Folder,
 }
 
 struct Answer {
@@ -96,21 +95,15 @@ impl Operated {
 
     /// With a configuration that was edited before `admin` and the second tenant are added.
     async fn start_edited(admin: &str, edit: impl FnOnce(String) -> String) -> Self {
-        let parent = tempfile::tempdir().unwrap();
-        let folder = parent.path().join("est");
-        let arguments = ["estd", "init", folder.to_str().unwrap(), "--listen", "127.0.0.1:0"];
-        estd::cli::run(arguments.map(Into::into));
-        let path = folder.join("config.toml");
-        let config = fs::read_to_string(&path).unwrap();
-        let config = config.replace("# status_listen = \"127.0.0.1:9443\"", "status_listen = \"127.0.0.1:0\"");
-        let config = edit(config);
+        let folder = Folder::new();
+        let path = folder.path.join("config.toml");
+        let config = edit(fs::read_to_string(&path).unwrap());
         let tenant = &config[config.find("[[tenant]]").unwrap()..];
         let name = config.lines().find(|line| line.starts_with("name = ")).unwrap();
         let other = tenant.replacen(name, "name = \"globex\"", 1).replace("name = \"devices\"", "name = \"others\"");
-        let admin = admin.replace("FOLDER", folder.to_str().unwrap());
+        let admin = admin.replace("FOLDER", folder.path.to_str().unwrap());
         fs::write(&path, format!("{config}\n{other}\n{admin}")).unwrap();
-        let config = Config::load(&path, SystemClock.now()).unwrap_or_else(|problems| panic!("{problems}"));
-        Self { running: Server::start(config).await.unwrap(), folder, _parent: parent }
+        Self { running: folder.start().await, folder }
     }
 
     /// The name of the tenant that `estd init` made.
@@ -158,7 +151,7 @@ impl Operated {
     /// The status of a request to the EST listener, from somebody without a certificate.
     async fn stranger(&self, method: &str, path: &str) -> u16 {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(self.folder.join("ca/root.pem")).unwrap()).unwrap();
+        roots.add(CertificateDer::from_pem_file(self.folder.path.join("ca/root.pem")).unwrap()).unwrap();
         let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         let stream = tokio::net::TcpStream::connect(self.running.est_addresses()[0]).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
@@ -176,7 +169,7 @@ impl Operated {
     /// Over TLS.
     async fn ask_remotely(&self, identity: Option<(&str, &str)>, method: &str, path: &str, ask: Ask<'_>) -> Answer {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(self.folder.join("ca/root.pem")).unwrap()).unwrap();
+        roots.add(CertificateDer::from_pem_file(self.folder.path.join("ca/root.pem")).unwrap()).unwrap();
         let config = ClientConfig::builder().with_root_certificates(roots);
         let config = match identity {
             Some((certificate, key)) => config
@@ -404,7 +397,7 @@ async fn an_idempotency_key_stands_for_one_request() {
     let made = token().await.json()["token"].as_str().unwrap().to_owned();
     let replayed = token().await;
     assert_eq!((replayed.status, replayed.json()["token"].as_str()), (200, None), "a secret is shown once");
-    let journal = fs::read(server.folder.join("data/journal")).unwrap();
+    let journal = fs::read(server.folder.path.join("data/journal")).unwrap();
     let secret = &made.as_bytes()[made.len() - 32..];
     assert!(!journal.windows(secret.len()).any(|window| window == secret), "and kept nowhere");
     server.running.shutdown().await;
@@ -428,7 +421,7 @@ async fn enrollment_codes_are_shown_once_and_kept_as_hashes() {
     );
     assert_eq!(make().await.json(), json!({ "made": 4 }), "a code is shown once");
     let code = items[0]["code"].as_str().unwrap();
-    let journal = fs::read(server.folder.join("data/journal")).unwrap();
+    let journal = fs::read(server.folder.path.join("data/journal")).unwrap();
     assert!(!journal.windows(code.len()).any(|window| window == code.as_bytes()), "and kept nowhere");
 
     let id = items[0]["id"].as_str().unwrap();
@@ -576,8 +569,8 @@ async fn the_command_line_operates_a_running_server() {
     let socket = server.running.admin_socket().unwrap().to_owned();
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
     let tenant = server.tenant().await;
-    let config = server.folder.join("config.toml");
-    let list = server.folder.join("batch.csv");
+    let config = server.folder.path.join("config.toml");
+    let list = server.folder.path.join("batch.csv");
     fs::write(&list, "id,tags\nSN-1,north\nSN-2,\n").unwrap();
     let estd = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_estd"));
@@ -593,7 +586,7 @@ async fn the_command_line_operates_a_running_server() {
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["state"], "suspended");
     let (done, _, error) = estd(&["device", "show", "SN-3"]);
     assert!(!done && error.contains("there is no such device"), "{error}");
-    let request = server.folder.join("request.pem");
+    let request = server.folder.path.join("request.pem");
     fs::write(&request, csr()).unwrap();
     let explain = ["explain", "--label", "devices", "--csr", request.to_str().unwrap()];
     let (done, out, error) = estd(&explain);
@@ -602,7 +595,7 @@ async fn the_command_line_operates_a_running_server() {
         out.lines().any(|line| line.trim_start().starts_with("refused") && line.contains("certificate_path")),
         "{out}"
     );
-    let der = server.folder.join("request.der");
+    let der = server.folder.path.join("request.der");
     fs::write(&der, estd::est::transfer::decode(csr().as_bytes()).unwrap()).unwrap();
     let (_, again, _) = estd(&[&explain[..4], &[der.to_str().unwrap()]].concat());
     assert!(again.starts_with("refuse: auth_missing: "), "{again}");
@@ -642,13 +635,13 @@ fn csr() -> String {
 impl Operated {
     /// The octets of the journal, which grows with every record.
     fn journal(&self) -> Vec<u8> {
-        fs::read(self.folder.join("data/journal")).unwrap()
+        fs::read(self.folder.path.join("data/journal")).unwrap()
     }
 
     /// Sends a request as a device without a certificate would; status, request id and body.
     async fn enroll(&self, path: &str, body: &str) -> (u16, String, String) {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(self.folder.join("ca/root.pem")).unwrap()).unwrap();
+        roots.add(CertificateDer::from_pem_file(self.folder.path.join("ca/root.pem")).unwrap()).unwrap();
         let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         let stream = tokio::net::TcpStream::connect(self.running.est_addresses()[0]).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
@@ -796,7 +789,7 @@ async fn a_removed_operator_is_nobody_on_the_connection_that_is_open() {
     let operator = format!("[[admin.operator]]\nname = \"olga\"\ncertificate = {:?}\nrole = \"admin\"\n", file.path());
     let server = Operated::start(&format!("[admin]\nlisten = [\"127.0.0.1:0\"]\n{operator}")).await;
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(server.folder.join("ca/root.pem")).unwrap()).unwrap();
+    roots.add(CertificateDer::from_pem_file(server.folder.path.join("ca/root.pem")).unwrap()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(pinned.signing_key.serialize_pem().as_bytes()).unwrap();
     let config = ClientConfig::builder().with_root_certificates(roots);
     let config = config.with_client_auth_cert(vec![pinned.cert.der().clone()], key).unwrap();
@@ -810,9 +803,9 @@ async fn a_removed_operator_is_nobody_on_the_connection_that_is_open() {
         String::from_utf8_lossy(&answer[..read]).split(' ').nth(1).unwrap().to_owned()
     };
     assert_eq!(ask().await, "200");
-    let path = server.folder.join("config.toml");
+    let path = server.folder.path.join("config.toml");
     fs::write(&path, fs::read_to_string(&path).unwrap().replace(&operator, "")).unwrap();
-    server.running.reload(Config::load(&path, SystemClock.now()).unwrap()).await.unwrap();
+    server.running.reload(server.folder.config()).await.unwrap();
     assert_eq!(ask().await, "401");
     server.running.shutdown().await;
 }

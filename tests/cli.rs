@@ -2,21 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "support/served.rs"]
+mod served;
+
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
-fn estd(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_estd")).args(arguments).env_remove("ESTD_LOG").output().unwrap()
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
+use served::{Served, estd, text};
 
 /// A demo folder and, as its configuration names it, the path of its config.toml.
 fn demo_folder() -> (tempfile::TempDir, String) {
@@ -35,58 +29,6 @@ fn issued_serial(folder: &tempfile::TempDir) -> String {
     let pem = folder.path().join("demo/devices/device-0001/operational.pem");
     let serial = Command::new("openssl").args(["x509", "-noout", "-serial", "-in"]).arg(&pem).output().unwrap();
     String::from_utf8(serial.stdout).unwrap().trim().replace("serial=", "")
-}
-
-/// A running `estd serve`, killed when dropped.
-struct Served {
-    child: Child,
-    port: u16,
-    log: std::path::PathBuf,
-}
-
-impl Served {
-    fn start(config: &str) -> Self {
-        let log = Path::new(config).with_file_name("test.log");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_estd"))
-            .args(["serve", "--config", config, "--log", "info"])
-            .stdout(Stdio::piped())
-            .stderr(fs::File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let listening = lines.next().unwrap_or_else(|| panic!("{}", fs::read_to_string(&log).unwrap())).unwrap();
-        let address = listening.strip_prefix("estd: listening on https://127.0.0.1:").unwrap();
-        let port = address.strip_suffix("/.well-known/est").unwrap().parse().unwrap();
-        let status = lines.next().unwrap().unwrap();
-        assert!(status.starts_with("estd: status on http://127.0.0.1:"), "{status}");
-        Self { child, port, log }
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
-    }
-
-    /// Waits until the log holds `text`.
-    fn says(&self, text: &str) {
-        const PATIENCE: usize = 500;
-        let said = || fs::read_to_string(&self.log).unwrap().contains(text);
-        let waited =
-            (0..PATIENCE).take_while(|_| !said()).inspect(|_| thread::sleep(Duration::from_millis(20))).count();
-        assert!(waited < PATIENCE, "no {text:?} in {}", fs::read_to_string(&self.log).unwrap());
-    }
-
-    fn stop(mut self) -> i32 {
-        self.signal("TERM");
-        self.child.wait().unwrap().code().unwrap()
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
 }
 
 #[test]
@@ -205,8 +147,9 @@ fn a_port_that_is_taken_is_said_to_be() {
 
 #[test]
 fn sighup_takes_over_what_checks_and_keeps_the_old_otherwise() {
-    let (_folder, config) = demo_folder();
-    let served = Served::start(&config);
+    let (folder, config) = demo_folder();
+    let served = Served::start(&folder.path().join("demo"));
+    assert!(served.also.starts_with("estd: status on http://127.0.0.1:"), "{}", served.also);
     let socket = Path::new(&config).with_file_name("data/admin.sock").to_str().unwrap().to_owned();
     let good = fs::read_to_string(&config).unwrap();
     fs::write(&config, good.replace("identity = \"subject", "identity = \"guess")).unwrap();
@@ -217,7 +160,7 @@ fn sighup_takes_over_what_checks_and_keeps_the_old_otherwise() {
     served.signal("HUP");
     served.says("takes a restart");
     served.says("configuration reloaded");
-    assert!(std::net::TcpStream::connect(("127.0.0.1", served.port)).is_ok());
+    assert!(std::net::TcpStream::connect(served.est).is_ok());
     // The same by an operator, who is told what came of it.
     fs::write(&config, good.replace("identity = \"subject", "identity = \"guess")).unwrap();
     let refused = estd(&["reload", "--config", &config, "--socket", &socket]);
@@ -226,7 +169,7 @@ fn sighup_takes_over_what_checks_and_keeps_the_old_otherwise() {
     fs::write(&config, &good).unwrap();
     let reloaded = estd(&["reload", "--config", &config, "--socket", &socket]);
     assert!(text(&reloaded).contains("now: reloaded"), "{}", text(&reloaded));
-    assert_eq!(served.stop(), 0);
+    served.stop();
 }
 
 #[test]
@@ -236,12 +179,12 @@ fn revocation_waits_for_the_server_to_stop_and_the_journal_tells_of_it() {
     let revoke =
         |serial: &str| estd(&["ca", "revoke", "--config", &config, "--serial", serial, "--reason", "keyCompromise"]);
 
-    let served = Served::start(&config);
+    let served = Served::start(&folder.path().join("demo"));
     let output = revoke(&serial);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output).contains("stop the server"), "{}", text(&output));
     assert!(estd(&["journal", "verify", "--config", &config]).status.success());
-    assert_eq!(served.stop(), 0);
+    served.stop();
 
     let output = revoke(&serial);
     assert!(output.status.success(), "{}", text(&output));

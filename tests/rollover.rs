@@ -2,27 +2,28 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "support/folder.rs"]
+mod folder;
 #[path = "support/world.rs"]
 mod world;
 
 use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use estd::ca::{CertificateAuthority, CrossCertificates, Rollover, RolloverPhase, Signer, SoftwareSigner, ceremony};
 use estd::clock::{Clock as _, SystemClock};
-use estd::config::Config;
 use estd::est::Operation;
 use estd::est::transfer::{self, LineWrapping};
 use estd::pki::pem;
 use estd::pki::public_key::KeyType;
 use estd::pki::trust::TrustAnchors;
 use estd::ra::PeerSession;
-use estd::server::{Running, Server};
+use estd::server::Running;
 use estd::store::device::DeviceState;
 use estd::store::rollover_census::{self, Transition};
 use estd_asn1::{Certificate, Name, certs_only};
+use folder::Folder;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -35,9 +36,8 @@ use world::*;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A folder as `estd init` makes it, with one manufacturer, and a successor as `estd ca rollover` makes it.
-struct Folder {
-    _parent: tempfile::TempDir,
-    path: PathBuf,
+struct Site {
+    folder: Folder,
     maker: CertificateAuthority,
 }
 
@@ -58,61 +58,43 @@ old_with_new = "ca/next/old-with-new.pem"
 new_with_old = "ca/next/new-with-old.pem"
 "#;
 
-impl Folder {
+impl Site {
     fn new() -> Self {
-        let parent = tempfile::tempdir().unwrap();
-        let path = parent.path().join("est");
-        let maker = authority("Maker", KeyType::P256, SystemClock.now());
-        let folder = Self { _parent: parent, path, maker };
-        folder.estd(&["init", folder.path.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
-        folder.edit("# status_listen = \"127.0.0.1:9443\"", "status_listen = \"127.0.0.1:0\"");
-        let anchor = pem::certificate(folder.maker.certificate().der());
-        fs::write(folder.path.join("manufacturers/maker.pem"), anchor).unwrap();
-        folder
-    }
-
-    fn estd(&self, arguments: &[&str]) {
-        estd::cli::run(["estd"].iter().chain(arguments).map(Into::into));
+        let site = Self { folder: Folder::new(), maker: authority("Maker", KeyType::P256, SystemClock.now()) };
+        let anchor = pem::certificate(site.maker.certificate().der());
+        fs::write(site.folder.path.join("manufacturers/maker.pem"), anchor).unwrap();
+        site
     }
 
     fn announce(&self) {
-        let (config, root_key) = (self.path.join("config.toml"), self.path.join("ca/root.key"));
+        let (config, root_key) = (self.folder.path.join("config.toml"), self.folder.path.join("ca/root.key"));
         let (config, root_key) = (config.to_str().unwrap(), root_key.to_str().unwrap());
-        let next = self.path.join("ca/next");
-        self.estd(&["ca", "rollover", "--config", config, "--root-key", root_key, "--out", next.to_str().unwrap()]);
+        let next = self.folder.path.join("ca/next");
+        let out = next.to_str().unwrap();
+        let arguments = ["estd", "ca", "rollover", "--config", config, "--root-key", root_key, "--out", out];
+        estd::cli::run(arguments.map(Into::into));
         fs::remove_file(next.join("root.key")).unwrap();
-        self.edit("chain = [\"ca/root.pem\"]\n", SUCCESSOR);
+        self.folder.edit("chain = [\"ca/root.pem\"]\n", SUCCESSOR);
     }
 
     /// The successor's files in the place of the authority's.
     fn finish(&self) {
-        self.edit("phase = \"cut-over\"\n", "");
+        self.folder.edit("phase = \"cut-over\"\n", "");
         let (before, table) =
             (SUCCESSOR.split_once("\n\n").unwrap().0, SUCCESSOR.split_once("\"announce\"\n").unwrap().1);
         let old = format!(
             "certificate = \"ca/issuing.pem\"\nkey = \"ca/issuing.key\"\n{before}\n\n[tenant.authority.successor]\n{table}"
         );
         let kept = table.split_once("old_with_new").unwrap().0;
-        self.edit(&old, kept);
-    }
-
-    fn edit(&self, from: &str, to: &str) {
-        let path = self.path.join("config.toml");
-        let text = fs::read_to_string(&path).unwrap();
-        assert!(text.contains(from), "no {from:?} in {text}");
-        fs::write(&path, text.replace(from, to)).unwrap();
-    }
-
-    fn config(&self) -> Config {
-        Config::load(&self.path.join("config.toml"), SystemClock.now()).unwrap_or_else(|problems| panic!("{problems}"))
+        self.folder.edit(&old, kept);
     }
 
     async fn reload(&self, running: &Running) {
-        assert_eq!(running.reload(self.config()).await.unwrap(), Vec::<&str>::new());
+        assert_eq!(running.reload(self.folder.config()).await.unwrap(), Vec::<&str>::new());
     }
 
     fn certificate(&self, file: &str) -> Certificate {
-        Certificate::decode(&CertificateDer::from_pem_file(self.path.join("ca").join(file)).unwrap()).unwrap()
+        Certificate::decode(&CertificateDer::from_pem_file(self.folder.path.join("ca").join(file)).unwrap()).unwrap()
     }
 
     /// A connection that trusts one root alone; `None` when it does not trust the server.
@@ -123,7 +105,7 @@ impl Folder {
         identity: Option<&Identity>,
     ) -> Option<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(self.path.join("ca").join(root)).unwrap()).unwrap();
+        roots.add(CertificateDer::from_pem_file(self.folder.path.join("ca").join(root)).unwrap()).unwrap();
         let config = ClientConfig::builder().with_root_certificates(roots);
         let config = match identity {
             None => config.with_no_client_auth(),
@@ -147,7 +129,7 @@ impl Folder {
     }
 
     fn readiness(&self) -> (usize, usize) {
-        let config = self.config();
+        let config = self.folder.config();
         let rollover = config.authorities[0].rollover.as_ref().unwrap();
         let (old, new) = (rollover.old().issuer_id(), rollover.successor().issuer_id());
         let transition = Transition { tenant: "acme", old, new };
@@ -220,17 +202,17 @@ async fn renew(connection: &mut TlsStream<TcpStream>, identity: &Identity) -> Re
 /// ROLL-05, EST-4.1.3-06: from one root to the other, and nobody is left behind before the end.
 #[tokio::test]
 async fn a_device_that_trusts_the_old_root_alone_follows_to_the_new_one() {
-    let folder = Folder::new();
-    let running = Server::start(folder.config()).await.unwrap();
-    let born = folder.born("SN-1");
-    let mut connection = folder.connect(&running, "root.pem", Some(&born)).await.unwrap();
+    let site = Site::new();
+    let running = site.folder.start().await;
+    let born = site.born("SN-1");
+    let mut connection = site.connect(&running, "root.pem", Some(&born)).await.unwrap();
     let first = enroll(&mut connection, "simpleenroll", &Name::empty(), &[]).await.unwrap();
-    let mut connection = folder.connect(&running, "root.pem", Some(&first)).await.unwrap();
+    let mut connection = site.connect(&running, "root.pem", Some(&first)).await.unwrap();
     assert_eq!(ca_certs(&mut connection).await.len(), 2);
 
     // Announced: the same connection is told of both, and the old CA signs. Who has the new root by other ways is welcome.
-    folder.announce();
-    folder.reload(&running).await;
+    site.announce();
+    site.reload(&running).await;
     let files = [
         "issuing.pem",
         "root.pem",
@@ -239,39 +221,39 @@ async fn a_device_that_trusts_the_old_root_alone_follows_to_the_new_one() {
         "next/old-with-new.pem",
         "next/new-with-old.pem",
     ];
-    let mut expected = files.map(|file| folder.certificate(file).der().to_vec()).to_vec();
+    let mut expected = files.map(|file| site.certificate(file).der().to_vec()).to_vec();
     let mut served = ca_certs(&mut connection).await;
     expected.sort();
     served.sort();
     assert!(served == expected, "{} certificates", served.len());
     let second = renew(&mut connection, &first).await.unwrap();
-    assert!(is_issued_by(&second, &folder.certificate("issuing.pem")));
-    assert!(folder.connect(&running, "root.pem", None).await.is_some());
-    assert!(folder.connect(&running, "next/root.pem", None).await.is_some(), "by OldWithNew");
+    assert!(is_issued_by(&second, &site.certificate("issuing.pem")));
+    assert!(site.connect(&running, "root.pem", None).await.is_some());
+    assert!(site.connect(&running, "next/root.pem", None).await.is_some(), "by OldWithNew");
 
     // Cut over: the connection that was made before goes on, and the new CA signs for who holds a certificate of the old.
-    folder.edit("phase = \"announce\"", "phase = \"cut-over\"");
-    folder.reload(&running).await;
+    site.folder.edit("phase = \"announce\"", "phase = \"cut-over\"");
+    site.reload(&running).await;
     let third = renew(&mut connection, &first).await.unwrap();
-    assert!(is_issued_by(&third, &folder.certificate("next/issuing.pem")));
-    let mut by_the_old_root = folder.connect(&running, "root.pem", Some(&second)).await.unwrap();
+    assert!(is_issued_by(&third, &site.certificate("next/issuing.pem")));
+    let mut by_the_old_root = site.connect(&running, "root.pem", Some(&second)).await.unwrap();
     let presented: Vec<Vec<u8>> =
         by_the_old_root.get_ref().1.peer_certificates().unwrap().iter().map(|der| der.to_vec()).collect();
-    let chain = ["next/issuing.pem", "next/new-with-old.pem"].map(|file| folder.certificate(file).der().to_vec());
+    let chain = ["next/issuing.pem", "next/new-with-old.pem"].map(|file| site.certificate(file).der().to_vec());
     assert_eq!(presented[1..], chain, "NewWithOld leads from the old root to the new CA");
     let fourth = renew(&mut by_the_old_root, &second).await.unwrap();
-    assert!(is_issued_by(&fourth, &folder.certificate("next/issuing.pem")));
-    let mut by_the_new_root = folder.connect(&running, "next/root.pem", Some(&fourth)).await.unwrap();
+    assert!(is_issued_by(&fourth, &site.certificate("next/issuing.pem")));
+    let mut by_the_new_root = site.connect(&running, "next/root.pem", Some(&fourth)).await.unwrap();
     assert_eq!(ca_certs(&mut by_the_new_root).await.len(), 6);
     assert!(renew(&mut by_the_new_root, &fourth).await.is_ok());
 
     // The end: the old CA counts no more, not on connections that are open either.
-    folder.finish();
-    folder.reload(&running).await;
+    site.finish();
+    site.reload(&running).await;
     assert_eq!(ca_certs(&mut by_the_new_root).await.len(), 2);
     let refused = renew(&mut connection, &first).await.err().unwrap();
     assert!(refused.starts_with("403 estd: untrusted"), "{refused}");
-    assert!(folder.connect(&running, "root.pem", None).await.is_none());
+    assert!(site.connect(&running, "root.pem", None).await.is_none());
     assert!(renew(&mut by_the_new_root, &fourth).await.is_ok());
     running.shutdown().await;
 }
@@ -284,43 +266,43 @@ fn is_issued_by(identity: &Identity, issuer: &Certificate) -> bool {
 /// The figure that is looked at before the cut-over, read while the server runs, and after it ran.
 #[tokio::test]
 async fn only_devices_that_show_their_certificate_and_take_the_new_ones_count_as_ready() {
-    let folder = Folder::new();
-    let running = Server::start(folder.config()).await.unwrap();
+    let site = Site::new();
+    let running = site.folder.start().await;
     let mut devices = Vec::new();
     for serial_number in ["SN-1", "SN-2", "SN-3"] {
-        let born = folder.born(serial_number);
-        let mut connection = folder.connect(&running, "root.pem", Some(&born)).await.unwrap();
+        let born = site.born(serial_number);
+        let mut connection = site.connect(&running, "root.pem", Some(&born)).await.unwrap();
         devices.push((born, enroll(&mut connection, "simpleenroll", &Name::empty(), &[]).await.unwrap()));
     }
     // What is fetched before says nothing of the new CA.
-    let mut connection = folder.connect(&running, "root.pem", Some(&devices[0].1)).await.unwrap();
+    let mut connection = site.connect(&running, "root.pem", Some(&devices[0].1)).await.unwrap();
     ca_certs(&mut connection).await;
-    folder.announce();
-    folder.reload(&running).await;
-    assert_eq!(folder.readiness(), (0, 3));
+    site.announce();
+    site.reload(&running).await;
+    assert_eq!(site.readiness(), (0, 3));
 
-    let mut nobody = folder.connect(&running, "root.pem", None).await.unwrap();
+    let mut nobody = site.connect(&running, "root.pem", None).await.unwrap();
     ca_certs(&mut nobody).await;
     assert_eq!(exchange(&mut connection, &fetch("HEAD")).await.0, 200);
-    let mut stranger = folder.connect(&running, "root.pem", Some(&folder.born("SN-9"))).await.unwrap();
+    let mut stranger = site.connect(&running, "root.pem", Some(&site.born("SN-9"))).await.unwrap();
     ca_certs(&mut stranger).await;
-    assert_eq!(folder.readiness(), (0, 3));
+    assert_eq!(site.readiness(), (0, 3));
 
     ca_certs(&mut connection).await;
     ca_certs(&mut connection).await;
-    assert_eq!(folder.readiness(), (1, 3));
+    assert_eq!(site.readiness(), (1, 3));
     // The birth certificate of a device that enrolled tells who it is as well.
-    let mut by_birth = folder.connect(&running, "root.pem", Some(&devices[1].0)).await.unwrap();
+    let mut by_birth = site.connect(&running, "root.pem", Some(&devices[1].0)).await.unwrap();
     ca_certs(&mut by_birth).await;
-    assert_eq!(folder.readiness(), (2, 3));
+    assert_eq!(site.readiness(), (2, 3));
 
     // After the cut-over a device that renewed is no longer one of the old CA.
-    folder.edit("phase = \"announce\"", "phase = \"cut-over\"");
-    folder.reload(&running).await;
+    site.folder.edit("phase = \"announce\"", "phase = \"cut-over\"");
+    site.reload(&running).await;
     renew(&mut connection, &devices[0].1).await.unwrap();
-    assert_eq!(folder.readiness(), (1, 2));
+    assert_eq!(site.readiness(), (1, 2));
     running.shutdown().await;
-    assert_eq!(folder.readiness(), (1, 2));
+    assert_eq!(site.readiness(), (1, 2));
 }
 
 /// A world whose label `devices` has a CA that rolls over.

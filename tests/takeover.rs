@@ -75,7 +75,7 @@ impl Former {
         let issuing = site.folder.join("ca/issuing.pem");
         let known = server.enroll(&site.birth("SN-ocsp"), "simpleenroll").unwrap();
         let url = openssl(&["x509", "-inform", "DER", "-noout", "-ocsp_uri"], known.certificate.der());
-        let url = url.trim().replace("http://pki.example", &format!("http://{}", server.public));
+        let url = url.trim().replace("http://pki.example", &format!("http://{}", server.public()));
         let output = Command::new("openssl")
             .args(["ocsp", "-url", &url, "-issuer", issuing.to_str().unwrap(), "-CAfile"])
             .arg(site.folder.join("ca/root.pem"))

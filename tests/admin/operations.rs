@@ -194,11 +194,12 @@ async fn an_operator_s_request_is_judged_as_a_device_s_is_but_for_who_it_is() {
     ] {
         assert_eq!(server.post(path, &body).await.code(), code, "{body}");
     }
-    let file = server.folder.join("request.der");
+    let file = server.folder.path.join("request.der");
     fs::write(&file, csr(rcgen::DistinguishedName::new()).1).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_estd"));
     command.args(["cert", "issue", "--label", "devices", "--device", "SN-3"]).arg(&file);
-    let output = command.env("ESTD_CONFIG", server.folder.join("config.toml")).env("ESTD_TENANT", &tenant).output();
+    let output =
+        command.env("ESTD_CONFIG", server.folder.path.join("config.toml")).env("ESTD_TENANT", &tenant).output();
     let output = output.unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout).matches("BEGIN CERTIFICATE").count(), 3, "{output:?}");
     server.running.shutdown().await;

@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use estd::ca::{CertificateAuthority, Signer as _, SoftwareSigner, ceremony};
@@ -114,8 +115,8 @@ pub struct Device {
 pub struct Served {
     child: Child,
     pub est: SocketAddr,
-    /// Where CRLs are.
-    pub public: SocketAddr,
+    /// What it says of where else it listens.
+    pub also: String,
     pub folder: PathBuf,
 }
 
@@ -133,10 +134,14 @@ impl Served {
         let listening = lines.next().unwrap_or_else(|| panic!("{}", fs::read_to_string(&log).unwrap())).unwrap();
         let address = listening.strip_prefix("estd: listening on https://").unwrap();
         let est = address.strip_suffix("/.well-known/est").unwrap().parse().unwrap();
-        let public = lines.next().unwrap().unwrap();
-        let public = public.strip_prefix("estd: CRLs and OCSP on http://").unwrap().trim_end_matches('/');
-        let public = public.parse().unwrap();
-        Self { child, est, public, folder: folder.to_owned() }
+        let also = lines.next().unwrap().unwrap();
+        Self { child, est, also, folder: folder.to_owned() }
+    }
+
+    /// Where CRLs are.
+    pub fn public(&self) -> SocketAddr {
+        let address = self.also.strip_prefix("estd: CRLs and OCSP on http://").unwrap();
+        address.trim_end_matches('/').parse().unwrap()
     }
 
     /// kill -9
@@ -157,9 +162,16 @@ impl Served {
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
     }
 
-    /// What it said.
-    pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("test.log")).unwrap()
+    /// Waits until its log holds `text`.
+    pub fn says(&self, text: &str) {
+        let log = || fs::read_to_string(self.folder.join("test.log")).unwrap();
+        let pause = Duration::from_millis(20);
+        let mut waited = Duration::ZERO;
+        while !log().contains(text) {
+            assert!(waited < PATIENCE, "no {text:?} in {}", log());
+            thread::sleep(pause);
+            waited += pause;
+        }
     }
 
     /// Enrolls a device, or renews its certificate; the refusal when it is refused. `Err(None)`: the server went away.
@@ -191,7 +203,7 @@ impl Served {
         let shown = openssl(&["x509", "-inform", "DER", "-noout", "-ext", "crlDistributionPoints"], named_by.der());
         let path = shown.split("URI:http://pki.example").nth(1).unwrap().split_whitespace().next().unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        let mut stream = TcpStream::connect(self.public).unwrap();
+        let mut stream = TcpStream::connect(self.public()).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
