@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::server::{Running, Server};
 
 /// Threads for what blocks, started when they are needed. Authorization webhooks may keep 256, and as many again until the
-/// questions of before a reload are answered; the rest is for the store, for passwords and for keys.
+/// questions of before a reload are answered; the rest is for the store, for passwords, for keys and for names.
 const BLOCKING_THREADS: usize = 1024;
 
 /// What `estd serve` is told.

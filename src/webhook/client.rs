@@ -16,9 +16,11 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::address::{AddressRefused, allowed};
+use super::lookup::lookup;
 use super::message::Message;
 use super::settings::Receiver;
 
@@ -135,14 +137,15 @@ impl Client {
     /// When it has not, or that is not known.
     pub(super) async fn post(&mut self, message: &Message, timestamp: i64) -> Result<(), AttemptFailure> {
         let limit = self.receiver.timeout;
+        let until = Instant::now() + limit;
         let attempt = async {
             let connection = match usable(self.open.take()).await {
                 Some(kept) => kept,
-                None => self.connect().await?,
+                None => self.connect(until).await?,
             };
             self.send(connection, message, timestamp).await
         };
-        let attempt = tokio::time::timeout(limit, attempt).await;
+        let attempt = tokio::time::timeout_at(until, attempt).await;
         let (connection, response) = attempt.map_err(|_| AttemptFailure::TooLong(limit))??;
         let status = response.status();
         if drained(response.into_body()).await {
@@ -157,8 +160,9 @@ impl Client {
     /// When no such answer came, or a larger one.
     pub(super) async fn ask(&mut self, message: &Message, timestamp: i64) -> Result<Bytes, AttemptFailure> {
         let limit = self.receiver.timeout;
+        let until = Instant::now() + limit;
         let asked = async {
-            let (connection, response) = self.ask_over_any(message, timestamp).await?;
+            let (connection, response) = self.ask_over_any(message, timestamp, until).await?;
             match response.status() {
                 StatusCode::OK => {}
                 status => return Err(judge(status).err().unwrap_or(AttemptFailure::Status(status.as_u16()))),
@@ -171,7 +175,7 @@ impl Client {
             self.open = Some(connection);
             Ok(body.to_bytes())
         };
-        tokio::time::timeout(limit, asked).await.map_err(|_| AttemptFailure::TooLong(limit))?
+        tokio::time::timeout_at(until, asked).await.map_err(|_| AttemptFailure::TooLong(limit))?
     }
 
     /// A connection that was kept may be closed while the message is on its way; it is sent again over a new one then.
@@ -179,13 +183,14 @@ impl Client {
         &mut self,
         message: &Message,
         timestamp: i64,
+        until: Instant,
     ) -> Result<(Connection, Response<Incoming>), AttemptFailure> {
         if let Some(kept) = usable(self.open.take()).await
             && let Ok(answered) = self.send(kept, message, timestamp).await
         {
             return Ok(answered);
         }
-        self.send(self.connect().await?, message, timestamp).await
+        self.send(self.connect(until).await?, message, timestamp).await
     }
 
     async fn send(
@@ -218,21 +223,15 @@ impl Client {
 
     /// Connects to an address of the receiver: to the very one that was looked at, so that a name which resolves to
     /// another one the next time gains nothing.
-    async fn connect(&self) -> Result<Connection, AttemptFailure> {
+    async fn connect(&self, until: Instant) -> Result<Connection, AttemptFailure> {
         let endpoint = &self.receiver.endpoint;
-        let mut failure = AttemptFailure::NoAddress;
-        for address in self.addresses().await? {
-            match TcpStream::connect(address).await {
-                Ok(stream) if endpoint.is_https() => {
-                    let name = ServerName::try_from(endpoint.host().to_owned()).map_err(|_| AttemptFailure::Name)?;
-                    let connector = TlsConnector::from(Arc::clone(&self.tls));
-                    return speak(connector.connect(name, stream).await.map_err(AttemptFailure::Tls)?).await;
-                }
-                Ok(stream) => return speak(stream).await,
-                Err(error) => failure = AttemptFailure::Connect(address, error),
-            }
+        let stream = first_open(&self.addresses().await?, until).await?;
+        if !endpoint.is_https() {
+            return speak(stream).await;
         }
-        Err(failure)
+        let name = ServerName::try_from(endpoint.host().to_owned()).map_err(|_| AttemptFailure::Name)?;
+        let connector = TlsConnector::from(Arc::clone(&self.tls));
+        speak(connector.connect(name, stream).await.map_err(AttemptFailure::Tls)?).await
     }
 
     /// The addresses that may be connected to.
@@ -241,8 +240,9 @@ impl Client {
         let found: Vec<_> = match endpoint.literal() {
             Some(address) => vec![address],
             None => {
-                let found = tokio::net::lookup_host((endpoint.host(), endpoint.port())).await;
-                found.map_err(AttemptFailure::Resolve)?.take(MAX_ADDRESSES).collect()
+                let mut found = lookup(endpoint.host(), endpoint.port()).await.map_err(AttemptFailure::Resolve)?;
+                found.truncate(MAX_ADDRESSES);
+                found
             }
         };
         let mut refused = None;
@@ -258,6 +258,22 @@ impl Client {
             Some(_) | None => Ok(sound),
         }
     }
+}
+
+/// A connection to the first of several addresses that takes one. Each has an equal part of what is left of the time: one where
+/// packets are lost leaves enough for those that follow.
+async fn first_open(addresses: &[SocketAddr], until: Instant) -> Result<TcpStream, AttemptFailure> {
+    let mut failure = AttemptFailure::NoAddress;
+    for (tried, address) in addresses.iter().enumerate() {
+        let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+        let share = until.saturating_duration_since(Instant::now()) / left;
+        failure = match tokio::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => AttemptFailure::Connect(*address, error),
+            Err(_) => AttemptFailure::Connect(*address, io::ErrorKind::TimedOut.into()),
+        };
+    }
+    Err(failure)
 }
 
 /// A connection that was not closed meanwhile: that is noticed here, before anything is sent.
@@ -292,5 +308,44 @@ fn judge(status: StatusCode) -> Result<(), AttemptFailure> {
         Err(AttemptFailure::Redirect(status.as_u16()))
     } else {
         Err(AttemptFailure::Status(status.as_u16()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    /// An address where packets are lost: nobody takes the connections there, and there are as many as may wait.
+    async fn lossy() -> (SocketAddr, Vec<TcpStream>, TcpListener) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(stream) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+            waiting.push(stream.unwrap());
+            assert!(waiting.len() < 64, "they are taken");
+        }
+        (address, waiting, listener)
+    }
+
+    #[tokio::test]
+    async fn an_address_where_packets_are_lost_leaves_time_for_the_next() {
+        let (lossy, _waiting, _listener) = lossy().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap();
+        let refusing = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let limit = Duration::from_secs(2);
+        for addresses in [vec![lossy, open], vec![lossy, refusing, lossy, open]] {
+            let started = Instant::now();
+            let stream = tokio::time::timeout(limit, first_open(&addresses, started + limit)).await;
+            assert_eq!(stream.unwrap().unwrap().peer_addr().unwrap(), open);
+            assert!(started.elapsed() < limit * 9 / 10, "{:?}", started.elapsed());
+        }
+        let failed = first_open(&[lossy], Instant::now() + Duration::from_millis(100)).await.unwrap_err();
+        assert!(matches!(&failed, AttemptFailure::Connect(at, _) if *at == lossy), "{failed}");
+        assert!(matches!(first_open(&[], Instant::now()).await, Err(AttemptFailure::NoAddress)));
     }
 }

@@ -11,6 +11,7 @@ mod cursor;
 mod dispatcher;
 mod endpoint;
 mod event_type;
+mod lookup;
 mod message;
 mod outbox;
 mod question;
