@@ -8,17 +8,21 @@ mod oracle;
 mod world;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use estd::audit::AuditOutcome;
+use estd::credential::{Accepted, HttpScheme};
 use estd::est::trace::StepOutcome;
-use estd::est::{EstRequest, EstTarget, Label, Operation, RejectionCode, Rule};
+use estd::est::{EstRequest, EstTarget, Label, Operation, PresentedCredential, RejectionCode, Rule};
 use estd::pki::digest::sha256;
 use estd::pki::public_key::KeyType;
-use estd::policy::RegistrationRule;
+use estd::policy::{AuthenticationRule, RegistrationRule};
 use estd::ra::{
-    Answer, AuthorizationFault, Coming, Fault, Inquiry, PendingResponse, Refusal, RequestKey, Turn, Verdict,
+    Answer, AuthorizationFault, CodeRequest, Coming, Fault, Inquiry, LabelContext, PeerSession, PendingResponse,
+    Refusal, RequestKey, Turn, Verdict,
 };
 use estd::store::CertificateStore as _;
 use estd::store::approval::{Decision, PendingRequest};
@@ -26,6 +30,8 @@ use estd::store::device::{DeviceRecord, DeviceState};
 use estd_asn1::{Certificate, GeneralName, Name};
 use oracle::{Asked, Oracle};
 use world::*;
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A world in whose label `devices` the oracle has a say.
 fn world_of(oracle: &Arc<Oracle>, rule: RegistrationRule) -> World {
@@ -199,26 +205,95 @@ fn an_explanation_says_who_would_be_asked_and_asks_nobody() {
     assert_eq!(oracle.asked(), []);
 }
 
+/// The oracle says when it is asked, and waits for its word before it allows; not for ever, so that a test that fails ends.
+fn asks_slowly(oracle: &Oracle) -> (Receiver<()>, Sender<()>) {
+    let (asking, asked) = mpsc::channel();
+    let (answer, word) = mpsc::channel();
+    let word = Mutex::new(word);
+    oracle.says(move || {
+        asking.send(()).unwrap();
+        word.lock().unwrap().recv_timeout(PATIENCE).unwrap_or_default();
+        Ok(Answer::Allowed)
+    });
+    (asked, answer)
+}
+
+/// A label as it is after a reload of a configuration in which nobody is asked at it.
+fn asking_nobody(label: &LabelContext) -> LabelContext {
+    LabelContext {
+        tenant: label.tenant.clone(),
+        label: label.label.clone(),
+        authority: Arc::clone(&label.authority),
+        rollover: label.rollover.clone(),
+        rules: label.rules.clone(),
+        anchors: Arc::clone(&label.anchors),
+        registration: label.registration.clone(),
+        authentication: label.authentication.clone(),
+        requests: label.requests.clone(),
+        renewal: label.renewal,
+        limits: label.limits,
+        wire: label.wire,
+        key_generation: label.key_generation.clone(),
+        cmc_responder: label.cmc_responder.clone(),
+        authorizer: None,
+    }
+}
+
+#[track_caller]
+fn assert_told_to_come_back(outcome: Result<PendingResponse, Refusal>) {
+    let Err(Refusal::Fault(fault)) = outcome else { panic!("it did not fail") };
+    assert!(matches!(fault, Fault::Authorization(AuthorizationFault::InQuestion)), "{fault}");
+    assert_eq!((fault.retry_after(), fault.to_string().as_str()), (Some(30), "the same request is being asked about"));
+}
+
+/// Whoever waited for the answer here might keep the thread that it comes by, and after a reload not even know that it waits for one.
 #[test]
-fn the_same_request_twice_at_once_is_asked_about_once() {
+fn the_same_request_is_asked_about_once_and_comes_back_meanwhile() {
     let oracle = Oracle::new();
     let world = world_of(&oracle, RegistrationRule::Open);
     let (device, body) = (world.birth("SN-1", KeyType::P256), body());
-    oracle.says(|| {
-        // Time for the other one to come.
-        std::thread::sleep(Duration::from_millis(200));
-        Ok(Answer::Allowed)
-    });
-    let together = Barrier::new(2);
-    let certificates: Vec<_> = std::thread::scope(|scope| {
-        let one = || {
-            together.wait();
-            issued(&enroll(&world, &device, &body).unwrap())
+    let (asks, answers) = asks_slowly(&oracle);
+    let plain = asking_nobody(world.label("devices"));
+    let target = EstTarget { label: None, operation: Operation::SimpleEnroll };
+    let request = EstRequest { target, body: body.clone(), credential: None };
+    let certificate = std::thread::scope(|scope| {
+        let enrolls = scope.spawn(|| issued(&enroll(&world, &device, &body).unwrap()));
+        asks.recv_timeout(PATIENCE).unwrap();
+        assert_told_to_come_back(enroll(&world, &device, &body));
+        assert_told_to_come_back(world.ra.enroll(&plain, &request, &device.session(), "test"));
+        assert_eq!(world.store.events().last().unwrap().outcome, AuditOutcome::Failed);
+        let inquiry = Inquiry {
+            label: Label::parse("devices").unwrap(),
+            operation: Operation::SimpleEnroll,
+            request: body.clone(),
+            chain: vec![device.certificate.clone()],
+            credential: None,
         };
-        [scope.spawn(one), scope.spawn(one)].map(|thread| thread.join().unwrap()).into()
+        let explanation = world.ra.explain(&grant("acme"), &inquiry).unwrap();
+        assert!(matches!(explanation.verdict, Verdict::Issue { .. }), "it is not answered: {:?}", explanation.verdict);
+        answers.send(()).unwrap();
+        enrolls.join().unwrap()
     });
-    assert_eq!(certificates[0], certificates[1]);
+    assert_eq!(issued(&enroll(&world, &device, &body).unwrap()), certificate);
     assert_eq!((oracle.asked().len(), world.store.certificate_count().unwrap()), (1, 1));
+}
+
+#[test]
+fn what_is_to_wait_for_an_operator_is_asked_about_once_as_well() {
+    let oracle = Oracle::new();
+    let world = world_of(&oracle, RegistrationRule::Approval);
+    let (device, body) = (world.birth("SN-1", KeyType::P256), body());
+    let (asks, answers) = asks_slowly(&oracle);
+    std::thread::scope(|scope| {
+        let enrolls = scope.spawn(|| enroll(&world, &device, &body).unwrap().waits.is_some());
+        asks.recv_timeout(PATIENCE).unwrap();
+        assert_told_to_come_back(enroll(&world, &device, &body));
+        assert_eq!(waits(&world), []);
+        answers.send(()).unwrap();
+        assert!(enrolls.join().unwrap());
+    });
+    assert!(enroll(&world, &device, &body).unwrap().waits.is_some());
+    assert_eq!((oracle.asked().len(), waits(&world).len()), (1, 1));
 }
 
 #[test]
@@ -227,21 +302,57 @@ fn what_changes_while_it_is_asked_counts() {
     let world = world_of(&oracle, RegistrationRule::Open);
     let device = world.birth("SN-1", KeyType::P256);
     enroll(&world, &device, &body()).unwrap();
-    let (asks, suspended) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
-    let (asking, until) = (Arc::clone(&asks), Arc::clone(&suspended));
-    oracle.says(move || {
-        asking.wait();
-        until.wait();
-        Ok(Answer::Allowed)
-    });
+    let (asks, suspended) = asks_slowly(&oracle);
     std::thread::scope(|scope| {
         let enrolls = scope.spawn(|| enroll(&world, &device, &body()));
-        asks.wait();
+        asks.recv_timeout(PATIENCE).unwrap();
         world.ra.set_device_state(&grant("acme"), "SN-1", DeviceState::Suspended, None).unwrap().1.wait().unwrap();
-        suspended.wait();
+        suspended.send(()).unwrap();
         assert_eq!(code(enrolls.join().unwrap()), RejectionCode::DeviceSuspended);
     });
     assert_eq!(world.store.certificate_count().unwrap(), 1);
+}
+
+#[test]
+fn a_code_that_is_revoked_while_it_is_asked_is_good_for_nothing() {
+    let oracle = Oracle::new();
+    let world = World::with(
+        KeyType::P256,
+        |_| (),
+        |label| {
+            label.authorizer = Some(Arc::clone(&oracle) as _);
+            label.authentication.rule = AuthenticationRule::Http;
+            label.authentication.accepted = Accepted { schemes: vec![HttpScheme::Code], digest: Vec::new() };
+        },
+    );
+    let make = || {
+        let request = CodeRequest { devices: vec!["SN-1".into()], count: 1, uses: 2, life: TimeDelta::days(1) };
+        world.ra.make_codes(&grant("acme"), &request).unwrap().codes.remove(0)
+    };
+    let enroll = |code: &str| {
+        let credential = PresentedCredential::Basic { user: String::new(), password: code.to_owned().into() };
+        let nobody = PeerSession::new(None, "192.0.2.1:4711".into());
+        world.enroll_with(Operation::SimpleEnroll, &nobody, Some(credential), &body())
+    };
+    // What was revoked is forgotten as soon as others are made.
+    for is_forgotten in [false, true] {
+        let made = make();
+        oracle.says(|| Ok(Answer::Allowed));
+        enroll(&made.code).unwrap();
+        let (asks, revoked) = asks_slowly(&oracle);
+        std::thread::scope(|scope| {
+            let enrolls = scope.spawn(|| enroll(&made.code));
+            asks.recv_timeout(PATIENCE).unwrap();
+            world.ra.revoke_code(&grant("acme"), &made.record.sha256[..16]).unwrap().wait().unwrap();
+            if is_forgotten {
+                make();
+            }
+            revoked.send(()).unwrap();
+            let Err(Refusal::Rejected(rejection)) = enrolls.join().unwrap() else { panic!("not refused") };
+            assert_eq!(rejection.code(), RejectionCode::AuthFailed);
+        });
+    }
+    assert_eq!(world.store.certificate_count().unwrap(), 2);
 }
 
 /// A turn that others wait for, to have their credentials verified, is not kept while somebody is asked.

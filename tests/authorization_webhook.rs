@@ -23,7 +23,7 @@ use cmc::{By, Response, signed};
 use estd::ca::{Signer as _, SoftwareSigner};
 use estd::clock::{Clock as _, SystemClock};
 use estd::config::Config;
-use estd::est::transfer;
+use estd::est::transfer::{self, LineWrapping};
 use estd::pki::public_key::KeyType;
 use estd::server::{Running, Server};
 use estd_asn1::cmc::{CmcFailInfo, TaggedRequest};
@@ -50,6 +50,13 @@ impl Setting {
 
     /// `label` are further keys of the label that asks.
     async fn with(keys: &str, label: &str) -> Self {
+        let site = Self::site(keys, label).await;
+        let running = Server::start(load(&site)).await.unwrap();
+        Self { site: Arc::new(site), running }
+    }
+
+    /// Its folder, that nobody serves yet.
+    async fn site(keys: &str, label: &str) -> Site {
         let site = tokio::task::spawn_blocking(Site::new).await.unwrap();
         let secret = site.folder.join("hook.secret");
         fs::write(&secret, SECRET).unwrap();
@@ -59,8 +66,7 @@ impl Setting {
         let plain = own.replacen("\"devices\"", "\"plain\"", 1);
         let webhook = format!("[tenant.label.authorization_webhook]\nsecret = \"hook.secret\"\n{keys}\n");
         fs::write(site.config(), format!("{config}{label}\n{webhook}\n{plain}")).unwrap();
-        let running = Server::start(load(&site)).await.unwrap();
-        Self { site: Arc::new(site), running }
+        site
     }
 
     /// To a receiver of this machine, over plain HTTP.
@@ -101,6 +107,15 @@ impl Setting {
             assert!(start.elapsed() < PATIENCE, "{count} events of {query}: {found:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Takes the webhook away.
+    async fn reload_without(&self) {
+        let with = fs::read_to_string(self.site.config()).unwrap();
+        let start = with.find("[tenant.label.authorization_webhook]").unwrap();
+        let end = start + with[start..].find("[[tenant.label]]").unwrap();
+        fs::write(self.site.config(), format!("{}{}", &with[..start], &with[end..])).unwrap();
+        self.running.reload(load(&self.site)).await.unwrap();
     }
 
     async fn certificates(&self) -> usize {
@@ -365,10 +380,7 @@ async fn a_reload_has_somebody_asked_or_nobody() {
     let url = format!("http://localhost:{}/ask", receiver.address.port());
     assert_eq!(shown["items"][0]["authorization_webhook"], url, "without the query");
     assert!(shown["items"][1]["authorization_webhook"].is_null(), "{shown}");
-    let start = with.find("[tenant.label.authorization_webhook]").unwrap();
-    let end = start + with[start..].find("[[tenant.label]]").unwrap();
-    fs::write(setting.site.config(), format!("{}{}", &with[..start], &with[end..])).unwrap();
-    setting.running.reload(load(&setting.site)).await.unwrap();
+    setting.reload_without().await;
     setting.enroll(&setting.site.birth("SN-1"), "simpleenroll").await.unwrap();
     fs::write(setting.site.config(), &with).unwrap();
     setting.running.reload(load(&setting.site)).await.unwrap();
@@ -376,6 +388,137 @@ async fn a_reload_has_somebody_asked_or_nobody() {
     assert!(refused.starts_with("403 "), "{refused}");
     assert_eq!(receiver.received().len(), 2);
     setting.running.shutdown().await;
+}
+
+/// Whoever waits for a request that is asked about must not keep the threads that the answer comes by, whatever a reload did to the
+/// label meanwhile. With one thread a single one is too many.
+#[test]
+fn a_reload_that_takes_the_webhook_away_while_it_is_asked_holds_nobody_up() {
+    const TIMEOUT: Duration = Duration::from_secs(8);
+    let (done, ended) = std::sync::mpsc::channel();
+    // A runtime that hangs is not to be waited for: the limit is kept by a thread that has nothing to do with it.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let receiver = Receiver::new(|_| Answer::Hang).await;
+            let setting = Arc::new(Setting::local(&receiver, &format!("timeout = \"{}s\"", TIMEOUT.as_secs())).await);
+            let (birth, body) = (setting.site.birth("SN-1"), plain_request());
+            let post = || {
+                let (setting, birth, body) = (Arc::clone(&setting), birth.clone(), body.clone());
+                async move { setting.post(&birth, "simpleenroll", "application/pkcs10", body).await }
+            };
+            let started = Instant::now();
+            let first = tokio::spawn(post());
+            receiver.wait_for(1, PATIENCE).await;
+            setting.reload_without().await;
+            let second = String::from_utf8(post().await).unwrap();
+            assert!(second.starts_with("HTTP/1.1 503") && second.contains("Retry-After: "), "{second}");
+            let healthy = folder::get(setting.running.status_address(), "GET", "/healthz", "").await;
+            assert_eq!(healthy.status, 200);
+            setting.enroll(&setting.site.birth("SN-2"), "simpleenroll").await.unwrap();
+            assert!(!first.is_finished() && started.elapsed() < TIMEOUT, "{:?}", started.elapsed());
+            let first = String::from_utf8(first.await.unwrap()).unwrap();
+            assert!(first.starts_with("HTTP/1.1 503"), "{first}");
+            assert_eq!(served::parse(&post().await).unwrap().0, 200, "nobody is asked any more");
+            assert_eq!((receiver.received().len(), setting.certificates().await), (1, 2));
+        });
+        done.send(()).unwrap();
+    });
+    ended.recv_timeout(PATIENCE).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_request_again_and_again_keeps_one_turn() {
+    let receiver = Receiver::new(|_| Answer::Hang).await;
+    let setting = Arc::new(Setting::local(&receiver, "timeout = \"8s\"\nmax_concurrent = 2").await);
+    let (birth, body) = (setting.site.birth("SN-1"), plain_request());
+    let post = || {
+        let (setting, birth, body) = (Arc::clone(&setting), birth.clone(), body.clone());
+        async move { setting.post(&birth, "simpleenroll", "application/pkcs10", body).await }
+    };
+    let first = tokio::spawn(post());
+    receiver.wait_for(1, PATIENCE).await;
+    for _ in 0..4 {
+        let again = String::from_utf8(post().await).unwrap();
+        assert!(again.starts_with("HTTP/1.1 503") && again.contains("Retry-After: "), "{again}");
+    }
+    let other = setting.site.birth("SN-2");
+    let est = setting.running.est_addresses()[0];
+    let other = tokio::spawn(enroll(Arc::clone(&setting.site), est, other, "simpleenroll".to_owned()));
+    receiver.wait_for(2, PATIENCE).await;
+    assert!(!first.is_finished(), "nobody waited for the first one");
+    drop((first.await.unwrap(), other.await.unwrap()));
+    assert_eq!((receiver.received().len(), setting.counted("shed").await), (2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_guesses_at_passwords_leaves_turns_to_those_with_certificates() {
+    let receiver = Receiver::new(|_| Answer::Hang).await;
+    let label = "authentication = \"certificate-or-http\"\nhttp_schemes = [\"code\"]";
+    let setting = Arc::new(Setting::with(&local(&receiver, "timeout = \"6s\"\nmax_concurrent = 2"), label).await);
+    let guesses: Vec<_> = (0..4)
+        .map(|number| {
+            let (setting, birth) = (Arc::clone(&setting), setting.site.birth(&format!("SN-{number}")));
+            // Whether it is verified is known only once it has a turn: here its certificate is enough.
+            let fields = "application/pkcs10\r\nAuthorization: Basic Omd1ZXNz";
+            tokio::spawn(async move { setting.post(&birth, "simpleenroll", fields, plain_request()).await })
+        })
+        .collect();
+    receiver.wait_for(1, PATIENCE).await;
+    let est = setting.running.est_addresses()[0];
+    let device = setting.site.birth("SN-9");
+    let certified = tokio::spawn(enroll(Arc::clone(&setting.site), est, device, "simpleenroll".to_owned()));
+    let asked = receiver.wait_for(2, PATIENCE).await;
+    assert!(guesses.iter().all(|guess| !guess.is_finished()) && !certified.is_finished());
+    let devices =
+        asked.iter().map(|asked| serde_json::from_slice::<Value>(&asked.body).unwrap()["data"]["device"].clone());
+    assert_eq!(devices.filter(|device| device == "SN-9").count(), 1, "one of the two turns is for certificates");
+    for answer in guesses {
+        assert!(answer.await.unwrap().starts_with(b"HTTP/1.1 503"));
+    }
+    assert!(certified.await.unwrap().err().unwrap().starts_with("503 "));
+}
+
+/// As for devices: whatever is no answer leaves an event, and a line in the log under its request id.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_has_issued_fails_as_what_a_device_asks_for() {
+    let receiver = Receiver::new(|_| Answer::Hang).await;
+    let site = Setting::site(&local(&receiver, "timeout = \"1s\"\nmax_concurrent = 1"), "").await;
+    let failed = tokio::task::spawn_blocking(move || {
+        let served = site.serve();
+        let path = format!("/tenants/{}/labels/devices/certificates", served.tenant());
+        std::thread::scope(|scope| {
+            for number in 0..3 {
+                let (served, path) = (&served, path.as_str());
+                scope.spawn(move || {
+                    let request = transfer::encode(&plain_request(), LineWrapping::Lines64);
+                    let request = String::from_utf8(request).unwrap();
+                    let body = serde_json::json!({"device": format!("SN-{number}"), "request": request}).to_string();
+                    let fields = "Content-Type: application/json\r\n";
+                    let (status, answer) = served.ask("POST", path, fields, body.as_bytes()).unwrap();
+                    assert_eq!(status, 503, "{}", String::from_utf8_lossy(&answer));
+                });
+            }
+        });
+        let start = Instant::now();
+        let failed = loop {
+            let failed = served.get("/events?kind=failed")["items"].as_array().unwrap().clone();
+            if failed.len() == 3 || start.elapsed() > PATIENCE {
+                break failed;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let log = served.log();
+        for event in &failed {
+            let request_id = event["request_id"].as_str().unwrap();
+            let mut lines = log.lines().filter(|line| line.contains("was not issued") && line.contains(request_id));
+            assert!(lines.next().is_some_and(|line| line.contains("/ask")), "{request_id}: {log}");
+            assert_eq!((&event["operation"], &event["label"]), (&"issue".into(), &"devices".into()), "{event}");
+        }
+        assert!(log.contains("at once, the limit"), "one had no turn: {log}");
+        failed.len()
+    });
+    assert_eq!(failed.await.unwrap(), 3);
 }
 
 /// The receiver of the documentation, ended when dropped.

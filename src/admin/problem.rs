@@ -271,10 +271,8 @@ impl From<IssueRefused> for Problem {
             IssueRefused::NoLabel(_) => Self::not_found(detail),
             IssueRefused::Device(_) => Self::unprocessable(detail),
             IssueRefused::Refusal(Refusal::Rejected(rejection)) => Self::of_enrollment(&rejection),
-            IssueRefused::Refusal(Refusal::Fault(fault)) => {
-                tracing::error!(%fault, "a certificate that an operator asked for was not issued");
-                if fault.retry_after().is_some() { Self::unavailable() } else { Self::internal() }
-            }
+            IssueRefused::Refusal(Refusal::Fault(fault)) if fault.retry_after().is_some() => Self::unavailable(),
+            IssueRefused::Refusal(Refusal::Fault(_)) => Self::internal(),
         }
     }
 }

@@ -233,8 +233,9 @@ impl Exchange {
             return authority.enroll_as(&route.label, request, &self.session, &self.request_id, coming);
         }
         // A label's own turn comes first: who waits for it keeps no credential of another label waiting.
-        let asking = self.turn_to_ask(authority, route).await?;
-        let turn = if verifies_credentials(route, request) { Some(self.turn(authority, route).await?) } else { None };
+        let verifies = verifies_credentials(route, request);
+        let asking = self.turn_to_ask(authority, route, verifies).await?;
+        let turn = if verifies { Some(self.turn(authority, route).await?) } else { None };
         let coming = Coming { turn, is_counted };
         let (aside, label, request) = (Arc::clone(authority), Arc::clone(&route.label), Arc::clone(request));
         let (session, request_id) = (Arc::clone(&self.session), self.request_id.clone());
@@ -259,9 +260,14 @@ impl Exchange {
     }
 
     /// So many ask at once whoever has a say at the label: each keeps a thread until it is answered.
-    async fn turn_to_ask(&self, authority: &RegistrationAuthority, route: &Route) -> Result<Option<Turn>, Refusal> {
+    async fn turn_to_ask(
+        &self,
+        authority: &RegistrationAuthority,
+        route: &Route,
+        is_unproven: bool,
+    ) -> Result<Option<Turn>, Refusal> {
         let Some(authorizer) = &route.label.authorizer else { return Ok(None) };
-        let turn = authorizer.turn().await;
+        let turn = authorizer.turn(is_unproven).await;
         turn.map(Some).map_err(|fault| self.refuse(authority, Some(route), Fault::from(fault).into()))
     }
 

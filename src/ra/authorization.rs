@@ -16,7 +16,7 @@ use crate::est::{Rejection, RejectionCode, Rule};
 use crate::pki::public_key::{KeyType, PublicKey};
 use crate::pki::trust::AuthenticatedPeer;
 use crate::policy::{AuthorizedEnrollment, AuthorizedGeneration, EnrollmentKind, Grant, Proof};
-use crate::store::CertificateId;
+use crate::store::{CertificateId, ClaimGuard};
 
 /// The port to whoever is asked. It remembers nothing of an answer.
 pub trait Authorizer: Send + Sync {
@@ -24,11 +24,12 @@ pub trait Authorizer: Send + Sync {
     fn asks(&self) -> String;
 
     /// A turn among those that ask at once. The edge awaits it before it hands a request over, for [`ask`](Self::ask) keeps a
-    /// thread; whoever has none asks all the same.
+    /// thread; whoever has none asks all the same. Those with a credential that is yet to be verified (`is_unproven`) have a part
+    /// of the turns and no more: whoever guesses at passwords leaves the others to devices with certificates.
     ///
     /// # Errors
     /// When none came free in time.
-    fn turn(&self) -> TurnFuture;
+    fn turn(&self, is_unproven: bool) -> TurnFuture;
 
     /// Asks, and blocks until the answer is there or its time is over.
     ///
@@ -121,6 +122,9 @@ pub enum AuthorizationFault {
         /// The limit.
         asking: usize,
     },
+    /// It came before, and that is not answered yet.
+    #[error("the same request is being asked about")]
+    InQuestion,
 }
 
 /// What somebody would be certified as, once all else was judged.
@@ -170,8 +174,14 @@ impl<'a> Sought<'a> {
     }
 }
 
-/// Has whoever has a say at the label decide, last of all rules: what would be refused anyway is nothing to ask about.
-pub(super) fn judge(label: &LabelContext, sought: &Sought<'_>, attempt: &mut Attempt<'_>) -> Result<(), Refusal> {
+/// Has whoever has a say at the label decide, last of all rules: what would be refused anyway is nothing to ask about. With the
+/// claim of the request, where there is one, the same request is asked about by one at a time.
+pub(super) fn judge(
+    label: &LabelContext,
+    sought: &Sought<'_>,
+    claim: Option<&ClaimGuard<'_>>,
+    attempt: &mut Attempt<'_>,
+) -> Result<(), Refusal> {
     let Some(authorizer) = &label.authorizer else { return Ok(()) };
     let asked = lazily(|| format!("leave of {}", authorizer.asks()));
     if attempt.hypothetical {
@@ -181,7 +191,12 @@ pub(super) fn judge(label: &LabelContext, sought: &Sought<'_>, attempt: &mut Att
     }
     // Who verifies credentials need not wait for it.
     attempt.coming.turn = None;
-    match authorizer.ask(&question(label, sought, attempt)).map_err(Fault::from)? {
+    let ask = || authorizer.ask(&question(label, sought, attempt));
+    let answer = match claim {
+        Some(claim) => claim.while_asking(ask),
+        None => ask(),
+    };
+    match answer.map_err(Fault::from)? {
         Answer::Allowed => {
             attempt.trace.passed(Rule::AuthorizationWebhook, asked, "allowed");
             Ok(())

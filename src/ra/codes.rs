@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::RegistrationAuthority;
 use super::label::LabelContext;
 use super::lookup::{Page, page};
-use super::refusal::Fault;
+use super::refusal::{Fault, Refusal};
 use super::registry::changed;
 use crate::access::{Grant, ManageCodes, ReadRegistry};
 use crate::clock::EntropyFailure;
@@ -16,8 +16,9 @@ use crate::credential::scope::ScopeError;
 use crate::credential::{
     AssumedCredential, AssumedError, DeviceScope, EnrollmentCode, HttpIdentity, HttpScheme, code_hash, secret,
 };
-use crate::est::PresentedCredential;
+use crate::est::{PresentedCredential, Rejection, RejectionCode};
 use crate::pki::digest::unhex;
+use crate::policy::Proof;
 use crate::store::credential_uses::CredentialUses;
 use crate::store::enrollment_code::{CODE_ID_OCTETS, StoredCode};
 use crate::store::{FactKey, Receipt, StoreFault};
@@ -32,6 +33,8 @@ pub const MAX_CODE_USES: u32 = 1_000;
 pub const MAX_CODE_LIFE: TimeDelta = TimeDelta::days(3650);
 /// Codes that are over and forgotten when some are made.
 const SWEPT_AT_ONCE: usize = 1_000;
+/// What the ids of codes begin with.
+const CODE_KIND: &str = "code/";
 /// Codes read at once.
 const CHUNK: usize = 1_000;
 
@@ -286,7 +289,7 @@ impl RegistrationAuthority {
         assumed: &AssumedCredential,
         now: DateTime<Utc>,
     ) -> Result<Result<HttpIdentity, AssumedError>, Fault> {
-        let id = assumed.id.strip_prefix("code/").and_then(unhex);
+        let id = assumed.id.strip_prefix(CODE_KIND).and_then(unhex);
         let Some(id) = id.and_then(|id| <[u8; CODE_ID_OCTETS]>::try_from(id.as_slice()).ok()) else {
             return Ok(Err(AssumedError::Unknown));
         };
@@ -295,6 +298,26 @@ impl RegistrationAuthority {
             Some(code) => Ok(code_of(&code)?.assume(assumed, now)),
             None => Ok(Err(AssumedError::Unknown)),
         }
+    }
+
+    /// Refuses a request whose code an operator took back since it was verified.
+    pub(super) fn refuse_revoked_codes(
+        &self,
+        label: &LabelContext,
+        proof: &Proof<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Refusal> {
+        let authentication = &label.authentication;
+        for id in proof.credentials().iter().map(|identity| identity.credential().as_str()) {
+            let code = AssumedCredential { id: id.to_owned(), device: None };
+            let declared = authentication.credentials.assume(&code, &authentication.accepted, now);
+            let is_made = id.starts_with(CODE_KIND) && matches!(declared, Err(AssumedError::Unknown));
+            if is_made && matches!(self.assumed_code(label, &code, now)?, Err(AssumedError::Unknown)) {
+                let reason = "the enrollment code was revoked while the request was decided";
+                return Err(Rejection::new(RejectionCode::AuthFailed, "RFC 9110 15.5.2", reason).into());
+            }
+        }
+        Ok(())
     }
 
     fn each_code(&self, tenant: &str, mut see: impl FnMut(StoredCode)) -> Result<(), StoreFault> {

@@ -2,7 +2,7 @@
 
 use super::attempt::Attempt;
 use super::authentication::{Offered, Shown};
-use super::authorization::{self, Sought, Turn};
+use super::authorization::{self, AuthorizationFault, Sought, Turn};
 use super::judgement::{Asked, Judged, Leave, look_at, repeat_window};
 use super::label::LabelContext;
 use super::peer_session::PeerSession;
@@ -158,11 +158,8 @@ impl RegistrationAuthority {
                 if let Some((record, receipt)) = self.granted_before(label, leave.grant(), &asked, attempt)? {
                     return Ok(self.repeat(&record, receipt, None, attempt));
                 }
-                // No operator is to look at what is denied in any case. What waits is asked about again when it is granted.
-                if is_new {
-                    authorization::judge(label, &Sought::of(&leave, proof, renewed.as_ref()), attempt)?;
-                }
-                return self.defer(label, *request, is_new, attempt);
+                let sought = Sought::of(&leave, proof, renewed.as_ref());
+                return self.defer(label, *request, is_new, &sought, attempt);
             }
         };
         let (enrollment, key, room) = match leave {
@@ -174,7 +171,8 @@ impl RegistrationAuthority {
                 let room = self.room_for(label, is_new_device, authorized.grant().kind());
                 let room = self.judge_room(room, is_new_device, attempt)?;
                 let sought = Sought::generated(&authorized, proof, renewed.as_ref());
-                authorization::judge(label, &sought.suspected(admitted.suspicion.is_some()), attempt)?;
+                // Each of these gets a key of its own, so that no two of them are the same.
+                authorization::judge(label, &sought.suspected(admitted.suspicion.is_some()), None, attempt)?;
                 let (enrollment, key) = self.generate_key(label, *authorized, attempt)?;
                 (enrollment, Some(key), room)
             }
@@ -206,6 +204,7 @@ impl RegistrationAuthority {
         let request = request_key(label, &candidate.proof, &candidate.enrollment, key);
         match self.ports.store.claim(&request, attempt.at - repeat_window(label)).map_err(Fault::from)? {
             Claim::Recorded { record, receipt } => Ok(self.repeat(&record, receipt, candidate.key, attempt)),
+            Claim::InQuestion => Err(Fault::from(AuthorizationFault::InQuestion).into()),
             Claim::Granted(claim) => {
                 self.judge_issuance(label, &candidate.enrollment, &candidate.proof, attempt)?;
                 if candidate.key.is_none() {
@@ -215,7 +214,7 @@ impl RegistrationAuthority {
                     let sought = Sought::certified(&candidate.enrollment, candidate.proof, candidate.renewed.as_ref());
                     let is_suspected = candidate.admitted.suspicion.is_some();
                     // Under the claim: the same request twice at once is asked about once.
-                    authorization::judge(label, &sought.suspected(is_suspected), attempt)?;
+                    authorization::judge(label, &sought.suspected(is_suspected), Some(&claim), attempt)?;
                 }
                 attempt.credential = candidate.proof.credential().map(ToString::to_string);
                 self.issue(label, candidate, claim, attempt)
@@ -260,6 +259,7 @@ impl RegistrationAuthority {
         let _key = self.ports.store.hold(&FactKey::new(FactKind::Key, &label.tenant, &record.spki_sha256));
         self.refuse_foreign_key(label, &enrollment)?;
         proof.peer().map(|peer| self.device_on_record(label, peer)).transpose()?;
+        self.refuse_revoked_codes(label, &proof, attempt.at)?;
         let key = AskedKey::Held(record.spki_sha256);
         let arrival = Arrival { label, grant: &enrollment, key, peer: holder, request: &asked, now: attempt.at };
         let admitted = self.admit_again(admitted, &arrival)?;
@@ -299,17 +299,43 @@ impl RegistrationAuthority {
         Ok(uses.map(|uses| (uses.once_more(tenant, credential), held)))
     }
 
-    /// The request waits for an operator: it is recorded when it comes for the first time.
+    /// The claim of a request that somebody is asked about and nothing is issued to yet; `None` where a certificate was issued to
+    /// it before.
+    fn claim_to_ask(
+        &self,
+        label: &LabelContext,
+        request: &RequestKey,
+        attempt: &Attempt<'_>,
+    ) -> Result<Option<ClaimGuard<'_>>, Refusal> {
+        match self.ports.store.claim(request, attempt.at - repeat_window(label)).map_err(Fault::from)? {
+            Claim::Granted(claim) => Ok(Some(claim)),
+            Claim::Recorded { .. } => Ok(None),
+            Claim::InQuestion => Err(Fault::from(AuthorizationFault::InQuestion).into()),
+        }
+    }
+
+    /// The request waits for an operator: it is recorded when it comes for the first time. No operator is to look at what is
+    /// denied in any case; what waits is asked about again when it is granted.
     fn defer(
         &self,
         label: &LabelContext,
         request: PendingRequest,
         is_new: bool,
-        attempt: &Attempt<'_>,
+        sought: &Sought<'_>,
+        attempt: &mut Attempt<'_>,
     ) -> Result<PendingResponse, Refusal> {
+        let store = self.ports.store.as_ref();
+        // Held until it is on the list: whoever comes second is told to come back, or finds it there.
+        let claim = match label.authorizer.as_ref().filter(|_| is_new) {
+            Some(_) => self.claim_to_ask(label, &request.request, attempt)?,
+            None => None,
+        };
+        let is_new = is_new && (claim.is_none() || self.listed(label, &request.request, attempt.at)?.is_none());
+        if is_new {
+            authorization::judge(label, sought, claim.as_ref(), attempt)?;
+        }
         let (ra, tagged_request) = (attempt.ra.clone(), attempt.tagged_request.clone());
         let request = PendingRequest { ra, tagged_request, ..request };
-        let store = self.ports.store.as_ref();
         let receipt = if is_new {
             store.record_facts(vec![request.to_fact(&label.tenant)], attempt.event(AuditOutcome::Deferred))
         } else {

@@ -151,7 +151,7 @@ impl RegistrationAuthority {
                     return Ok(Verdict::Repeat(record));
                 }
                 if is_new {
-                    authorization::judge(label, &Sought::of(&leave, proof, renewed.as_ref()), attempt)?;
+                    authorization::judge(label, &Sought::of(&leave, proof, renewed.as_ref()), None, attempt)?;
                 }
                 return Ok(Verdict::Wait { request: request.request, is_waiting: !is_new });
             }
@@ -162,7 +162,8 @@ impl RegistrationAuthority {
                 let (key, is_encrypted) = (authorized.spec(), authorized.is_encrypted());
                 self.judge_uses(label, &proof, attempt)?;
                 self.foresee_room(label, &admitted, authorized.grant(), attempt)?;
-                authorization::judge(label, &Sought::generated(&authorized, proof, renewed.as_ref()), attempt)?;
+                let sought = Sought::generated(&authorized, proof, renewed.as_ref());
+                authorization::judge(label, &sought, None, attempt)?;
                 return Ok(Verdict::Generate { key, is_encrypted, alarm: admitted.suspicion });
             }
         };
@@ -172,7 +173,7 @@ impl RegistrationAuthority {
         }
         self.judge_issuance(label, &enrollment, &proof, attempt)?;
         self.foresee_room(label, &admitted, &enrollment, attempt)?;
-        authorization::judge(label, &Sought::certified(&enrollment, proof, renewed.as_ref()), attempt)?;
+        authorization::judge(label, &Sought::certified(&enrollment, proof, renewed.as_ref()), None, attempt)?;
         let certificate = label.authority.outline(&enrollment, attempt.at).map_err(Fault::from)?;
         Ok(Verdict::Issue { certificate, alarm: admitted.suspicion })
     }

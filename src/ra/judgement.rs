@@ -194,7 +194,7 @@ impl RegistrationAuthority {
                 attempt.trace.passed(Rule::RepeatedRequest, expected, format_args!("{serial} was issued to it"));
                 Ok(Some((record, receipt)))
             }
-            Claim::Granted(_) => Ok(None),
+            Claim::Granted(_) | Claim::InQuestion => Ok(None),
         }
     }
 

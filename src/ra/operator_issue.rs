@@ -63,8 +63,9 @@ impl RegistrationAuthority {
         Ok(outcome?)
     }
 
-    /// Leaves the audit event of such a request whose record did not become durable.
-    pub fn failed_to_record_for_operator(&self, grant: &Grant<IssueCertificates>, label: &str) {
+    /// Leaves the audit event of such a request that failed outside: it got no turn to have somebody asked, or its record did
+    /// not become durable.
+    pub fn failed_for_operator(&self, grant: &Grant<IssueCertificates>, label: &str) {
         if let Some(label) = self.label_of(grant, label) {
             let actor = grant.actor();
             let session = PeerSession::new(None, actor.source.clone());

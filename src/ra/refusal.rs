@@ -75,7 +75,11 @@ impl Fault {
                 | KeyGenerationFault::Seal(SealFault::Entropy(_) | SealFault::Backend),
             )
             | Self::Response(AppointmentFault::Entropy(_) | AppointmentFault::Signer(_))
-            | Self::Authorization(AuthorizationFault::Unanswered { .. } | AuthorizationFault::Busy { .. })
+            | Self::Authorization(
+                AuthorizationFault::Unanswered { .. }
+                | AuthorizationFault::Busy { .. }
+                | AuthorizationFault::InQuestion,
+            )
             | Self::Overloaded { .. } => Some(RETRY_AFTER_SECONDS),
             Self::Store(StoreFault::Corrupt(_))
             | Self::Issuance(

@@ -111,6 +111,17 @@ impl RegistrationAuthority {
         Ok(waiting.is_some_and(|request| request.decision == Decision::Waiting))
     }
 
+    /// A request as it stands on the list of operators, waiting or decided, until its time is over.
+    pub(super) fn listed(
+        &self,
+        label: &LabelContext,
+        request: &RequestKey,
+        now: DateTime<Utc>,
+    ) -> Result<Option<PendingRequest>, Refusal> {
+        let listed = PendingRequest::find(self.ports.store.as_ref(), &label.tenant, request).map_err(Fault::from)?;
+        Ok(listed.filter(|listed| now - listed.requested_at <= label.registration.approval.valid_for))
+    }
+
     fn admit_renewal(&self, arrival: &Arrival<'_>, known: Option<DeviceRecord>) -> Result<Admitted, Refusal> {
         let device = match (known, arrival.label.registration.rule) {
             (Some(device), _) => device,
@@ -200,9 +211,7 @@ impl RegistrationAuthority {
         let store = self.ports.store.as_ref();
         let rules = &arrival.label.registration.approval;
         let tenant = &arrival.label.tenant;
-        let waiting = PendingRequest::find(store, tenant, arrival.request).map_err(Fault::from)?;
-        let in_time = |waiting: &PendingRequest| arrival.now - waiting.requested_at <= rules.valid_for;
-        match waiting.filter(in_time) {
+        match self.listed(arrival.label, arrival.request, arrival.now)? {
             Some(PendingRequest { decision: Decision::Approved, .. }) => Ok(None),
             Some(PendingRequest { decision: Decision::Denied { reason }, .. }) => {
                 refused(RejectionCode::NotApproved, format!("the operator refused the request: {reason}"))

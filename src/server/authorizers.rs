@@ -62,7 +62,7 @@ impl Authorizer for Nobody {
         "the authorization webhook".to_owned()
     }
 
-    fn turn(&self) -> TurnFuture {
+    fn turn(&self, _is_unproven: bool) -> TurnFuture {
         let refused: Result<Turn, _> = Err(self.fault());
         Box::pin(std::future::ready(refused))
     }

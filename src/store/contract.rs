@@ -4,8 +4,9 @@ mod standing;
 mod tallies;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -75,6 +76,7 @@ pub(super) fn granted<'a>(store: &'a dyn CertificateStore, key: &RequestKey) -> 
     match store.claim(key, DateTime::<Utc>::MIN_UTC).unwrap() {
         Claim::Granted(guard) => guard,
         Claim::Recorded { record, .. } => panic!("recorded already: {record:?}"),
+        Claim::InQuestion => panic!("asked about"),
     }
 }
 
@@ -113,7 +115,7 @@ fn a_repeated_request_gets_its_certificate_within_the_window_only(store: &dyn Ce
             assert_eq!(*record, first);
             receipt.wait().unwrap();
         }
-        Claim::Granted(_) => panic!("issued twice within the window"),
+        Claim::Granted(_) | Claim::InQuestion => panic!("issued twice within the window"),
     }
     let later = first.issued_at + TimeDelta::nanoseconds(1);
     let Claim::Granted(claim) = store.claim(&first.request, later).unwrap() else { panic!("older than the window") };
@@ -144,6 +146,7 @@ fn one_key_claimed_by_many_at_once_gives_one_record(store: &dyn CertificateStore
             store.record_issued(claim, one.clone(), Vec::new(), issued(&one)).unwrap().wait().unwrap();
             one.id
         }
+        Claim::InQuestion => panic!("nobody is asked"),
     };
     const KEYS: u8 = 20;
     let answers: Vec<Vec<CertificateId>> = std::thread::scope(|scope| {
@@ -155,6 +158,28 @@ fn one_key_claimed_by_many_at_once_gives_one_record(store: &dyn CertificateStore
     assert!(answers.iter().all(|answer| answer[..usize::from(KEYS)] == answers[0][..usize::from(KEYS)]));
     assert_eq!(serial.into_inner(), u32::from(KEYS));
     assert_eq!(store.certificate_count().unwrap(), u64::from(KEYS));
+}
+
+fn nobody_waits_for_a_claim_whose_holder_asks_somebody_else(store: &dyn CertificateStore) {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let (one, other) = (record(1), record(2));
+    let (told, came) = mpsc::channel();
+    let is_in_question = || matches!(store.claim(&one.request, epoch()).unwrap(), Claim::InQuestion);
+    std::thread::scope(|scope| {
+        let claim = granted(store, &one.request);
+        scope.spawn(move || told.send(is_in_question()).unwrap());
+        // While the holder works it is waited for; whoever comes later than this is told the same.
+        assert!(came.recv_timeout(Duration::from_millis(50)).is_err());
+        claim.while_asking(|| {
+            assert!(came.recv_timeout(PATIENCE).unwrap(), "who waited is told");
+            assert!(is_in_question());
+            drop(granted(store, &other.request));
+        });
+        // With the answer it is work again.
+        scope.spawn(|| assert!(matches!(store.claim(&one.request, epoch()).unwrap(), Claim::Recorded { .. })));
+        std::thread::sleep(Duration::from_millis(50));
+        store.record_issued(claim, one.clone(), Vec::new(), issued(&one)).unwrap().wait().unwrap();
+    });
 }
 
 fn a_key_belongs_to_the_device_it_was_last_certified_for_in_its_tenant(store: &dyn CertificateStore) {
@@ -423,6 +448,7 @@ contract!(
     a_repeated_request_gets_its_certificate_within_the_window_only,
     a_dropped_claim_leaves_nothing_and_frees_its_key,
     one_key_claimed_by_many_at_once_gives_one_record,
+    nobody_waits_for_a_claim_whose_holder_asks_somebody_else,
     a_key_belongs_to_the_device_it_was_last_certified_for_in_its_tenant,
     the_last_standing_counts_and_those_recorded_together_change_together,
     changes_of_standing_are_listed_by_issuer_in_the_order_in_which_they_were_recorded,

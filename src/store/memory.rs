@@ -116,7 +116,7 @@ impl MemoryStore {
 
 impl CertificateStore for MemoryStore {
     fn claim(&self, key: &RequestKey, not_older_than: DateTime<Utc>) -> Result<Claim<'_>, StoreFault> {
-        let guard = self.claims.hold(key);
+        let Some(guard) = self.claims.hold_request(key) else { return Ok(Claim::InQuestion) };
         Ok(match self.pending.answer(key, not_older_than, &self.kept)? {
             Some((record, receipt)) => Claim::Recorded { record, receipt },
             None => Claim::Granted(guard),

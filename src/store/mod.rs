@@ -76,7 +76,8 @@ pub trait CertificateStore: Catalogue + Tallies + Send + Sync {
     /// Claims the right to answer `key`.
     ///
     /// Exactly one caller at a time holds the claim of a key; others wait for it to be recorded or dropped (that wait
-    /// spans signing, not the disk). When a certificate was recorded under the same key at or after
+    /// spans signing, not the disk), unless its holder [asks somebody else](ClaimGuard::while_asking): then they are told so
+    /// at once. When a certificate was recorded under the same key at or after
     /// `not_older_than` and is not revoked, it is handed back with a receipt that resolves when it is durable.
     ///
     /// # Errors

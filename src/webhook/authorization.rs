@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore};
 use tokio::time::Instant;
 
 use super::client::{AttemptFailure, Client, ClientError};
@@ -28,6 +28,8 @@ pub struct WebhookAuthorizer {
     /// With a connection each, and since when nobody asks over it.
     resting: Mutex<Vec<(Client, Instant)>>,
     turns: Arc<Semaphore>,
+    /// Of the turns those that may be had before a credential is verified: nobody who guesses at one has all of them.
+    unproven: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     metrics: Arc<Metrics>,
@@ -65,6 +67,7 @@ impl WebhookAuthorizer {
             first: Client::new(settings.receiver.clone())?,
             resting: Mutex::default(),
             turns: Arc::new(Semaphore::new(settings.max_concurrent)),
+            unproven: Arc::new(Semaphore::new(unproven(settings.max_concurrent))),
             place: (tenant.to_owned(), label.to_owned()),
             settings,
             clock,
@@ -105,9 +108,18 @@ impl Authorizer for WebhookAuthorizer {
         self.settings.receiver.endpoint.to_string()
     }
 
-    fn turn(&self) -> TurnFuture {
-        let turn = tokio::time::timeout(self.settings.receiver.timeout, Arc::clone(&self.turns).acquire_owned());
-        let (asked, asking) = (self.asks(), self.settings.max_concurrent);
+    fn turn(&self, is_unproven: bool) -> TurnFuture {
+        let (turns, part) = (Arc::clone(&self.turns), is_unproven.then(|| Arc::clone(&self.unproven)));
+        let most = self.settings.max_concurrent;
+        let (asked, asking) = (self.asks(), if is_unproven { unproven(most) } else { most });
+        let turn = tokio::time::timeout(self.settings.receiver.timeout, async move {
+            // First: who waits for this keeps no turn.
+            let part = match part {
+                Some(part) => Some(part.acquire_owned().await?),
+                None => None,
+            };
+            Ok::<_, AcquireError>((turns.acquire_owned().await?, part))
+        });
         let (metrics, (tenant, label)) = (Arc::clone(&self.metrics), self.place.clone());
         Box::pin(async move {
             match turn.await {
@@ -134,5 +146,21 @@ impl Authorizer for WebhookAuthorizer {
             Err(_) => "failed",
         });
         answer.map_err(|failure| AuthorizationFault::Unanswered { asked: self.asks(), cause: failure.to_string() })
+    }
+}
+
+/// How many of so many turns may be had before a credential is verified.
+const fn unproven(turns: usize) -> usize {
+    if turns > 1 { turns / 2 } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_turns_are_left_to_those_that_proved_who_they_are() {
+        let parts = [(1, 1), (2, 1), (3, 1), (16, 8), (256, 128)];
+        assert_eq!(parts.map(|(turns, _)| (turns, unproven(turns))), parts);
     }
 }

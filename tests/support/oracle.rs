@@ -56,7 +56,7 @@ impl Authorizer for Oracle {
         "https://oracle.acme.example/".to_owned()
     }
 
-    fn turn(&self) -> TurnFuture {
+    fn turn(&self, _is_unproven: bool) -> TurnFuture {
         Box::pin(std::future::ready(Ok(Turn::holding(()))))
     }
 

@@ -162,13 +162,17 @@ impl Served {
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
     }
 
+    /// What it said.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("test.log")).unwrap()
+    }
+
     /// Waits until its log holds `text`.
     pub fn says(&self, text: &str) {
-        let log = || fs::read_to_string(self.folder.join("test.log")).unwrap();
         let pause = Duration::from_millis(20);
         let mut waited = Duration::ZERO;
-        while !log().contains(text) {
-            assert!(waited < PATIENCE, "no {text:?} in {}", log());
+        while !self.log().contains(text) {
+            assert!(waited < PATIENCE, "no {text:?} in {}", self.log());
             thread::sleep(pause);
             waited += pause;
         }

@@ -8,10 +8,11 @@ use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::access::IssueCertificates;
+use crate::access::{Grant, IssueCertificates};
 use crate::admin::edge::AdminEdge;
 use crate::admin::extract::{Json, Named, Permitted};
 use crate::admin::problem::Problem;
+use crate::est::printable::printable;
 use crate::est::{ResponseBody, transfer};
 use crate::pki::digest::hex;
 use crate::pki::pem;
@@ -79,10 +80,11 @@ pub(in crate::admin) async fn issue_certificate(
     let asked_by = Arc::clone(&grant);
     let request = transfer::decode(request.as_bytes());
     let request = request.map_err(|error| Problem::unprocessable(format!("request: {error}")))?;
-    let turn = turn_to_ask(&edge, grant.tenant(), &label).await?;
+    let turn = turn_to_ask(&edge, &grant, &label).await?;
     let done = edge.on_store(move |ra| {
         let _turn = turn;
-        let pending = ra.issue_for_operator(&grant, &label, &device, &request)?;
+        let pending = ra.issue_for_operator(&grant, &label, &device, &request);
+        let pending = pending.map_err(|refused| told(refused, &grant))?;
         let answer = answer(ra, grant.tenant(), &label, device, &pending)?;
         Ok::<_, Problem>((pending, answer))
     });
@@ -92,8 +94,9 @@ pub(in crate::admin) async fn issue_certificate(
         edge.metrics.alarm(alarm);
     }
     if let Err(fault) = pending.receipt.await {
-        edge.authority.load().failed_to_record_for_operator(&asked_by, &name);
-        return Err(fault.into());
+        edge.authority.load().failed_for_operator(&asked_by, &name);
+        let fault = Refusal::Fault(Fault::Store(fault));
+        return Err(told(fault.into(), &asked_by));
     }
     if answer.certificate.is_none() {
         return Ok((StatusCode::ACCEPTED, axum::Json(answer)).into_response());
@@ -103,12 +106,26 @@ pub(in crate::admin) async fn issue_certificate(
 }
 
 /// A turn where somebody else has a say: see [`crate::ra::Authorizer::turn`].
-async fn turn_to_ask(edge: &AdminEdge, tenant: &str, label: &str) -> Result<Option<Turn>, Problem> {
+async fn turn_to_ask(edge: &AdminEdge, grant: &Grant<IssueCertificates>, label: &str) -> Result<Option<Turn>, Problem> {
     let authority = edge.authority.load_full();
-    let named = authority.labels().find(|one| one.tenant == tenant && one.label.as_str() == label);
+    let named = authority.labels().find(|one| one.tenant == grant.tenant() && one.label.as_str() == label);
     let Some(authorizer) = named.and_then(|label| label.authorizer.as_ref()) else { return Ok(None) };
-    let turn = authorizer.turn().await;
-    Ok(Some(turn.map_err(|fault| IssueRefused::from(Refusal::from(Fault::from(fault))))?))
+    // It is an operator who vouches for the device, and who that is was proven.
+    let turn = authorizer.turn(false).await.map_err(|fault| {
+        authority.failed_for_operator(grant, label);
+        told(Refusal::from(Fault::from(fault)).into(), grant)
+    });
+    turn.map(Some)
+}
+
+/// What the operator is told; of a fault of ours the log tells more, under the request id.
+fn told(refused: IssueRefused, grant: &Grant<IssueCertificates>) -> Problem {
+    if let IssueRefused::Refusal(Refusal::Fault(fault)) = &refused {
+        let (request_id, cause) = (grant.actor().request_id.as_str(), fault.to_string());
+        let cause = printable(&cause);
+        tracing::error!(request_id, %cause, "a certificate that an operator asked for was not issued");
+    }
+    refused.into()
 }
 
 fn answer(

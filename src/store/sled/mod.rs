@@ -182,7 +182,7 @@ impl SledStore {
 
 impl CertificateStore for SledStore {
     fn claim(&self, key: &RequestKey, not_older_than: DateTime<Utc>) -> Result<Claim<'_>, StoreFault> {
-        let guard = self.claims.hold(key);
+        let Some(guard) = self.claims.hold_request(key) else { return Ok(Claim::InQuestion) };
         Ok(match self.shared.pending.answer(key, not_older_than, &self.shared.index)? {
             Some((record, receipt)) => Claim::Recorded { record, receipt },
             None => Claim::Granted(guard),
