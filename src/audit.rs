@@ -33,6 +33,25 @@ pub struct AuditEvent {
     pub outcome: AuditOutcome,
 }
 
+impl AuditEvent {
+    /// Of the server itself, which nobody asked for.
+    pub fn of_server(at: DateTime<Utc>, operation: &str, outcome: AuditOutcome) -> Self {
+        Self {
+            at,
+            request_id: String::new(),
+            source: String::new(),
+            tenant: String::new(),
+            label: String::new(),
+            operation: operation.to_owned(),
+            peer: None,
+            device: None,
+            actor: None,
+            credential: None,
+            outcome,
+        }
+    }
+}
+
 /// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuditOutcome {

@@ -183,17 +183,8 @@ impl Restoration<'_> {
              on above {number}"
         );
         AuditEvent {
-            at: self.now,
-            request_id: String::new(),
-            source: String::new(),
-            tenant: String::new(),
-            label: String::new(),
-            operation: "restore".to_owned(),
-            peer: None,
-            device: None,
             actor: Some(self.actor.to_owned()),
-            credential: None,
-            outcome: AuditOutcome::Changed { what },
+            ..AuditEvent::of_server(self.now, "restore", AuditOutcome::Changed { what })
         }
     }
 }

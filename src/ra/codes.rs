@@ -21,7 +21,7 @@ use crate::pki::digest::unhex;
 use crate::policy::Proof;
 use crate::store::credential_uses::CredentialUses;
 use crate::store::enrollment_code::{CODE_ID_OCTETS, StoredCode};
-use crate::store::{FactKey, Receipt, StoreFault};
+use crate::store::{FactKey, Receipt, StoreFault, each_fact};
 
 /// Most codes of one tenant. An identity proof of CMC does not say of which code it is, and is held against all.
 pub const MAX_CODES: usize = 20_000;
@@ -35,8 +35,6 @@ pub const MAX_CODE_LIFE: TimeDelta = TimeDelta::days(3650);
 const SWEPT_AT_ONCE: usize = 1_000;
 /// What the ids of codes begin with.
 const CODE_KIND: &str = "code/";
-/// Codes read at once.
-const CHUNK: usize = 1_000;
 
 /// Codes to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -321,19 +319,10 @@ impl RegistrationAuthority {
     }
 
     fn each_code(&self, tenant: &str, mut see: impl FnMut(StoredCode)) -> Result<(), StoreFault> {
-        let prefix = StoredCode::prefix(tenant);
-        let mut after = None;
-        loop {
-            let rows = self.ports.store.facts(&prefix, after.as_ref(), CHUNK)?;
-            let at_end = rows.len() < CHUNK;
-            for (key, value) in rows {
-                see(StoredCode::decode(&value)?);
-                after = Some(key);
-            }
-            if at_end {
-                return Ok(());
-            }
-        }
+        each_fact(self.ports.store.as_ref(), &StoredCode::prefix(tenant), |_, value| {
+            see(StoredCode::decode(value)?);
+            Ok(())
+        })
     }
 }
 

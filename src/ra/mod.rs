@@ -196,19 +196,7 @@ impl RegistrationAuthority {
     }
 
     fn server_event(&self, operation: &str, outcome: AuditOutcome) {
-        self.ports.store.record_event(AuditEvent {
-            at: self.ports.clock.now(),
-            request_id: String::new(),
-            source: String::new(),
-            tenant: String::new(),
-            label: String::new(),
-            operation: operation.to_owned(),
-            peer: None,
-            device: None,
-            actor: None,
-            credential: None,
-            outcome,
-        });
+        self.ports.store.record_event(AuditEvent::of_server(self.ports.clock.now(), operation, outcome));
     }
 
     /// Leaves the audit event of a reload that an operator asked for.

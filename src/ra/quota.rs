@@ -15,16 +15,13 @@ use super::refusal::{Fault, Refusal};
 use crate::est::{Rejection, RejectionCode};
 use crate::policy::{EnrollmentKind, Quotas};
 use crate::store::device::DeviceRecord;
-use crate::store::{CertificateStore, FactKey, StoreFault};
+use crate::store::{CertificateStore, StoreFault, each_fact};
 
 /// A tenant that is at a limit is counted anew as often as this.
 const RECOUNT: TimeDelta = TimeDelta::minutes(10);
 
 /// Seconds after which who was refused by an old count may come back: there is a new one by then.
 const COUNTED_SOON: u32 = 5;
-
-/// Devices read at once.
-const CHUNK: usize = 1000;
 
 /// What the tenants with quotas have. One for the life of the process, over all configurations.
 #[derive(Debug, Default)]
@@ -258,16 +255,11 @@ impl Holdings {
 
 impl Counted {
     fn of(store: &dyn CertificateStore, tenant: &str, now: DateTime<Utc>) -> Result<Self, StoreFault> {
-        let prefix = DeviceRecord::prefix(tenant);
-        let (mut devices, mut after): (u64, Option<FactKey>) = (0, None);
-        loop {
-            let rows = store.facts(&prefix, after.as_ref(), CHUNK)?;
-            devices += rows.len() as u64;
-            if rows.len() < CHUNK {
-                break;
-            }
-            after = rows.into_iter().next_back().map(|(key, _)| key);
-        }
+        let mut devices = 0;
+        each_fact(store, &DeviceRecord::prefix(tenant), |_, _| {
+            devices += 1;
+            Ok(())
+        })?;
         Ok(Self { devices, certificates: store.count_certificates(tenant, now)? })
     }
 }

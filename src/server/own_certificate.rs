@@ -141,18 +141,10 @@ impl Order<'_> {
     }
 
     fn event(&self, serial: &Serial, at: DateTime<Utc>) -> AuditEvent {
-        AuditEvent {
+        AuditEvent::of_server(
             at,
-            request_id: String::new(),
-            source: String::new(),
-            tenant: String::new(),
-            label: String::new(),
-            operation: "server-certificate".to_owned(),
-            peer: None,
-            device: None,
-            actor: None,
-            credential: None,
-            outcome: AuditOutcome::Issued { serial: serial.octets().to_vec(), repeated: false, generated_key: None },
-        }
+            "server-certificate",
+            AuditOutcome::Issued { serial: serial.octets().to_vec(), repeated: false, generated_key: None },
+        )
     }
 }

@@ -101,19 +101,7 @@ mod tests {
     }
 
     fn event() -> AuditEvent {
-        AuditEvent {
-            at: letter(0).at,
-            request_id: String::new(),
-            source: String::new(),
-            tenant: String::new(),
-            label: String::new(),
-            operation: "webhook".to_owned(),
-            peer: None,
-            device: None,
-            actor: None,
-            credential: None,
-            outcome: AuditOutcome::Failed,
-        }
+        AuditEvent::of_server(letter(0).at, "webhook", AuditOutcome::Failed)
     }
 
     #[test]

@@ -178,3 +178,55 @@ pub trait CertificateStore: Catalogue + Tallies + Send + Sync {
 
 /// How long the same request gets the same certificate, by default: a lost answer is asked for again within minutes.
 pub const DEFAULT_REPEAT_WINDOW: TimeDelta = TimeDelta::minutes(10);
+
+/// Facts read at once where all of them are.
+const FACTS_AT_ONCE: usize = 1_000;
+
+/// Shows every fact whose key begins with `prefix`, in the order of their keys, with never more than some of them in memory.
+///
+/// # Errors
+/// When the index cannot be read, or `see` does not go on.
+pub(crate) fn each_fact(
+    store: &dyn CertificateStore,
+    prefix: &FactKey,
+    mut see: impl FnMut(&FactKey, &[u8]) -> Result<(), StoreFault>,
+) -> Result<(), StoreFault> {
+    let mut after = None;
+    loop {
+        let rows = store.facts(prefix, after.as_ref(), FACTS_AT_ONCE)?;
+        let at_end = rows.len() < FACTS_AT_ONCE;
+        for (key, value) in rows {
+            see(&key, &value)?;
+            after = Some(key);
+        }
+        if at_end {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fact_is_shown_once_in_order_however_many_are_read_at_once() {
+        for count in [0, 1, FACTS_AT_ONCE - 1, FACTS_AT_ONCE, FACTS_AT_ONCE + 1, 2 * FACTS_AT_ONCE] {
+            let store = memory::MemoryStore::new();
+            let key = |number: usize| FactKey::new(FactKind::Device, "acme", &number.to_be_bytes());
+            let fact = |number| Fact { key: key(number), value: Some(vec![1]) };
+            let others = FactKey::new(FactKind::Device, "other", b"one");
+            let facts = (0..count).map(fact).chain([Fact { key: others, value: Some(vec![2]) }]).collect();
+            let event = contract::event(crate::audit::AuditOutcome::Failed);
+            store.record_facts(facts, event).unwrap().wait().unwrap();
+            let mut shown = Vec::new();
+            each_fact(&store, &FactKey::prefix(FactKind::Device, "acme"), |key, value| {
+                assert_eq!(value, [1]);
+                shown.push(key.clone());
+                Ok(())
+            })
+            .unwrap();
+            assert!(shown.iter().eq(&(0..count).map(key).collect::<Vec<_>>()), "{count}");
+        }
+    }
+}

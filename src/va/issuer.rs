@@ -240,19 +240,8 @@ impl Issuer {
 
     fn event(&self, number: u64, lists: usize, at: DateTime<Utc>) -> AuditEvent {
         let (tenant, name) = self.name().split_once('/').unwrap_or((self.name(), ""));
-        AuditEvent {
-            at,
-            request_id: String::new(),
-            source: String::new(),
-            tenant: tenant.to_owned(),
-            label: String::new(),
-            operation: "crl".to_owned(),
-            peer: None,
-            device: None,
-            actor: None,
-            credential: None,
-            outcome: AuditOutcome::Changed { what: format!("{lists} lists of {name} with number {number}") },
-        }
+        let outcome = AuditOutcome::Changed { what: format!("{lists} lists of {name} with number {number}") };
+        AuditEvent { tenant: tenant.to_owned(), ..AuditEvent::of_server(at, "crl", outcome) }
     }
 }
 

@@ -69,17 +69,7 @@ impl Responder {
 }
 
 fn event(name: &str, serial: &Serial, at: DateTime<Utc>) -> AuditEvent {
-    AuditEvent {
-        at,
-        request_id: String::new(),
-        source: String::new(),
-        tenant: name.split('/').next().unwrap_or_default().to_owned(),
-        label: String::new(),
-        operation: "ocsp-responder".to_owned(),
-        peer: None,
-        device: None,
-        actor: None,
-        credential: None,
-        outcome: AuditOutcome::Issued { serial: serial.octets().to_vec(), repeated: false, generated_key: None },
-    }
+    let tenant = name.split('/').next().unwrap_or_default().to_owned();
+    let outcome = AuditOutcome::Issued { serial: serial.octets().to_vec(), repeated: false, generated_key: None };
+    AuditEvent { tenant, ..AuditEvent::of_server(at, "ocsp-responder", outcome) }
 }

@@ -280,19 +280,7 @@ impl Dispatcher {
     }
 
     fn event(&self, outcome: AuditOutcome) -> AuditEvent {
-        AuditEvent {
-            at: self.ports.clock.now(),
-            request_id: String::new(),
-            source: String::new(),
-            tenant: String::new(),
-            label: String::new(),
-            operation: OWN_OPERATION.to_owned(),
-            peer: None,
-            device: None,
-            actor: None,
-            credential: None,
-            outcome,
-        }
+        AuditEvent::of_server(self.ports.clock.now(), OWN_OPERATION, outcome)
     }
 }
 

@@ -14,17 +14,8 @@ fn enrolled_before(fixture: &Enrolled) {
     let fingerprint = sha256(&[&fixture.birth_certificate]);
     device.birth = Some(BirthCertificate { issuer: [0; 32], fingerprint, source: String::new() });
     let event = AuditEvent {
-        at: device.registered_at,
-        request_id: String::new(),
-        source: String::new(),
         tenant: "acme".to_owned(),
-        label: String::new(),
-        operation: "test".to_owned(),
-        peer: None,
-        device: None,
-        actor: None,
-        credential: None,
-        outcome: AuditOutcome::Changed { what: String::new() },
+        ..AuditEvent::of_server(device.registered_at, "test", AuditOutcome::Changed { what: String::new() })
     };
     let _receipt = fixture.store.record_facts(vec![device.to_fact("acme")], event).unwrap();
     fixture.store.settle(Ok(()));
