@@ -220,23 +220,7 @@ fn asks_slowly(oracle: &Oracle) -> (Receiver<()>, Sender<()>) {
 
 /// A label as it is after a reload of a configuration in which nobody is asked at it.
 fn asking_nobody(label: &LabelContext) -> LabelContext {
-    LabelContext {
-        tenant: label.tenant.clone(),
-        label: label.label.clone(),
-        authority: Arc::clone(&label.authority),
-        rollover: label.rollover.clone(),
-        rules: label.rules.clone(),
-        anchors: Arc::clone(&label.anchors),
-        registration: label.registration.clone(),
-        authentication: label.authentication.clone(),
-        requests: label.requests.clone(),
-        renewal: label.renewal,
-        limits: label.limits,
-        wire: label.wire,
-        key_generation: label.key_generation.clone(),
-        cmc_responder: label.cmc_responder.clone(),
-        authorizer: None,
-    }
+    LabelContext { authorizer: None, ..share(label) }
 }
 
 #[track_caller]

@@ -65,8 +65,8 @@ impl Route {
 
     /// The same under another configuration; `None` when the label, or the operation at it, is gone.
     pub(super) fn under(&self, authority: &RegistrationAuthority) -> Option<Self> {
-        let is_same = |label: &&Arc<LabelContext>| label.tenant == self.label.tenant && label.label == self.label.label;
-        let label = authority.labels().find(is_same).filter(|label| offered(self.target.operation, label).is_ok())?;
+        let label = authority.label_of(&self.label.tenant, self.label.label.as_str());
+        let label = label.filter(|label| offered(self.target.operation, label).is_ok())?;
         Some(Self { target: self.target.clone(), label: Arc::clone(label), identifier: self.identifier.clone() })
     }
 

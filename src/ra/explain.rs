@@ -106,8 +106,7 @@ impl RegistrationAuthority {
     /// # Errors
     /// When there is no such label, the operation is none that is explained, or the store cannot tell.
     pub fn explain(&self, grant: &Grant<ReadRegistry>, inquiry: &Inquiry) -> Result<Explanation, ExplainError> {
-        let mut labels = self.labels().filter(|label| label.tenant == grant.tenant());
-        let label = labels.find(|label| label.label == inquiry.label).ok_or(ExplainError::NoLabel)?;
+        let label = self.label_of(grant.tenant(), inquiry.label.as_str()).ok_or(ExplainError::NoLabel)?;
         match inquiry.operation {
             Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::ServerKeyGen => {}
             operation @ (Operation::CaCerts | Operation::CsrAttrs | Operation::RenewalInfo | Operation::FullCmc) => {

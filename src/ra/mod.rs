@@ -154,6 +154,11 @@ impl RegistrationAuthority {
         self.namespaces.all()
     }
 
+    /// The label of a tenant that has this name.
+    pub fn label_of(&self, tenant: &str, name: &str) -> Option<&Arc<LabelContext>> {
+        self.labels().find(|label| label.tenant == tenant && label.label.as_str() == name)
+    }
+
     /// Whether a tenant has a label.
     pub fn has_tenant(&self, tenant: &str) -> bool {
         self.labels().any(|label| label.tenant == tenant)

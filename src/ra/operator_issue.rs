@@ -5,7 +5,6 @@ use super::attempt::Attempt;
 use super::authentication::Shown;
 use super::enroll::PendingResponse;
 use super::judgement::look_at;
-use super::label::LabelContext;
 use super::peer_session::PeerSession;
 use super::refusal::Refusal;
 use crate::access::{Grant, IssueCertificates};
@@ -44,7 +43,7 @@ impl RegistrationAuthority {
         device: &str,
         request: &[u8],
     ) -> Result<PendingResponse, IssueRefused> {
-        let named = self.label_of(grant, label);
+        let named = self.label_of(grant.tenant(), label);
         let label = named.ok_or_else(|| IssueRefused::NoLabel(label.to_owned()))?;
         let device = DeviceId::parse(device)?;
         let actor = grant.actor();
@@ -66,14 +65,10 @@ impl RegistrationAuthority {
     /// Leaves the audit event of such a request that failed outside: it got no turn to have somebody asked, or its record did
     /// not become durable.
     pub fn failed_for_operator(&self, grant: &Grant<IssueCertificates>, label: &str) {
-        if let Some(label) = self.label_of(grant, label) {
+        if let Some(label) = self.label_of(grant.tenant(), label) {
             let actor = grant.actor();
             let session = PeerSession::new(None, actor.source.clone());
             self.failed_to_record(label, OPERATION, &session, &actor.request_id);
         }
-    }
-
-    fn label_of(&self, grant: &Grant<IssueCertificates>, label: &str) -> Option<&LabelContext> {
-        self.labels().find(|one| one.tenant == grant.tenant() && one.label.as_str() == label).map(AsRef::as_ref)
     }
 }

@@ -108,7 +108,7 @@ pub(in crate::admin) async fn issue_certificate(
 /// A turn where somebody else has a say: see [`crate::ra::Authorizer::turn`].
 async fn turn_to_ask(edge: &AdminEdge, grant: &Grant<IssueCertificates>, label: &str) -> Result<Option<Turn>, Problem> {
     let authority = edge.authority.load_full();
-    let named = authority.labels().find(|one| one.tenant == grant.tenant() && one.label.as_str() == label);
+    let named = authority.label_of(grant.tenant(), label);
     let Some(authorizer) = named.and_then(|label| label.authorizer.as_ref()) else { return Ok(None) };
     // It is an operator who vouches for the device, and who that is was proven.
     let turn = authorizer.turn(false).await.map_err(|fault| {
@@ -150,7 +150,7 @@ fn answer(
     let issued = issued.and_then(|der| Certificate::decode(&der).ok()).ok_or_else(Problem::internal)?;
     // One of the label's authorities signed it, the one that signs now or, asked again during a rollover, the other one. They
     // have one name, and each a key of its own.
-    let label = ra.labels().find(|one| one.tenant == tenant && one.label.as_str() == label);
+    let label = ra.label_of(tenant, label);
     let key = issued.authority_key_identifier().ok().flatten().ok_or_else(Problem::internal)?;
     let signed = label.and_then(|label| label.authorities().find(|ca| ca.key_identifier() == key));
     let chain = signed.map(|ca| ca.path().map(|ca| pem::certificate(ca.der())).collect::<String>());

@@ -16,8 +16,8 @@ fn grant<P: Permission>() -> Grant<P> {
     Operator::proven(actor, Standing::admin()).within("acme").unwrap()
 }
 
-/// Decides the one request that waits, as soon as there is one.
-async fn decide(fixture: &Enrolled, decision: Decision) {
+/// The one request that waits, as soon as there is one.
+async fn waiting(fixture: &Enrolled) -> RequestKey {
     let waiting = async {
         loop {
             let page = fixture.authority.requests(&grant(), None, 9).unwrap();
@@ -27,7 +27,12 @@ async fn decide(fixture: &Enrolled, decision: Decision) {
             tokio::task::yield_now().await;
         }
     };
-    let waiting = timeout(PATIENCE, waiting).await.unwrap();
+    timeout(PATIENCE, waiting).await.unwrap()
+}
+
+/// Decides it.
+async fn decide(fixture: &Enrolled, decision: Decision) {
+    let waiting = waiting(fixture).await;
     fixture.authority.decide_request(&grant(), &waiting, decision).unwrap().await.unwrap();
 }
 
@@ -74,12 +79,7 @@ async fn what_was_held_back_is_decided_by_the_rules_of_then() {
     };
     client.send(post(HELD, "", &fixture.request)).await;
     // It came before the reload.
-    let waits = async {
-        while fixture.authority.requests(&grant(), None, 9).unwrap().rows.is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, waits).await.unwrap();
+    waiting(&fixture).await;
     let (answer, ()) = tokio::join!(client.answer(), reloaded);
     assert!(is_text(&answer, "untrusted"), "{answer:?}");
 }
